@@ -1,0 +1,97 @@
+"""What the student studies now: the weights of the samples, the pace lambda, the adversarial ramp."""
+
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from pydantic import AfterValidator, Field, model_validator
+from torch import Tensor
+
+from cudfkd import regularizers
+from cudfkd.errors import ConfigError
+from cudfkd.regularizers import Lam
+from cudfkd.validation import Described
+
+DEAD_WEIGHT = 1e-3  # a batch none of whose samples weighs more moves the student by less than 0.1 % of a plain step
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Curriculum(Described):
+    """How samples are weighed, and how the pace lambda grows over the whole run.
+
+    regularizer: one of `cudfkd.regularizers.names()`; "log" is the paper's.
+    granularity: a weight per "sample" (the paper), one per "batch" (the public code), or "none" (plain distillation).
+    lam_start, lam_end: lambda at the start and at the end of the run, in the units of the loss.
+    on_dead: what to do at the end of an epoch in which every weight fell to nothing: "stop" or "warn".
+    """
+
+    regularizer: Annotated[str, AfterValidator(lambda name: regularizers.get(name) and name)] = "log"
+    granularity: Literal["sample", "batch", "none"] = "sample"
+    lam_start: Positive = 2.0
+    lam_end: Positive = 4.0
+    on_dead: Literal["stop", "warn"] = "stop"
+
+    @model_validator(mode="after")
+    def _lambda_in_domain(self) -> "Curriculum":
+        below = regularizers.get(self.regularizer).lam_below
+        for name in ("lam_start", "lam_end"):
+            if getattr(self, name) >= below:
+                allowed = f"the regularizer {self.regularizer} is defined for lambda below {below:g}"
+                raise ConfigError(f"{name} = {getattr(self, name)!r} is not allowed: {allowed}")
+        return self
+
+
+class Weighed(NamedTuple):
+    """A batch as the curriculum sees it: the objective to descend, and the weight of each sample, detached."""
+
+    objective: Float[Tensor, ""]
+    weights: Float[Tensor, " batch"]
+
+
+def weigh(curriculum: Curriculum, losses: Float[Tensor, " batch"], lam: Lam) -> Weighed:
+    """Applies v*(l; lambda) to per-sample losses; no gradient flows through the weights.
+
+    - granularity "sample" (the paper): mean of v_i l_i with v_i = v*(l_i);
+    - "batch" (the public code since January 2023): v lbar with v = v*(lbar), lbar the mean loss;
+    - "none" (plain distillation): the mean loss, all weights 1.
+    """
+    detached = losses.detach()
+    if curriculum.granularity == "none":
+        weights = torch.ones_like(detached)
+    elif curriculum.granularity == "batch":
+        weights = regularizers.get(curriculum.regularizer).weight(detached.mean(), lam).expand_as(detached)
+    else:
+        weights = regularizers.get(curriculum.regularizer).weight(detached, lam)
+    return Weighed((weights * losses).mean(), weights)
+
+
+def pace(curriculum: Curriculum, step: int, total_steps: int) -> float:
+    """lambda of student step `step` (from 0): lam_start + (lam_end - lam_start) step / total_steps.
+
+    The public code adds a constant alpha a step; total_steps * alpha = lam_end - lam_start is the same schedule.
+    """
+    return curriculum.lam_start + (curriculum.lam_end - curriculum.lam_start) * step / total_steps
+
+
+def ramp(epoch: int, epochs: int, start: float, end: float, begin: float, finish: float) -> float:
+    """The adversarial weight during epoch `epoch` (from 0), which rises from `start` to `end` in equal steps.
+
+    As in the public code, a step is taken at the end of each epoch e with int(epochs begin) < e < int(epochs finish).
+    A run too short for any such epoch takes the whole rise at int(epochs finish).
+
+    Arguments:
+        epoch, epochs: the epoch's number, and how many the run has.
+        start, end: the weight before and after the ramp.
+        begin, finish: fractions of the run.
+    """
+    first, last = int(epochs * begin), int(epochs * finish)
+    rises = last - first - 1
+    if rises < 1:
+        return end if epoch >= last else start
+    return start + (end - start) * min(max(epoch - 1 - first, 0), rises) / rises
+
+
+def difficulty(losses: Float[Tensor, " n"], weights: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+    """Mean loss under the curriculum's distribution, sum of v l over sum of v; 0 when every weight is 0."""
+    return (weights * losses).sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)

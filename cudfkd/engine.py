@@ -1,0 +1,292 @@
+"""The engine: rounds of synthesis and study, until the run is over. It knows no method by name."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from math import cos, pi
+from pathlib import Path
+from time import perf_counter
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from cudfkd import methods
+from cudfkd.callbacks import Batch, Callback
+from cudfkd.checkpoint import State
+from cudfkd.config import DistillConfig
+from cudfkd.context import Context, Shape
+from cudfkd.curriculum import pace, weigh
+from cudfkd.errors import ConfigError, TrainingError
+from cudfkd.evaluation import Evaluation, as_tensors, compare, predict
+from cudfkd.log import EpochLog
+from cudfkd.methods.base import Method
+from cudfkd.metrics import Row, dead, row
+from cudfkd.normalize import Normalize
+from cudfkd.runs import Run, RunFolder, describe
+
+
+def distill(
+    teacher: nn.Module,
+    student: nn.Module,
+    config: DistillConfig = DistillConfig(),
+    *,
+    evaluate_on: Dataset | None = None,
+    run_dir: str | Path | None = None,
+    resume: bool = False,
+    callbacks: Iterable[Callback] = (),
+) -> Run:
+    """Distills a teacher into a student without data.
+
+    Arguments:
+        teacher: maps normalised images (batch, channels, size, size) to logits (batch, classes). It is given back as it
+            came: modes, requires_grad, hooks, device.
+        student: likewise; trained in place, and left in eval mode on the config's device.
+        config: what to do.
+        evaluate_on: held-out pairs of (image in [0, 1], label). They are looked at after each epoch and never trained on.
+        run_dir: folder for the run; None writes nothing.
+        resume: go on from the checkpoint in run_dir, if there is one; on the CPU the result is the same to the bit.
+        callbacks: what watches the run, see `cudfkd.callbacks`.
+
+    Raises:
+        ConfigError: networks, data and config do not fit together, or run_dir holds another run.
+        DataError: run_dir cannot be written or is damaged.
+        TrainingError: a loss was not finite or the curriculum is dead; the last good checkpoint is kept.
+    """
+    device = torch.device(config.device)
+    folder = RunFolder(Path(run_dir) if run_dir is not None else None)
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
+        torch.manual_seed(config.seed)
+        stack.enter_context(_borrowed(teacher, device))
+        student.to(device)
+        ctx = _context(config, teacher, student, evaluate_on, device)
+        method = methods.get(config.method).build(config.options, ctx)
+        ctx.modules = method.modules
+        engine = _Engine(ctx, method, _Examiner.of(ctx, evaluate_on), folder, tuple(callbacks))
+        engine.prepare(describe(config, student, teacher, method.modules.get("generator")), resume=resume)
+        engine.train()
+    return Run(config, folder.rows, engine.summary(), student, method.modules.get("generator"), folder.path)
+
+
+@dataclass
+class _Examiner:
+    """Held-out images on the device, with the teacher's logits kept."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    teacher_logits: torch.Tensor
+
+    @classmethod
+    def of(cls, ctx: Context, dataset: Dataset | None) -> "_Examiner | None":
+        if dataset is None:
+            return None
+        images, labels = as_tensors(dataset)
+        images = images.to(ctx.device)
+        logits = predict(nn.Sequential(ctx.normalize, ctx.teacher), images, ctx.device)
+        return cls(images, labels.to(ctx.device), logits)
+
+    def examine(self, ctx: Context) -> Evaluation:
+        logits = predict(nn.Sequential(ctx.normalize, ctx.student), self.images, ctx.device)
+        return compare(logits, self.teacher_logits, self.labels)
+
+
+class _Engine:
+    """Owns the loop. `ctx` is the run's state as others see it."""
+
+    def __init__(
+        self, ctx: Context, method: Method, examiner: _Examiner | None, folder: RunFolder, callbacks: tuple
+    ) -> None:
+        self.ctx, self.method, self.examiner, self.folder, self.callbacks = ctx, method, examiner, folder, callbacks
+        config = ctx.config
+        self.optimizer = torch.optim.SGD(
+            ctx.student.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay
+        )
+        self.state = State(
+            {"student": ctx.student, **method.modules}, {"student": self.optimizer, **method.optimizers}, ctx.rng
+        )
+        self.generator_steps = 0
+        self.last_evaluation: Evaluation | None = None
+        self.was_dead = False
+
+    def prepare(self, description: dict, *, resume: bool) -> None:
+        """Opens the run folder, and goes back to its checkpoint if there is one to resume."""
+        if self.folder.open(description, resume=resume):
+            self.ctx.epoch, self.generator_steps = self.state.load(self.folder.checkpoint)
+            self.folder.rows = self.folder.rows[: self.ctx.epoch]
+            self.ctx.step = self.ctx.epoch * self.ctx.config.steps_per_epoch
+            self.ctx.round = self.ctx.step // self.ctx.config.round_steps
+            self.ctx.lam = pace(self.ctx.config.curriculum, self.ctx.step, self.ctx.config.total_steps)
+
+    def train(self) -> None:
+        ctx = self.ctx
+        self._call("before_run")
+        while ctx.epoch < ctx.config.epochs:
+            self._epoch()
+        ctx.student.eval()
+        self._call("after_run")
+        if self.examiner and self.last_evaluation is None:  # resumed after its last epoch
+            self.last_evaluation = self.examiner.examine(ctx)
+        self.folder.finish(self.state, self.summary())
+
+    def summary(self) -> dict:
+        """The student of the result is the last one; the best epoch stands beside it under its own name."""
+        rows, scores = self.folder.rows, self.last_evaluation
+        last = {name: estimate._asdict() for name, estimate in scores._asdict().items()} if scores else {}
+        best = {"best_epoch_accuracy": max(row["accuracy"] for row in rows)} if scores else {}
+        counts = {name: rows[-1][name] for name in ("epoch", "student_steps", "generator_steps", "total_seconds")}
+        return {**counts, **last, **best}
+
+    def _epoch(self) -> None:
+        ctx, config = self.ctx, self.ctx.config
+        ctx.log = EpochLog()
+        self._call("before_epoch")
+        started = perf_counter()
+        for _ in range(config.steps_per_epoch // config.round_steps):
+            self._round()
+        self._stop_if_not_finite()  # waits for the device, so that the seconds are the epoch's
+        seconds = perf_counter() - started
+        ctx.epoch += 1
+        self.last_evaluation = self.examiner.examine(ctx) if self.examiner else None
+        lr = self.optimizer.param_groups[0]["lr"]
+        metrics = row(ctx, self.last_evaluation, self.generator_steps, lr, seconds)
+        before = self.folder.rows[-1]["total_seconds"] if self.folder.rows else 0.0
+        metrics["total_seconds"] = float(before or 0.0) + seconds
+        self._call("after_epoch", metrics)
+        self.folder.save_epoch(self.state, metrics, self.generator_steps, keep=ctx.epoch in config.keep_epochs)
+        self._report_if_dead(metrics)
+
+    def _round(self) -> None:
+        ctx = self.ctx
+        self._call("before_synthesis")
+        ctx.student.eval()
+        self.generator_steps += self.method.synthesizer.round(ctx)
+        self._call("after_synthesis")
+        for _ in range(ctx.config.round_steps):
+            self._call("before_student_step")
+            batch = self._student_step()
+            self._call("after_student_step", batch)
+            ctx.step += 1
+            self._call("before_lambda_update")
+            ctx.lam = pace(ctx.config.curriculum, ctx.step, ctx.config.total_steps)
+            self._call("after_lambda_update")
+        ctx.round += 1
+
+    def _student_step(self) -> Batch:
+        ctx = self.ctx
+        for group in self.optimizer.param_groups:
+            group["lr"] = ctx.config.lr * (1 + cos(pi * ctx.step / ctx.config.total_steps)) / 2
+        images = self.method.store.draw(ctx)
+        ctx.student.train()
+        losses = self.method.objective.losses(ctx, images)
+        weighed = weigh(ctx.config.curriculum, losses, ctx.lam)
+        ctx.step_down(self.optimizer, {"objective": weighed.objective})
+        batch = Batch(images, losses.detach(), weighed.weights)
+        ctx.note("sample_losses", batch.losses)
+        ctx.note("sample_weights", batch.weights)
+        return batch
+
+    def _stop_if_not_finite(self) -> None:
+        bad = self.ctx.log.not_finite()
+        if bad is None:
+            return
+        terms = ", ".join(sorted(set(bad.terms) - {"sample_losses", "sample_weights"}) or bad.terms)
+        kept = "no epoch was complete" if self.ctx.epoch == 0 else f"epoch {self.ctx.epoch} was the last good one"
+        where = f", its checkpoint is in {self.folder.path}" if self.ctx.epoch and self.folder.path else ""
+        raise TrainingError(
+            f"not finite after {bad.step} student steps: {terms}; {kept}{where}: lower lr or that term's weight"
+        )
+
+    def _report_if_dead(self, metrics: Row) -> None:
+        config = self.ctx.config
+        last_round = self.ctx.log.all("sample_weights")[-config.round_steps :]
+        is_dead = bool(dead(last_round).all())
+        if is_dead and not self.was_dead:
+            middle = metrics["loss_q50"]
+            line = (
+                f"the curriculum is dead in epoch {self.ctx.epoch}: no sample of the last {config.round_steps} student"
+                f" steps weighs 0.001 or more, because the losses (median {middle:.3g}) are far above lambda"
+                f" ({metrics['lam']:.3g}), so the student cannot move: set lam_start near {middle:.2g} or above,"
+                " or take a loss on a smaller scale (l1)"
+            )
+            if config.curriculum.on_dead == "stop":
+                raise TrainingError(line)
+            warnings.warn(line, stacklevel=2)
+        self.was_dead = is_dead
+
+    def _call(self, moment: str, *arguments: object) -> None:
+        for callback in self.callbacks:
+            getattr(callback, moment)(self.ctx, *arguments)
+
+
+def _context(
+    config: DistillConfig, teacher: nn.Module, student: nn.Module, evaluate_on: Dataset | None, device: torch.device
+) -> Context:
+    normalize = Normalize(config.mean, config.std).to(device)
+    shape = _shape(config, teacher, student, evaluate_on, normalize, device)
+    rng = torch.Generator(device).manual_seed(config.seed)
+    lam = pace(config.curriculum, 0, config.total_steps)
+    return Context(config, shape, device, teacher, student, normalize, rng, lam)
+
+
+def _shape(
+    config: DistillConfig,
+    teacher: nn.Module,
+    student: nn.Module,
+    evaluate_on: Dataset | None,
+    normalize: Normalize,
+    device: torch.device,
+) -> Shape:
+    """What images and logits look like, from config and evaluate_on; networks that do not fit are refused."""
+    channels, size = config.channels, config.image_size
+    if evaluate_on is not None:
+        found = as_tensors(evaluate_on)[0].shape[1:]
+        if len(found) != 3 or found[1] != found[2]:
+            raise ConfigError(f"evaluate_on has images of shape {tuple(found)}: it must be (channels, size, size)")
+        for name, asked, has in (("channels", channels, found[0]), ("image_size", size, found[1])):
+            if asked is not None and asked != has:
+                raise ConfigError(f"{name} = {asked} is not that of evaluate_on, {has}: leave it out or mend the data")
+        channels, size = found[0], found[1]
+    if channels is None or size is None:
+        raise ConfigError("image_size and channels are unknown: set both in the config, or pass evaluate_on")
+    if size % 4:
+        raise ConfigError(f"image_size = {size} is not allowed: it must be a multiple of 4")
+    if config.mean is not None and len(config.mean) not in (1, channels):
+        raise ConfigError(
+            f"mean = {config.mean} has {len(config.mean)} numbers: it must have {channels}, one a channel"
+        )
+    probe = normalize(torch.zeros(2, channels, size, size, device=device))
+    classes = {}
+    for name, network in (("teacher", teacher), ("student", student)):
+        try:
+            logits = predict(network, probe, device)
+        except RuntimeError as error:
+            raise ConfigError(f"the {name} does not take images of shape {tuple(probe.shape[1:])}: {error}") from error
+        if logits.ndim != 2:
+            raise ConfigError(
+                f"the {name} returns a tensor of shape {tuple(logits.shape)}: it must be (batch, classes)"
+            )
+        classes[name] = logits.shape[1]
+    if classes["teacher"] != classes["student"]:
+        raise ConfigError(f"teacher has {classes['teacher']} classes, student {classes['student']}: they must agree")
+    if config.num_classes not in (None, classes["teacher"]):
+        raise ConfigError(f"num_classes = {config.num_classes} is not that of the teacher, {classes['teacher']}")
+    return Shape(channels, size, classes["teacher"])
+
+
+@contextmanager
+def _borrowed(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """The network frozen, in eval mode and on the device; at the end as it came."""
+    modes = {module: module.training for module in network.modules()}
+    wanted = {parameter: parameter.requires_grad for parameter in network.parameters()}
+    home = next((parameter.device for parameter in wanted), device)
+    network.to(device).eval().requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.to(home)
+        for module, mode in modes.items():
+            module.training = mode
+        for parameter, grad in wanted.items():
+            parameter.requires_grad_(grad)

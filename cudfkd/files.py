@@ -1,0 +1,45 @@
+"""Files that are whole or absent: each is written beside its name, flushed to the disk and renamed."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from cudfkd.errors import DataError
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replaces `path` by `content` in one step: a reader sees the old file or the new one, never a part.
+
+    Raises:
+        DataError: the file cannot be written; the old one, if any, is untouched.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DataError(f"{path} cannot be written ({error.strerror}): choose another folder or make room") from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes plain data as JSON that ends in a newline. NaN and infinity become null: they are not JSON."""
+    write_bytes(path, (json.dumps(_finite(content), indent=2, allow_nan=False) + "\n").encode())
+
+
+def write_json_lines(path: Path, rows: list[dict]) -> None:
+    """Writes one JSON object a line."""
+    write_bytes(path, "".join(json.dumps(_finite(row), allow_nan=False) + "\n" for row in rows).encode())
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and (value != value or abs(value) == float("inf")) else value

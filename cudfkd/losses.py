@@ -1,0 +1,111 @@
+"""The terms that methods are made of: per-sample divergences of logits, and what a generator is trained on.
+
+t and s are logits of teacher and student for the same batch.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, log_softmax
+
+from cudfkd.errors import ConfigError
+
+Logits = Float[Tensor, "batch classes"]
+PerSample = Float[Tensor, " batch"]
+Scalar = Float[Tensor, ""]
+
+
+def kl(t: Logits, s: Logits, temperature: float = 1.0) -> PerSample:
+    """T^2 KL(p_t || p_s) of each sample with p = softmax(logits / T), in nats.
+
+    Clamped at 0, which rounding undershoots once student and teacher nearly agree. T^2 keeps the size of the gradient
+    as T grows (Hinton et al., 2015).
+    """
+    log_p, log_q = log_softmax(t / temperature, 1), log_softmax(s / temperature, 1)
+    return (temperature**2 * (log_p.exp() * (log_p - log_q)).sum(1)).clamp(min=0)
+
+
+def l1(t: Logits, s: Logits, temperature: float = 1.0) -> PerSample:
+    """Mean over classes of |t - s| of each sample. It does not depend on the temperature."""
+    return (t - s).abs().mean(1)
+
+
+def l2(t: Logits, s: Logits, temperature: float = 1.0) -> PerSample:
+    """Mean over classes of (t - s)^2 of each sample. It does not depend on the temperature."""
+    return (t - s).square().mean(1)
+
+
+def js(t: Logits, s: Logits, temperature: float = 1.0) -> PerSample:
+    """Jensen-Shannon divergence of softmax(t / T) and softmax(s / T) of each sample, in nats: between 0 and ln 2."""
+    log_p, log_q = log_softmax(t / temperature, 1), log_softmax(s / temperature, 1)
+    log_m = torch.logaddexp(log_p, log_q) - torch.log(log_p.new_full((), 2.0))
+    return (0.5 * (log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)).sum(1)).clamp(min=0)
+
+
+DIVERGENCES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {"kl": kl, "l1": l1, "l2": l2, "js": js}
+
+
+def class_entropy(t: Logits, temperature: float = 1.0) -> Scalar:
+    """Entropy in nats of the batch's mean prediction softmax(t / T): ln(classes) when all classes are drawn equally."""
+    mean = (t / temperature).softmax(1).mean(0)
+    return -torch.xlogy(mean, mean).sum()
+
+
+def one_hot(t: Logits) -> Scalar:
+    """Cross-entropy of the teacher with its own label, mean over the batch: 0 when it is certain of every sample."""
+    return cross_entropy(t, t.argmax(1))
+
+
+def adversarial(t: Logits, s: Logits, temperature: float = 3.0) -> Scalar:
+    """What the generator gains by making the student err: minus the mean of 1[argmax t = argmax s] T^2 KL(p_t || p_s).
+
+    Only samples on which both still agree count (the mask of CuDFKD's public code); the mean is over the whole batch.
+    """
+    agree = t.argmax(1) == s.argmax(1)
+    return -torch.where(agree, kl(t, s, temperature), 0.0).mean()
+
+
+class BatchNormStatistics:
+    """Distance between a batch's statistics and those that a network's BatchNorm2d layers stored in training.
+
+    Sum over layers of ||var - running_var||_2 + ||mean - running_mean||_2 of the layer's inputs, a channel an entry,
+    variance without Bessel's correction (Yin et al., 2020, DeepInversion). Hooks are on inside `recording()` only:
+
+        with statistics.recording():
+            logits = teacher(images)
+        loss = statistics.loss()
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._layers = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
+        self._distances: list[Tensor] = []
+        if not self._layers:
+            raise ConfigError(
+                "the teacher has no BatchNorm2d layer with running statistics, which the term bn needs:"
+                " set its weight to 0 (bn=0) or use another teacher"
+            )
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Notes the statistics of every forward pass inside the block; takes its hooks off at the end."""
+        self._distances.clear()
+        handles = [layer.register_forward_pre_hook(self._note) for layer in self._layers]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def loss(self) -> Scalar:
+        """The sum over what was noted; it is forgotten afterwards, so that no graph stays in memory."""
+        total = torch.stack(self._distances).sum()
+        self._distances.clear()
+        return total
+
+    def _note(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].float()
+        var, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
+        self._distances.append((var - layer.running_var).norm() + (mean - layer.running_mean).norm())

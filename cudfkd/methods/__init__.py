@@ -1,0 +1,20 @@
+"""Methods by name. Each is a module with typed `Options` and `build(options, ctx) -> Method`."""
+
+from types import ModuleType
+
+from cudfkd.errors import ConfigError, unknown
+from cudfkd.methods import cudfkd
+
+_METHODS: dict[str, ModuleType] = {"cudfkd": cudfkd}
+
+
+def names() -> list[str]:
+    """The methods there are."""
+    return sorted(_METHODS)
+
+
+def get(name: str) -> ModuleType:
+    """The module of a method. Raises ConfigError for an unknown name."""
+    if name not in _METHODS:
+        raise ConfigError(unknown("method", name, _METHODS))
+    return _METHODS[name]

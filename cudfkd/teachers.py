@@ -1,0 +1,180 @@
+"""Teachers: the recipe that trains one, the card that proves it, and loading one that ships.
+
+A teacher is a file NAME.safetensors with a card NAME.json beside it: recipe, seed, accuracies, SHA-256 of the weights,
+data source and licence. A teacher whose file does not have the hash of its card is refused.
+"""
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save as save_bytes
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from cudfkd import data, models
+from cudfkd.errors import ConfigError, DataError, unknown
+from cudfkd.evaluation import predict
+from cudfkd.files import write_bytes, write_json
+from cudfkd.normalize import Normalize
+from cudfkd.validation import Described
+
+
+class Recipe(Described):
+    """How a teacher is trained: SGD with Nesterov momentum, one-cycle learning rate, random mirroring."""
+
+    epochs: Annotated[int, Field(ge=1)] = 30
+    batch_size: Annotated[int, Field(ge=2)] = 128
+    lr: Annotated[float, Field(gt=0)] = 0.1
+    momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+
+
+def load_teacher(dataset: str, model: str, seed: int = 0) -> nn.Module:
+    """A teacher that ships with the package, in eval mode, its hash verified.
+
+    Arguments:
+        dataset: what it was trained on; "fashion-mnist".
+        model: its architecture; "lenet5".
+        seed: of its training; 0, 1 or 2.
+
+    Raises:
+        ConfigError: there is no such teacher; the line lists those that ship.
+        DataError: its weights are missing or altered.
+    """
+    return read_teacher(_shipped(dataset, model, seed))
+
+
+def read_teacher(stem: Path) -> nn.Module:
+    """The teacher in `stem`.safetensors, after checking it against the card `stem`.json. Raises DataError."""
+    card = teacher_card(stem)
+    path = stem.with_suffix(".safetensors")
+    if not path.is_file():
+        raise DataError(f"{path} is missing though its card is there: reinstall cudfkd or train it again")
+    content = path.read_bytes()
+    if sha256(content).hexdigest() != card["sha256"]:
+        raise DataError(f"{path} is not the teacher its card describes (SHA-256 differs): reinstall or train it again")
+    try:
+        model = models.rebuild(card["model"])
+        model.load_state_dict(load_bytes(content))
+    except (SafetensorError, RuntimeError, TypeError) as error:
+        raise DataError(f"{path} does not hold the network of its card: train it again") from error
+    return model.eval()
+
+
+def teacher_card(stem: Path) -> dict:
+    """The card beside a teacher's weights. Raises DataError if it is missing or not a card."""
+    path = stem.with_suffix(".json")
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise DataError(f"{path} is missing or not a teacher's card: reinstall cudfkd or train it again") from error
+
+
+def shipped() -> list[tuple[str, str, int]]:
+    """The teachers in the package: (data set, model, seed) of each."""
+    found = (path.stem.rsplit("-seed", 1) + [path.parent.name] for path in data.ASSETS.glob("*/*-seed*.json"))
+    return sorted((dataset, model, int(seed)) for model, seed, dataset in found)
+
+
+def shipped_card(dataset: str, model: str, seed: int = 0) -> dict:
+    """The card of a teacher that ships. Raises ConfigError, DataError as `load_teacher`."""
+    return teacher_card(_shipped(dataset, model, seed))
+
+
+def train_teacher(
+    dataset: str,
+    model: str,
+    seed: int = 0,
+    *,
+    out: Path,
+    recipe: Recipe | None = None,
+    data_root: str | Path | None = None,
+    device: str = "cpu",
+    on_epoch: Callable[[int, float, float], None] = lambda epoch, loss, accuracy: None,
+) -> dict:
+    """Trains a teacher on the *train* split, writes weights and card to folder `out`, and returns the card.
+
+    Arguments:
+        dataset: what to train on; one of `cudfkd.data.names()`.
+        model: what to train; one of `cudfkd.models.names()`.
+        seed: of initial weights, order of the images and augmentation.
+        out: folder for MODEL-seedN.safetensors and MODEL-seedN.json.
+        recipe: how; None takes the recipe of the teachers that ship.
+        data_root: where the training images are, see `cudfkd.data.load`.
+        device: where to train.
+        on_epoch: called after each epoch with its number (from 1), mean training loss and accuracy on *dev*.
+
+    Raises:
+        ConfigError: unknown names. DataError: the images cannot be found.
+    """
+    recipe = recipe or Recipe()
+    about = data.info(dataset)
+    network = models.build(model, about.num_classes, about.channels, about.image_size, seed).to(device)
+    normalize = Normalize(about.mean, about.std).to(device)
+    splits = {name: data.load(dataset, name, data_root) for name in data.SPLITS}
+    images, labels = (tensor.to(device) for tensor in splits["train"].tensors)
+    rng = torch.Generator(device).manual_seed(seed)
+    optimizer = torch.optim.SGD(
+        network.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
+    )
+    steps = len(labels) // recipe.batch_size
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, recipe.epochs * steps, pct_start=0.2)
+    for epoch in range(1, recipe.epochs + 1):
+        network.train()
+        total = torch.zeros((), device=device)
+        order = torch.randperm(len(labels), generator=rng, device=device)[: steps * recipe.batch_size]
+        for batch in order.split(recipe.batch_size):
+            loss = cross_entropy(network(normalize(flip(images[batch], rng))), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += loss.detach()
+        on_epoch(epoch, float(total) / steps, _accuracy(network, normalize, splits["dev"], device))
+    weights = save_bytes({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()})
+    card = {
+        "data": dataset,
+        "model": models.spec_of(network),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "seed": seed,
+        "recipe": recipe.model_dump(),
+        "accuracy": {name: _accuracy(network, normalize, splits[name], device) for name in ("dev", "test")},
+        "trained_on": "split train: 58,000 images, none of dev or test",
+        "sha256": sha256(weights).hexdigest(),
+        "torch": torch.__version__.split("+")[0],
+        "device": device,
+        "data_source": about.source,
+        "data_licence": about.licence,
+        "licence": "MIT",
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_bytes(out / f"{model}-seed{seed}.safetensors", weights)
+    write_json(out / f"{model}-seed{seed}.json", card)
+    return card
+
+
+def flip(images: Float[Tensor, "batch channels height width"], rng: torch.Generator) -> Tensor:
+    """Each image mirrored left to right with probability 1/2."""
+    mirrored = torch.rand(len(images), 1, 1, 1, generator=rng, device=images.device) < 0.5
+    return torch.where(mirrored, images.flip(3), images)
+
+
+def _accuracy(network: nn.Module, normalize: Normalize, dataset, device: str) -> float:
+    images, labels = dataset.tensors
+    logits = predict(nn.Sequential(normalize, network), images, device)
+    return round(float((logits.argmax(1).cpu() == labels).double().mean()), 4)
+
+
+def _shipped(dataset: str, model: str, seed: int) -> Path:
+    if (dataset, model, seed) not in shipped():
+        name = f"{dataset} {model} seed {seed}"
+        raise ConfigError(unknown("teacher", name, (f"{d} {m} seed {s}" for d, m, s in shipped())))
+    return data.ASSETS / dataset / f"{model}-seed{seed}"
