@@ -23,39 +23,46 @@ PerChannel = Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
 
 
 class DistillConfig(Described):
-    """One distillation, whatever the teacher.
-
-    method: one of `cudfkd.methods.names()`; options: its own settings, a typed object or a dict of them.
-    epochs, steps_per_epoch: length of the run in epochs, and of an epoch in student steps.
-    round_steps: student steps after each round of synthesis (the public code's kd_steps interval).
-    batch_size: samples a step, at least 2: BatchNorm needs them.
-    lr, momentum, weight_decay: the student's SGD; lr falls along a half cosine to 0 over the run.
-    seed: of every random number of the run. device: as torch names it. precision: "float32" or "bfloat16" (autocast).
-    image_size, channels, num_classes: None takes them from evaluate_on and the teacher's output.
-    mean, std: normalisation of images in [0, 1], a number a channel; None leaves images as they are.
-    curriculum: see `Curriculum`.
-    keep_epochs: epochs (from 1) after which the weights are kept in the run folder, besides the last.
-    """
+    """One distillation, whatever the teacher. Schedules run over the whole run, so its length may be changed freely."""
 
     method: Annotated[str, AfterValidator(lambda name: methods.get(name) and name)] = "cudfkd"
+    """method, one of `cudfkd.methods.names()`"""
     epochs: Count = 20
+    """epochs of the run: evaluation, metrics and checkpoint come at the end of each"""
     steps_per_epoch: Count = 100
+    """student steps an epoch"""
     round_steps: Count = 10
+    """student steps after each round of synthesis; divides steps_per_epoch"""
     batch_size: Annotated[int, Field(ge=2)] = 64
+    """samples a step, 2 or more because BatchNorm needs them"""
     lr: Annotated[float, Field(gt=0)] = 0.1
+    """the student's initial learning rate; it falls along half a cosine to 0 over the run"""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """of the student's SGD"""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    """of the student's SGD"""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """of every random number of the run"""
     device: Annotated[str, AfterValidator(lambda name: _device(name) and name)] = "cpu"
+    """cpu, cuda, cuda:N or mps"""
     precision: Literal["float32", "bfloat16"] = "float32"
+    """float32, or bfloat16 for autocast"""
     image_size: Annotated[int, Field(ge=4, multiple_of=4)] | None = None
+    """height and width in pixels; default: those of the evaluation data"""
     channels: Literal[1, 3] | None = None
+    """1 or 3 colour channels; default: those of the evaluation data"""
     num_classes: Annotated[int, Field(ge=2)] | None = None
+    """classes; default: those of the teacher"""
     mean: PerChannel | None = None
+    """normalisation of images in [0, 1], a number a channel: networks see (x - mean) / std"""
     std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False, min_length=1)] | None = None
+    """likewise"""
     curriculum: Curriculum = Curriculum()
+    """how samples are weighed"""
     options: Annotated[SerializeAsAny[Described] | None, Field(validate_default=True)] = None
+    """the method's own settings: its `Options`, or a dict of them"""
     keep_epochs: Annotated[tuple[Count, ...], Field(strict=False)] = ()
+    """epochs (from 1) whose weights stay in the run folder, besides the last"""
 
     @field_validator("options", mode="before")
     @classmethod
@@ -86,17 +93,18 @@ class DistillConfig(Described):
 
 
 class Experiment(Described):
-    """A distillation between networks and data of ours: all that a machine needs to run it, and what it is found by.
-
-    data: evaluation data, one of `cudfkd.data.names()`. teacher, teacher_seed: a teacher that ships.
-    student: one of `cudfkd.models.names()`. distill: the rest; its mean and std are the data set's where None.
-    """
+    """A distillation between networks and data of ours: all that a machine needs to run it, and what it is found by."""
 
     data: Annotated[str, AfterValidator(lambda name: data.info(name) and name)] = "fashion-mnist"
+    """evaluation data, one of `cudfkd.data.names()`"""
     teacher: str = "lenet5"
+    """architecture of a teacher that ships"""
     teacher_seed: Annotated[int, Field(ge=0)] = 0
+    """seed of that teacher's training"""
     student: Annotated[str, AfterValidator(lambda name: models.check(name) and name)] = "lenet5-half"
+    """one of `cudfkd.models.names()`"""
     distill: DistillConfig = DistillConfig()
+    """the rest; where its mean and std are None, those of the data are taken"""
 
     @model_validator(mode="after")
     def _teacher_ships(self) -> "Experiment":

@@ -9,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cudfkd.log import EpochLog
+from cudfkd.losses import at_least_float32
 from cudfkd.normalize import Normalize
 
 if TYPE_CHECKING:
-    from cudfkd.config import DistillConfig
+    import cudfkd.config
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Context:
     modules: the method's own networks by name, such as "generator". log: of this epoch.
     """
 
-    config: "DistillConfig"
+    config: "cudfkd.config.DistillConfig"
     shape: Shape
     device: torch.device
     teacher: nn.Module
@@ -51,7 +52,7 @@ class Context:
     log: EpochLog = field(default_factory=EpochLog)
 
     def teacher_logits(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
-        """The teacher's float32 logits for images in [0, 1], in the run's precision, differentiable in the images."""
+        """The teacher's logits for images in [0, 1], in the run's precision, differentiable in the images."""
         return self._logits(self.teacher, images)
 
     def student_logits(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
@@ -73,6 +74,7 @@ class Context:
 
     def step_down(self, optimizer: torch.optim.Optimizer, terms: dict[str, Tensor]) -> None:
         """One step of `optimizer` down the sum of the named terms, each logged so that a bad one can be named."""
+        self.log.next_event()
         for name, term in terms.items():
             self.note(name, term)
         optimizer.zero_grad(set_to_none=True)
@@ -81,4 +83,4 @@ class Context:
 
     def _logits(self, network: nn.Module, images: Tensor) -> Tensor:
         with self.autocast():
-            return network(self.normalize(images)).float()
+            return at_least_float32(network(self.normalize(images)))

@@ -18,19 +18,18 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class Curriculum(Described):
-    """How samples are weighed, and how the pace lambda grows over the whole run.
-
-    regularizer: one of `cudfkd.regularizers.names()`; "log" is the paper's.
-    granularity: a weight per "sample" (the paper), one per "batch" (the public code), or "none" (plain distillation).
-    lam_start, lam_end: lambda at the start and at the end of the run, in the units of the loss.
-    on_dead: what to do at the end of an epoch in which every weight fell to nothing: "stop" or "warn".
-    """
+    """How samples are weighed, and how the pace lambda grows over the whole run."""
 
     regularizer: Annotated[str, AfterValidator(lambda name: regularizers.get(name) and name)] = "log"
+    """one of `cudfkd.regularizers.names()`; log is the paper's"""
     granularity: Literal["sample", "batch", "none"] = "sample"
+    """a weight per sample (the paper), one per batch (the public code), or none (plain distillation)"""
     lam_start: Positive = 2.0
+    """lambda at the start of the run, in the units of the loss"""
     lam_end: Positive = 4.0
+    """lambda at its end"""
     on_dead: Literal["stop", "warn"] = "stop"
+    """at the end of an epoch in which every weight fell to nothing: stop, or warn and go on"""
 
     @model_validator(mode="after")
     def _lambda_in_domain(self) -> "Curriculum":

@@ -191,7 +191,7 @@ class _Engine:
         bad = self.ctx.log.not_finite()
         if bad is None:
             return
-        terms = ", ".join(sorted(set(bad.terms) - {"sample_losses", "sample_weights"}) or bad.terms)
+        terms = ", ".join(name for name in bad.terms if not name.startswith("sample_"))
         kept = "no epoch was complete" if self.ctx.epoch == 0 else f"epoch {self.ctx.epoch} was the last good one"
         where = f", its checkpoint is in {self.folder.path}" if self.ctx.epoch and self.folder.path else ""
         raise TrainingError(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class NotFinite(NamedTuple):
-    """The first losses of an epoch that were not finite: their names, and the student steps done before."""
+    """The first values of an epoch that were not finite: their names, and the student steps done before."""
 
     terms: list[str]
     step: int
@@ -19,12 +19,17 @@ class EpochLog:
 
     def __init__(self) -> None:
         self._values: dict[str, list[Tensor]] = defaultdict(list)
-        self._steps: dict[str, list[int]] = defaultdict(list)
+        self._times: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        self._event = 0
+
+    def next_event(self) -> None:
+        """What is added from now on happened later than what was added before."""
+        self._event += 1
 
     def add(self, name: str, value: Tensor, step: int) -> None:
         """Notes a tensor at student step `step`; the same name always has the same shape."""
         self._values[name].append(value.detach())
-        self._steps[name].append(step)
+        self._times[name].append((self._event, step))
 
     def names(self) -> list[str]:
         """What was noted, in the order of first appearance."""
@@ -41,8 +46,8 @@ class EpochLog:
     def not_finite(self) -> NotFinite | None:
         """Which values were the first to be NaN or infinite, or None when all are finite (one wait for the device)."""
         finite = {name: torch.stack([v.isfinite().all() for v in self._values[name]]).cpu() for name in self._values}
-        first = {n: self._steps[n][int((~ok).int().argmax())] for n, ok in finite.items() if not bool(ok.all())}
+        first = {n: self._times[n][int((~ok).int().argmax())] for n, ok in finite.items() if not bool(ok.all())}
         if not first:
             return None
-        step = min(first.values())
-        return NotFinite([name for name, at in first.items() if at == step], step)
+        earliest = min(first.values())
+        return NotFinite([name for name, at in first.items() if at == earliest], earliest[1])

@@ -68,6 +68,11 @@ def adversarial(t: Logits, s: Logits, temperature: float = 3.0) -> Scalar:
     return -torch.where(agree, kl(t, s, temperature), 0.0).mean()
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """bfloat16 becomes float32; float32 and float64 stay what they are."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class BatchNormStatistics:
     """Distance between a batch's statistics and those that a network's BatchNorm2d layers stored in training.
 
@@ -106,6 +111,6 @@ class BatchNormStatistics:
         return total
 
     def _note(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        x = inputs[0].float()
+        x = at_least_float32(inputs[0])
         var, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
         self._distances.append((var - layer.running_var).norm() + (mean - layer.running_mean).norm())

@@ -25,7 +25,7 @@ def row(ctx: Context, evaluation: Evaluation | None, generator_steps: int, lr: f
     (of the GPU, on one; null where the system does not tell).
     """
     log = ctx.log
-    losses, weights = log.all("sample_losses").float(), log.all("sample_weights").float()
+    losses, weights = log.all("sample_losses"), log.all("sample_weights")
     scores = evaluation._asdict() if evaluation else dict.fromkeys(Evaluation._fields)
     scalars = [name for name in log.names() if not name.startswith("sample_")]
     return {
@@ -65,6 +65,6 @@ def peak_memory_mb(device: torch.device) -> float | None:
 
 
 def _quantiles(name: str, values: Tensor) -> Row:
-    at = torch.tensor(QUANTILES, device=values.device)
+    at = torch.tensor(QUANTILES, dtype=values.dtype, device=values.device)
     found = torch.quantile(values.flatten(), at).tolist()
     return {f"{name}_q{100 * q:02.0f}": value for q, value in zip(QUANTILES, found, strict=True)}

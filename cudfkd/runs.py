@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from cudfkd import models
+from cudfkd.callbacks import Callback
 from cudfkd.checkpoint import State, read, under
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.errors import ConfigError, DataError
@@ -31,9 +32,7 @@ from cudfkd.metrics import Row
 from cudfkd.version import __version__
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from cudfkd.callbacks import Callback
+    import pandas
 
 
 @dataclass
@@ -53,7 +52,7 @@ class Run:
     path: Path | None = None
 
     @property
-    def history(self) -> "pd.DataFrame":
+    def history(self) -> "pandas.DataFrame":
         """The metrics, one row an epoch; column "accuracy" is on evaluate_on."""
         import pandas as pd
 
@@ -161,7 +160,7 @@ def load_run(path: str | Path, student: nn.Module | None = None, epoch: int | No
     return Run(config, _read_rows(path), summary, student, generator, path)
 
 
-def get_or_run(experiment: Experiment, root: str | Path, callbacks: "Iterable[Callback]" = ()) -> Run:
+def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Callback] = ()) -> Run:
     """The finished run of this description in folder `root`, found by its hash; if there is none, it is run now.
 
     A run that was interrupted is resumed. Evaluation is on the data set's *dev* split.
@@ -183,10 +182,7 @@ def _load_weights(module: nn.Module, path: Path, name: str, epoch: int | None) -
     if epoch is not None and not file.exists():
         raise ConfigError(f"epoch = {epoch} was not kept in {path}: name it in keep_epochs before the run")
     try:
-        if file.exists():
-            weights = load_file(file)
-        else:
-            weights = under(read(path / "checkpoint.safetensors")[0], name)
+        weights = load_file(file) if file.exists() else under(read(path / "checkpoint.safetensors")[0], name)
         module.load_state_dict(weights)
     except (OSError, SafetensorError) as error:
         raise DataError(f"{file} is damaged: run it again in another folder") from error

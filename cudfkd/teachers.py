@@ -31,10 +31,15 @@ class Recipe(Described):
     """How a teacher is trained: SGD with Nesterov momentum, one-cycle learning rate, random mirroring."""
 
     epochs: Annotated[int, Field(ge=1)] = 30
+    """passes over the training images"""
     batch_size: Annotated[int, Field(ge=2)] = 128
+    """images a step"""
     lr: Annotated[float, Field(gt=0)] = 0.1
+    """highest learning rate of the one cycle"""
     momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """highest momentum"""
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    """of every parameter"""
 
 
 def load_teacher(dataset: str, model: str, seed: int = 0) -> nn.Module:
@@ -98,7 +103,7 @@ def train_teacher(
     recipe: Recipe | None = None,
     data_root: str | Path | None = None,
     device: str = "cpu",
-    on_epoch: Callable[[int, float, float], None] = lambda epoch, loss, accuracy: None,
+    on_epoch: Callable[[int, float, float], None] | None = None,
 ) -> dict:
     """Trains a teacher on the *train* split, writes weights and card to folder `out`, and returns the card.
 
@@ -138,7 +143,8 @@ def train_teacher(
             optimizer.step()
             schedule.step()
             total += loss.detach()
-        on_epoch(epoch, float(total) / steps, _accuracy(network, normalize, splits["dev"], device))
+        if on_epoch:
+            on_epoch(epoch, float(total) / steps, _accuracy(network, normalize, splits["dev"], device))
     weights = save_bytes({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()})
     card = {
         "data": dataset,

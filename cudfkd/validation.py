@@ -1,6 +1,7 @@
 """The base of every description of a run: frozen, strictly typed, unknown keys refused, errors of one line."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import (
@@ -17,14 +18,16 @@ from cudfkd.errors import ConfigError, unknown
 class Described(BaseModel):
     """Immutable values, checked when made. A wrong one raises ConfigError naming it and what is allowed.
 
-    Validators of subclasses raise ConfigError themselves: pydantic lets it pass, as it is no ValueError.
+    The docstring below a field is its help text on the command line. Validators of subclasses raise ConfigError themselves: pydantic lets it pass, as it is no ValueError.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @model_validator(mode="wrap")
     @classmethod
-    def _in_one_line(cls, values: Any, handler: ModelWrapValidatorHandler) -> Any:
+    def _in_one_line(cls, values: Any, handler: Callable[[Any], Any]) -> Any:
         try:
             return handler(values)
         except ValidationError as error:

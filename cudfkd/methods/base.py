@@ -1,7 +1,7 @@
 """What a method is made of: small objects that the engine drives. A method never loops over epochs itself."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from cudfkd.context import Context
 
 
+@runtime_checkable
 class Synthesizer(Protocol):
     """Learns to make images. Called with the student in eval mode and the teacher frozen."""
 
@@ -18,6 +19,7 @@ class Synthesizer(Protocol):
         ...
 
 
+@runtime_checkable
 class Store(Protocol):
     """Where the student's next batch comes from."""
 
@@ -26,6 +28,7 @@ class Store(Protocol):
         ...
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What the student learns from a batch. Per sample: the engine applies the curriculum."""
 

@@ -32,30 +32,36 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Options(Described):
-    """CuDFKD's own settings.
-
-    loss, temperature: what the student descends, one of kl, l1, l2, js; the temperature softens kl, js and the
-        prediction in class_entropy.
-    latent_dim, generator_width: size of the generator. generator_lr: of its Adam. generator_steps: a round.
-    class_entropy, one_hot, bn: weights of the generator's terms; 0 switches one off.
-    adv_start, adv_end: adversarial weight before and after its ramp, which runs between the fractions adv_begin and
-        adv_finish of the run; adv_temperature: of its KL.
-    """
+    """CuDFKD's own settings."""
 
     loss: Literal["kl", "l1", "l2", "js"] = "l1"
+    """what the student descends: kl, l1, l2 or js"""
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    """softens kl, js and the prediction in class_entropy"""
     latent_dim: Annotated[int, Field(ge=1)] = 64
+    """length of the generator's latent vectors"""
     generator_width: Annotated[int, Field(ge=1)] = 16
+    """channels before the generator's last convolution"""
     generator_lr: Annotated[float, Field(gt=0)] = 1e-3
+    """learning rate of the generator's Adam"""
     generator_steps: Annotated[int, Field(ge=1)] = 1
+    """generator steps a round"""
     class_entropy: Weight = 20.0
+    """weight of drawing all classes equally"""
     one_hot: Weight = 1.0
+    """weight of the teacher's certainty"""
     bn: Weight = 1.0
+    """weight of matching the teacher's BatchNorm statistics; 0 for a teacher without BatchNorm"""
     adv_start: Weight = 0.0
+    """adversarial weight before its ramp"""
     adv_end: Weight = 1.0
+    """adversarial weight after it"""
     adv_begin: Fraction = 0.25
+    """where in the run the ramp begins"""
     adv_finish: Fraction = 0.75
+    """where it is complete"""
     adv_temperature: Annotated[float, Field(gt=0)] = 3.0
+    """temperature of the adversarial KL"""
 
     @model_validator(mode="after")
     def _ramp_in_order(self) -> "Options":
@@ -84,7 +90,7 @@ class Synthesizer:
         o = self.options
         adversarial_weight = ramp(ctx.epoch, ctx.config.epochs, o.adv_start, o.adv_end, o.adv_begin, o.adv_finish)
         with ctx.autocast():
-            images = self.generator(ctx.noise(ctx.config.batch_size, o.latent_dim)).float()
+            images = losses.at_least_float32(self.generator(ctx.noise(ctx.config.batch_size, o.latent_dim)))
         if self.statistics:
             with self.statistics.recording():
                 t = ctx.teacher_logits(images)
@@ -105,7 +111,7 @@ class Synthesizer:
 def build(options: Options, ctx: Context) -> Method:
     """CuDFKD for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d."""
     generator = Generator(options.latent_dim, ctx.shape.channels, ctx.shape.image_size, options.generator_width)
-    generator.to(ctx.device)
+    generator.to(ctx.device, memory_format=torch.channels_last)  # convolutions are faster so, on CPU and GPU
     optimizer = torch.optim.Adam(generator.parameters(), options.generator_lr, betas=(0.9, 0.99))
     statistics = losses.BatchNormStatistics(ctx.teacher) if options.bn > 0 else None
     return Method(

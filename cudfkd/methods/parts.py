@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cudfkd.context import Context
-from cudfkd.losses import DIVERGENCES
+from cudfkd.losses import DIVERGENCES, at_least_float32
 from cudfkd.models import Generator
 
 
@@ -21,7 +21,7 @@ class FreshImages:
     def draw(self, ctx: Context) -> Float[Tensor, "batch channels size size"]:
         self.generator.eval()
         with ctx.autocast():
-            return self.generator(ctx.noise(ctx.config.batch_size, self.generator.latent_dim)).float()
+            return at_least_float32(self.generator(ctx.noise(ctx.config.batch_size, self.generator.latent_dim)))
 
 
 @dataclass

@@ -1,0 +1,42 @@
+# `make help` lists the targets. Each makes the environment in .venv first, if it is not there or is out of date.
+PYTHON ?= python3
+PROFILE ?= quick
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help figures test lab lint record clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 18
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@echo "Installing into $(VENV): once, about 6 GB with PyTorch's CUDA build ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebooks,test]'
+	@touch $@
+
+figures: $(READY)  ## run every notebook (PROFILE=quick) and leave figures and HTML pages in out/quick
+	@$(BIN)/python -m analysis reproduce --profile $(PROFILE)
+
+test: $(READY)  ## lint, types and tests
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/python -m pytest
+
+lab: $(READY)  ## open JupyterLab on the notebooks
+	@$(BIN)/python -m jupyterlab notebooks
+
+lint: $(READY)  ## mend what ruff can mend, then check style and types
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/pyright
+
+record: $(READY)  ## copy the figures of PROFILE from out/ to figures/, to be committed
+	@$(BIN)/python -m analysis record --profile $(PROFILE)
+
+clean:  ## remove everything that runs have written (not the environment)
+	rm -rf out runs build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,46 @@
+"""Is it really data-free? Evaluation looks at held-out images, so show that it changes nothing."""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from cudfkd import data, models
+from cudfkd.config import Experiment
+from cudfkd.engine import distill
+from cudfkd.teachers import load_teacher
+
+
+class Blindness(NamedTuple):
+    """identical: the student is the same, to the bit, with and without held-out images to evaluate on.
+
+    control_differs: another seed gives another student, so the comparison is able to fail.
+    """
+
+    identical: bool
+    control_differs: bool
+
+
+def blindness(experiment: Experiment) -> Blindness:
+    """Distills the first epoch of an experiment three times: with evaluation, without, and with another seed."""
+    seen = _student(experiment, experiment.distill.seed, evaluate=True)
+    blind = _student(experiment, experiment.distill.seed, evaluate=False)
+    other = _student(experiment, experiment.distill.seed + 1, evaluate=False)
+    return Blindness(_equal(seen, blind), not _equal(seen, other))
+
+
+def _student(experiment: Experiment, seed: int, *, evaluate: bool) -> nn.Module:
+    about = data.info(experiment.data)
+    shape = {"image_size": about.image_size, "channels": about.channels, "mean": about.mean, "std": about.std}
+    short = {**shape, "epochs": 1, "keep_epochs": (), "seed": seed}
+    config = experiment.distill.model_copy(update=short)
+    student = models.build(experiment.student, about.num_classes, about.channels, about.image_size, seed)
+    teacher = load_teacher(experiment.data, experiment.teacher, experiment.teacher_seed)
+    return distill(
+        teacher, student, config, evaluate_on=data.load(experiment.data, "dev") if evaluate else None
+    ).student
+
+
+def _equal(a: nn.Module, b: nn.Module) -> bool:
+    mine, other = a.state_dict(), b.state_dict()
+    return all(torch.equal(mine[key], other[key]) for key in mine)

@@ -1,0 +1,197 @@
+"""T5 and T5': lambda grows while the student descends. Phi may rise; what it may rise by in all is bounded.
+
+Order of one step: theta_k -> theta_{k+1} at lambda_k, then lambda_k -> lambda_{k+1}. Exactly,
+
+    Phi_{lambda_K}(theta_K) = Phi_{lambda_0}(theta_0) - sum of descents + sum of Lambda_k,
+    Lambda_k = Phi_{lambda_{k+1}}(theta_{k+1}) - Phi_{lambda_k}(theta_{k+1}) >= 0,
+    sum of Lambda_k <= F_{lambda_K}(M) - F_{lambda_0}(M) <= M
+
+for losses <= M on the path. With the raw, un-normalised penalty of the public code the objective is
+E = F - offset(lambda), which falls for free as lambda grows: it proves nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, log
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from analysis import validate
+from analysis.checks import Check, check
+from analysis.descent import Armijo, Gradient, Inner, run
+from analysis.objective import Objective, objective
+from analysis.problems import Problem, points
+from cudfkd.regularizers import Hard, Linear, Logistic, Mixture, Polynomial, Regularizer, Welsch
+
+C = 0.1  # Armijo's share
+
+
+@dataclass(frozen=True, eq=False)
+class GrowthPath:
+    """K steps.
+
+    table: a row a step. lam; objective and gradient (norm) before the step, at lam; step (length), descent, growth
+        (Lambda); largest and smallest, of the losses after the step; raw, the un-normalised objective before the step (NaN where
+        the penalty is printed normalised).
+    final: the objective at the end.
+    budget: F_{lambda_K}(M) - F_{lambda_0}(M) for M = the largest loss on the path.
+    """
+
+    table: pd.DataFrame
+    final: float
+    budget: float
+
+    @property
+    def residual(self) -> float:
+        """Final objective minus what telescoping says; rounding only."""
+        rows = self.table
+        return float(self.final - (rows["objective"].iloc[0] - rows["descent"].sum() + rows["growth"].sum()))
+
+    @property
+    def rises(self) -> int:
+        """In how many steps the objective, at the lambda of its time, went up."""
+        return int((np.diff(np.append(self.table["objective"], self.final)) > 0).sum())
+
+
+def growing_run(
+    problem: Problem, reg: Regularizer | str, lams: Sequence[float], inner: Inner | None = None
+) -> GrowthPath:
+    """One inner step at each of lams[0] ... lams[K-1], each followed by lambda's growth; lams has K + 1 entries.
+
+    Arguments:
+        inner: the inner solver; None takes Armijo().
+
+    Raises:
+        ConfigError: fewer than 2 lambdas, or one outside its domain.
+        NotConvergedError: the inner solver failed.
+    """
+    validate.at_least("number of lambdas", len(lams), 2)
+    solver = Armijo(C) if inner is None else inner
+    theta, rows, most = problem.start, [], 0.0
+    for lam, following in zip(lams[:-1], lams[1:], strict=True):
+        path = run(problem, reg, lam, solver, steps=1, tolerance=1e-300, start=theta)
+        theta = path.thetas[-1]
+        phi, grown = objective(problem, reg, lam), objective(problem, reg, following)
+        point = phi.point(theta)
+        largest, smallest = float(point.losses.max()), float(point.losses.min())
+        most = max(most, largest)
+        rows.append({
+            "lam": lam, "objective": path.objective[0], "gradient": path.gradient[0],
+            "step": path.steps[0] if len(path.steps) else 0.0, "descent": path.objective[0] - point.value,
+            "growth": _growth(phi, grown, point.losses), "largest": largest, "smallest": smallest,
+            "raw": path.objective[0] - raw_offset(phi.reg, lam),
+        })  # fmt: skip
+    final = float(objective(problem, reg, lams[-1]).value(theta))
+    return GrowthPath(pd.DataFrame(rows).rename_axis("k"), final, _budget(validate.known(reg), lams, most))
+
+
+def _budget(reg: Regularizer, lams: Sequence[float], most: float) -> float:
+    """F_{lambda_K}(M) - F_{lambda_0}(M)."""
+    loss = torch.tensor([most], dtype=torch.float64)
+    return float(reg.latent(loss, lams[-1]) - reg.latent(loss, lams[0]))
+
+
+def raw_offset(reg: Regularizer | str, lam: float) -> float:
+    """F - E: what normalising adds to the minimum over v of v l + g(v) with the penalty as it is usually printed.
+
+    NaN for the regularizers that are normalised in print (jiang-log, cauchy, l1-l2, huber).
+    """
+    reg = validate.known(reg)
+    validate.pace(reg, lam)
+    match reg:
+        case Hard() | Welsch():
+            return lam
+        case Linear():
+            return lam / 2
+        case Logistic():
+            return lam * (1 + exp(-lam))
+        case Polynomial(t=t):
+            return lam * (t - 1) / t
+        case Mixture(ratio=ratio):
+            return lam * ratio / (1 - ratio) * log(1 / (1 - ratio))
+    return float("nan")
+
+
+def grows(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
+    """T5: Lambda_k >= 0 at every step. The control lets lambda fall."""
+    return check("growth is not negative", "Phi_{k+1}(theta) >= Phi_k(theta) for lambda_{k+1} >= lambda_k", "T5",
+                 -growing_run(problem, reg, lams).table["growth"].to_numpy(),
+                 ("lambda falls", -growing_run(problem, reg, lams[::-1]).table["growth"].to_numpy()))  # fmt: skip
+
+
+def telescopes(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
+    """T5: the final objective is the first one - descents + growths. By construction: a test of the bookkeeping."""
+    path = growing_run(problem, reg, lams)
+    return check("telescoping", "Phi_K = Phi_0 - sum descent + sum Lambda", "T5", [abs(path.residual)],
+                 ("growth left out", [abs(path.residual + path.table["growth"].sum())]), by_construction=True)  # fmt: skip
+
+
+def within_budget(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
+    """T5: sum Lambda <= F_{lambda_K}(M) - F_{lambda_0}(M) <= M. The control takes for M the smallest loss on the path."""
+    path, known = growing_run(problem, reg, lams), validate.known(reg)
+    total, most = float(path.table["growth"].sum()), float(path.table["largest"].max())
+    small = _budget(known, lams, float(path.table["smallest"].min()))
+    return check("growth has a budget", "sum Lambda <= F_K(M) - F_0(M) <= M", "T5",
+                 [total - path.budget, path.budget - most], ("M the smallest loss", [total - small]))  # fmt: skip
+
+
+def rate(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
+    """T5: min |grad Phi_k|^2 <= (Phi_0 + budget) / (c sum eta), Armijo steps. The control steps by 2.5 / L instead."""
+    toy, slow = points(0.0, start=0.1), np.linspace(2.0, 2.5, 121).tolist()
+    wrong = growing_run(toy, "log", slow, Gradient(2.5))
+    return check("rate while lambda grows", "min |grad|^2 <= (Phi_0 + budget) / (c sum eta)", "T5",
+                 [_over_rate(growing_run(problem, reg, lams))], ("eta = 2.5 / L", [_over_rate(wrong)]))  # fmt: skip
+
+
+def _over_rate(path: GrowthPath) -> float:
+    rows = path.table
+    allowed = (float(rows["objective"].iloc[0]) + path.budget) / (C * float(rows["step"].sum()))
+    return float(rows["gradient"].min() ** 2) - allowed
+
+
+def limit(problem: Problem, reg: Regularizer | str, lams: Sequence[float], seed: int = 0, trials: int = 5) -> Check:
+    """T5': |grad Phi - grad mean l| <= mean (1 - v) |grad l| <= (1 - v*(M)) G at random theta and each lambda.
+
+    For log also <= e^-lambda (e^M - 1) G. The control takes the smallest loss for M.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    shifts = torch.randn(trials, len(problem.start), generator=rng, dtype=torch.float64)
+    slack = np.array(
+        [_to_plain(objective(problem, reg, lam), problem.start + shift) for lam in lams for shift in shifts]
+    )
+    return check("gradient of plain distillation", "|grad Phi - grad mean l| <= mean (1 - v) |grad l| <= (1 - v*(M)) G",
+                 "T5'", slack[:, :2].max(1), ("M the smallest loss", slack[:, 2]))  # fmt: skip
+
+
+def plain_limit(problem: Problem, reg: Regularizer | str, seed: int = 0, trials: int = 5) -> Check:
+    """T5': at the end of lambda's domain (1e13, or 1 - 1e-13 where it must stay below 1) grad Phi is that of mean l.
+
+    The control is lambda = 0.5.
+    """
+    known = validate.known(reg)
+    end = 1e13 if np.isinf(known.lam_below) else known.lam_below - 1e-13
+    rng = torch.Generator().manual_seed(seed)
+    thetas = problem.start + torch.randn(trials, len(problem.start), generator=rng, dtype=torch.float64)
+    far, near = ([_to_plain(objective(problem, known, lam), theta)[3] for theta in thetas] for lam in (end, 0.5))
+    return check("plain distillation in the limit", "grad Phi_lambda -> grad mean l as lambda grows", "T5'", far,
+                 ("lambda = 0.5", near))  # fmt: skip
+
+
+def _growth(phi: Objective, grown: Objective, losses: Tensor) -> float:
+    return float((grown.reg.latent(losses, grown.lam) - phi.reg.latent(losses, phi.lam)).mean())
+
+
+def _to_plain(phi: Objective, theta: Tensor) -> tuple[float, float, float, float]:
+    """How far each side of T5' exceeds the next one, the control's excess, and the left side; relative to G."""
+    losses = phi.problem.losses(theta)
+    slopes = torch.func.jacrev(phi.problem.losses)(theta)
+    missing, norms = 1 - phi.reg.weight(losses, phi.lam), slopes.norm(dim=1)
+    off, bound = float((missing[:, None] * slopes).mean(0).norm()), float((missing * norms).mean())
+    most, least = (
+        float(1 - phi.reg.weight(end[None], phi.lam)) * float(norms.max()) for end in (losses.max(), losses.min())
+    )
+    scale = max(1.0, float(norms.max()))
+    return (off - bound) / scale, (bound - most) / scale, (bound - least) / scale, off / scale

@@ -1,0 +1,70 @@
+"""What the curriculum sees at one moment of a run: samples of its generator, their losses and weights."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from cudfkd.curriculum import pace, weigh
+from cudfkd.errors import ConfigError
+from cudfkd.losses import DIVERGENCES
+from cudfkd.normalize import Normalize
+from cudfkd.runs import Run, load_run
+
+
+class Snapshot(NamedTuple):
+    """n samples from fixed latents after `epoch` epochs, networks in eval mode.
+
+    images in [0, 1]; label: the teacher's class; losses: what the student would descend; weights: the curriculum's, at
+    pace lam.
+    """
+
+    epoch: int
+    lam: float
+    images: Float[Tensor, "n channels size size"]
+    labels: Int[Tensor, " n"]
+    losses: Float[Tensor, " n"]
+    weights: Float[Tensor, " n"]
+
+
+@torch.no_grad()
+def snapshot(run: Run, teacher: nn.Module, epoch: int | None = None, n: int = 1024, seed: int = 0) -> Snapshot:
+    """Samples of a run's generator after an epoch, always from the same latents, so that epochs compare.
+
+    Arguments:
+        run: a CuDFKD run; for an `epoch` other than the last, one with a folder that kept that epoch.
+        teacher: the run's teacher.
+        epoch: counted from 1; None: the last.
+        n: number of samples.
+        seed: of the latents.
+
+    Raises:
+        ConfigError: the epoch was not kept, or the run's method has no generator.
+    """
+    if epoch is not None:
+        if run.path is None:
+            raise ConfigError(f"epoch = {epoch} cannot be had: this run was not written to a folder")
+        run = load_run(run.path, epoch=epoch)
+    if run.generator is None:
+        raise ConfigError(f"method {run.config.method!r} has no generator to take samples from")
+    at = epoch or run.config.epochs
+    normalize = Normalize(run.config.mean, run.config.std)
+    z = torch.randn(n, run.generator.latent_dim, generator=torch.Generator().manual_seed(seed))
+    images = run.generator.cpu().eval()(z)
+    t, s = (network.cpu().eval()(normalize(images)) for network in (teacher, run.student))
+    losses = DIVERGENCES[run.config.options.loss](t, s, run.config.options.temperature)
+    lam = pace(run.config.curriculum, at * run.config.steps_per_epoch, run.config.total_steps)
+    weights = weigh(run.config.curriculum, losses, lam).weights
+    return Snapshot(at, lam, images, t.argmax(1), losses, weights)
+
+
+def by_class(taken: Snapshot, classes: int, each: int) -> list[Tensor]:
+    """The first `each` images of every class, as the teacher sees it; fewer where a class has fewer."""
+    return [taken.images[taken.labels == label][:each] for label in range(classes)]
+
+
+def easiest_to_hardest(taken: Snapshot, count: int) -> Tensor:
+    """Indices of `count` samples at equal steps of rank, from the smallest loss to the largest."""
+    order = taken.losses.argsort(stable=True)
+    return order[torch.linspace(0, len(order) - 1, count).round().long()]

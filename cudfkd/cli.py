@@ -1,0 +1,175 @@
+"""The command line: `cudfkd distill | teacher | evaluate`. Bad input: one line on stderr, exit code 2.
+
+Options are flat and come from the fields of the descriptions themselves, so that nothing is declared or checked twice.
+A run that stops itself (a loss not finite, a dead curriculum) ends with one line and exit code 1.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from cudfkd import data, methods, models, teachers
+from cudfkd.callbacks import EpochLines
+from cudfkd.config import DistillConfig, Experiment
+from cudfkd.curriculum import Curriculum
+from cudfkd.errors import ConfigError, CudfkdError, TrainingError, unknown
+from cudfkd.evaluation import Evaluation, evaluate
+from cudfkd.runs import load_run
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with a bad option raised as ConfigError."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    parser = _Parser(prog="cudfkd", description="Data-free knowledge distillation.", allow_abbrev=False)
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
+    for name, add in (("distill", _add_distill), ("teacher", _add_teacher), ("evaluate", _add_evaluate)):
+        command = commands.add_parser(name, allow_abbrev=False, help=add.__doc__, description=add.__doc__)
+        add(command)
+        command.set_defaults(options={option for option in command._option_string_actions if option[:2] == "--"})
+    try:
+        asked, extra = parser.parse_known_args(arguments)
+        if not hasattr(asked, "run"):
+            raise ConfigError(unknown("command", (extra or [""])[0], ("distill", "teacher", "evaluate")))
+        if extra:
+            raise ConfigError(unknown("option", extra[0].split("=")[0], asked.options))
+        asked.run(asked)
+    except CudfkdError as error:
+        print(f"cudfkd: {error}", file=sys.stderr)
+        return 1 if isinstance(error, TrainingError) else 2
+    except KeyboardInterrupt:
+        print("cudfkd: interrupted; a run with --out goes on from its last epoch with --resume", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _add_distill(parser: argparse.ArgumentParser) -> None:
+    """distill one of our teachers without data, evaluating on held-out images"""
+    parser.add_argument("--data", default="fashion-mnist", help="evaluation data: " + ", ".join(data.names()))
+    parser.add_argument("--teacher", default="lenet5", help="a teacher that ships")
+    parser.add_argument("--teacher-seed", type=_whole, default=0, help="of the teacher's training")
+    parser.add_argument("--student", default="lenet5-half", help=", ".join(models.names()))
+    parser.add_argument("--out", type=Path, help="new folder for the run; without it nothing is written")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--method", default="cudfkd", help=", ".join(methods.names()))
+    for kind in (DistillConfig, Curriculum, *(methods.get(name).Options for name in methods.names())):
+        _add_fields(parser, kind, leave_out={"method", "curriculum", "options"})
+    parser.set_defaults(run=_distill)
+
+
+def _distill(asked: argparse.Namespace) -> None:
+    from cudfkd.experiments import run
+
+    if asked.resume and asked.out is None:
+        raise ConfigError("--resume needs --out: the folder of the run to go on with")
+    options = _given(asked, methods.get(asked.method).Options)
+    curriculum = Curriculum(**_given(asked, Curriculum))
+    config = DistillConfig(
+        **_given(asked, DistillConfig), method=asked.method, curriculum=curriculum, options=options or None
+    )
+    experiment = Experiment(
+        data=asked.data, teacher=asked.teacher, teacher_seed=asked.teacher_seed, student=asked.student, distill=config
+    )
+    finished = run(experiment, asked.out, resume=asked.resume, callbacks=[EpochLines(_say)])
+    _say(f"accuracy of the last epoch on dev: {_interval(finished.summary['accuracy'])}")
+    if finished.path:
+        _say(f"run folder: {finished.path}")
+
+
+def _add_teacher(parser: argparse.ArgumentParser) -> None:
+    """train a teacher, and say how it compares with the one that ships"""
+    parser.add_argument("--data", default="fashion-mnist", help="training data: " + ", ".join(data.names()))
+    parser.add_argument("--model", default="lenet5", help=", ".join(models.names()))
+    parser.add_argument("--seed", type=_whole, default=0, help="of weights, order and mirroring")
+    parser.add_argument("--out", type=Path, required=True, help="folder for weights and card")
+    parser.add_argument("--data-root", type=Path, help="folder with the training images")
+    parser.add_argument("--device", default="cpu", help="where to train")
+    _add_fields(parser, teachers.Recipe)
+    parser.set_defaults(run=_teacher)
+
+
+def _teacher(asked: argparse.Namespace) -> None:
+    recipe = teachers.Recipe(**_given(asked, teachers.Recipe))
+    card = teachers.train_teacher(
+        asked.data, asked.model, asked.seed, out=asked.out, recipe=recipe, data_root=asked.data_root,
+        device=DistillConfig(device=asked.device).device,
+        on_epoch=lambda epoch, loss, accuracy: _say(f"epoch {epoch:>3}  loss {loss:.4f}  dev accuracy {accuracy:.4f}"),
+    )  # fmt: skip
+    _say(f"accuracy: dev {card['accuracy']['dev']:.4f}, test {card['accuracy']['test']:.4f}")
+    if (asked.data, asked.model, asked.seed) in teachers.shipped():
+        ships = teachers.shipped_card(asked.data, asked.model, asked.seed)
+        same = (
+            "the same weights" if ships["sha256"] == card["sha256"] else "other weights (rounding differs by machine)"
+        )
+        _say(f"the one that ships: dev {ships['accuracy']['dev']:.4f}, test {ships['accuracy']['test']:.4f}; {same}")
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    """accuracy, agreement and loyalty of a run's student against its teacher"""
+    parser.add_argument("path", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("--data", default="fashion-mnist", help=", ".join(data.names()))
+    parser.add_argument("--split", default="dev", help="dev for choices; test for the number that is reported")
+    parser.add_argument("--teacher", default="lenet5", help="a teacher that ships")
+    parser.add_argument("--teacher-seed", type=_whole, default=0, help="of the teacher's training")
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(asked: argparse.Namespace) -> None:
+    dataset = data.load(asked.data, asked.split)
+    teacher = teachers.load_teacher(asked.data, asked.teacher, asked.teacher_seed)
+    finished = load_run(asked.path)
+    scores = evaluate(finished.student, teacher, dataset, finished.config.mean, finished.config.std)
+    for name in Evaluation._fields:
+        _say(f"{name:<18}{getattr(scores, name)}")
+
+
+def _add_fields(parser: argparse.ArgumentParser, kind: type[BaseModel], leave_out: set[str] = frozenset()) -> None:
+    for name, field in kind.model_fields.items():
+        if name not in leave_out:
+            default = "" if field.default in (None, ()) else f" [{field.default}]"
+            option = f"--{name.replace('_', '-')}"
+            parser.add_argument(option, dest=f"field_{name}", metavar="X", help=f"{field.description}{default}")
+
+
+def _given(asked: argparse.Namespace, kind: type[BaseModel]) -> dict[str, Any]:
+    """The fields of `kind` that were given on the command line, as values of their types."""
+    texts = {name: getattr(asked, f"field_{name}", None) for name in kind.model_fields}
+    return {name: _value(kind, name, text) for name, text in texts.items() if text is not None}
+
+
+def _value(kind: type[BaseModel], name: str, text: str) -> Any:
+    """Text as a number, list of numbers or word, whichever the field takes; its range is checked by `kind`."""
+    annotation = kind.model_fields[name].annotation
+    parts: Any = text.split(",") if "tuple" in str(annotation) else text
+    try:
+        return TypeAdapter(annotation).validate_python(parts, strict=False)
+    except ValidationError:
+        return text
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is not allowed for a seed: it must be a whole number") from None
+
+
+def _interval(estimate: dict) -> str:
+    return f"{estimate['value']:.4f} (95 % interval {estimate['low']:.4f} to {estimate['high']:.4f})"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,329 @@
+import gzip
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cudfkd import data
+from cudfkd.errors import ConfigError, DataError
+
+TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+DEV_IMAGES, DEV_LABELS = "dev-images-idx3-ubyte", "dev-labels-idx1-ubyte"
+
+
+def hash_of(content: bytes) -> str:
+    return sha256(content).hexdigest()
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """Makes folders that hold 90 training images of `shade`, whose hashes are then the published ones."""
+    monkeypatch.setattr(data, "_SHA256", dict(data._SHA256))
+    monkeypatch.delenv("CUDFKD_DATA", raising=False)
+
+    def make(name: str, shade: int = 0, inside: str = "") -> Path:
+        folder = tmp_path / name / inside
+        folder.mkdir(parents=True)
+        images = np.full((90, 28, 28), shade, dtype=np.uint8)
+        images[:, 0, 0] = np.arange(90)
+        data.write_idx(folder / f"{TRAIN_IMAGES}.gz", images)
+        data.write_idx(folder / f"{TRAIN_LABELS}.gz", np.arange(90, dtype=np.uint8) % 10)
+        trust(folder)
+        return tmp_path / name
+
+    def trust(folder: Path) -> None:
+        for stem in (TRAIN_IMAGES, TRAIN_LABELS):
+            data._SHA256[stem] = hash_of(gzip.decompress((folder / f"{stem}.gz").read_bytes()))
+
+    make.trust = trust
+    return make
+
+
+def shade(data_root: Path | str | None = None) -> int:
+    """Which of the fake folders was read. Their hashes differ, so this one's must be trusted."""
+    return int(data.full_training_set(data_root)[0][0, 1, 1])
+
+
+def refused(function, *arguments) -> str:
+    with pytest.raises(DataError) as error:
+        function(*arguments)
+    line = str(error.value)
+    assert "\n" not in line
+    return line
+
+
+# What ships
+
+
+@pytest.mark.parametrize(("split", "each"), [("dev", None), ("test", 1000)])
+def test_splits_that_ship(split, each):
+    images, labels = data.load("fashion-mnist", split).tensors
+    n = {"dev": 2000, "test": 10_000}[split]
+    assert images.shape == (n, 1, 28, 28)
+    assert images.dtype == torch.float32
+    assert (float(images.min()), float(images.max())) == (0, 1)
+    assert labels.shape == (n,)
+    assert labels.dtype == torch.int64
+    counts = labels.bincount().tolist()
+    assert len(counts) == 10
+    assert min(counts) > 150
+    assert each is None or counts == [each] * 10
+
+
+def test_pixels_are_255ths():
+    images = data.load("fashion-mnist", "dev").tensors[0][:50]
+    torch.testing.assert_close(images * 255, (images * 255).round(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_a_split_ships_in_full_whatever_the_data_root(split, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDFKD_DATA", str(tmp_path))
+    assert len(data.load("fashion-mnist", split, tmp_path)) == {"dev": 2000, "test": 10_000}[split]
+
+
+def test_info():
+    about = data.info("fashion-mnist")
+    assert (about.num_classes, about.channels, about.image_size) == (10, 1, 28)
+    assert len(about.mean) == len(about.std) == 1
+    assert len(set(about.classes)) == 10
+    assert data.names() == ["fashion-mnist"]
+
+
+def test_a_batch_of_dev_has_about_the_mean_and_deviation_that_are_stated():
+    images, about = data.load("fashion-mnist", "dev").tensors[0], data.info("fashion-mnist")
+    assert float(images.mean()) == pytest.approx(about.mean[0], abs=0.01)
+    assert float(images.std()) == pytest.approx(about.std[0], abs=0.01)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The 60,000 training images, where they are without a download."""
+
+    def skip() -> Path:
+        pytest.skip("the training images are not on this machine")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "_download", skip)
+        return data.full_training_set()
+
+
+def test_dev_image_i_is_training_image_30_i(whole):
+    images, labels = whole
+    assert images.shape == (60_000, 28, 28)
+    dev = data.load("fashion-mnist", "dev").tensors
+    for i in (0, 1, 2, 777, 1999):
+        assert torch.equal((dev[0][i, 0] * 255).round().to(torch.uint8), images[30 * i])
+        assert dev[1][i] == labels[30 * i]
+    assert torch.equal((dev[0][:, 0] * 255).round().to(torch.uint8), images[::30])
+    assert torch.equal(dev[1], labels[::30].long())
+
+
+def test_stated_mean_and_deviation_are_those_of_the_training_images(whole):
+    about = data.info("fashion-mnist")
+    pixels = whole[0].flatten().bincount(minlength=256).double()
+    shades = torch.arange(256).double() / 255
+    mean = float((pixels * shades).sum() / pixels.sum())
+    deviation = float((pixels * (shades - mean) ** 2).sum() / pixels.sum()) ** 0.5
+    assert (mean, deviation) == (pytest.approx(about.mean[0], abs=5e-5), pytest.approx(about.std[0], abs=5e-5))
+
+
+# The training split
+
+
+def test_train_leaves_dev_out(fake):
+    images, labels = data.load("fashion-mnist", "train", fake("a")).tensors
+    assert images.shape == (87, 1, 28, 28)
+    numbers = (images[:, 0, 0, 0] * 255).round().int().tolist()
+    assert numbers == [i for i in range(90) if i not in (0, 30, 60)]
+    assert labels.tolist() == [i % 10 for i in numbers]
+
+
+@pytest.mark.parametrize("inside", ["", "fashion-mnist", "FashionMNIST/raw"])
+@pytest.mark.parametrize("kind", [str, Path])
+def test_data_root_may_hold_the_files_or_their_usual_folders(fake, inside, kind):
+    assert shade(kind(fake("a", 7, inside))) == 7
+
+
+def test_uncompressed_files_are_read(fake):
+    folder = fake("a", 9)
+    for stem in (TRAIN_IMAGES, TRAIN_LABELS):
+        (folder / stem).write_bytes(gzip.decompress((folder / f"{stem}.gz").read_bytes()))
+        (folder / f"{stem}.gz").unlink()
+    assert shade(folder) == 9
+
+
+def test_data_root_wins_over_the_environment_and_that_over_the_cache(fake, tmp_path, monkeypatch):
+    asked, named = fake("asked", 1), fake("named", 2)
+    cache = fake("cache", 3, "cudfkd/FashionMNIST/raw")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setattr(data, "Path", lambda place: Path(str(place).replace("/usr/share", str(tmp_path / "none"))))
+    fake.trust(cache / "cudfkd/FashionMNIST/raw")
+    assert shade() == 3
+    monkeypatch.setenv("CUDFKD_DATA", str(named))
+    fake.trust(named)
+    assert shade() == 2
+    fake.trust(asked)
+    assert shade(asked) == 1
+
+
+def test_debians_folder_wins_over_the_cache(fake, monkeypatch):
+    system, cache = fake("system", 4, "datasets/fashion-mnist"), fake("cache", 3, "cudfkd/FashionMNIST/raw")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setattr(data, "Path", lambda place: Path(str(place).replace("/usr/share", str(system))))
+    fake.trust(system / "datasets/fashion-mnist")
+    assert shade() == 4
+
+
+@pytest.mark.parametrize("variable", [True, False])
+def test_a_folder_that_was_asked_for_is_never_replaced_by_another(fake, tmp_path, monkeypatch, variable):
+    """Neither the default folders nor a download may stand in for it."""
+    monkeypatch.setattr(data, "_download", lambda: pytest.fail("went to the network"))
+    asked = tmp_path / "empty"
+    if variable:
+        monkeypatch.setenv("CUDFKD_DATA", str(asked))
+    else:
+        monkeypatch.setenv("CUDFKD_DATA", str(fake("named")))
+    line = refused(data.full_training_set, None if variable else asked)
+    assert str(asked) in line
+    assert TRAIN_IMAGES in line
+
+
+def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
+    import torchvision.datasets
+
+    def offline(*_, **__):
+        raise RuntimeError("Error downloading\ntrain-images")
+
+    monkeypatch.delenv("CUDFKD_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(data, "Path", lambda place: Path(str(place).replace("/usr/share", str(tmp_path / "none"))))
+    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", offline)
+    line = refused(data.full_training_set)
+    assert "--data-root" in line
+    assert "CUDFKD_DATA" in line
+    assert "dataset-fashion-mnist" in line
+
+
+# idx files
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 4), (4, 3, 2)])
+def test_idx_round_trip(tmp_path, monkeypatch, shape):
+    array = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    path = tmp_path / f"{DEV_IMAGES}.gz"
+    data.write_idx(path, array)
+    monkeypatch.setitem(data._SHA256, DEV_IMAGES, hash_of(gzip.decompress(path.read_bytes())))
+    found = data._read(tmp_path, DEV_IMAGES)
+    assert found.dtype == torch.uint8
+    np.testing.assert_array_equal(found.numpy(), array)
+
+
+def test_idx_header_is_that_of_the_format(tmp_path):
+    """Two zeros, 8 for unsigned bytes, the number of dimensions, each of them in four bytes, most significant first."""
+    data.write_idx(tmp_path / "a.gz", np.array([[1, 2, 3]], dtype=np.uint8))
+    content = gzip.decompress((tmp_path / "a.gz").read_bytes())
+    assert content == bytes([0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 3, 1, 2, 3])
+
+
+def test_idx_files_are_the_same_bytes_every_time(tmp_path, monkeypatch):
+    import time
+
+    array = np.arange(100, dtype=np.uint8)
+    data.write_idx(tmp_path / "a.gz", array)
+    monkeypatch.setattr(time, "time", lambda: 2e9)
+    data.write_idx(tmp_path / "b.gz", array)
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+
+
+# Damage
+
+
+def flip_bit(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+@pytest.mark.parametrize("stem", [TRAIN_IMAGES, TRAIN_LABELS])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda content: content[:1],
+        lambda content: content[:10],
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:-4],
+        lambda content: flip_bit(content, 0),
+        lambda content: flip_bit(content, len(content) // 2),
+        lambda content: flip_bit(content, len(content) - 8),
+        lambda content: content[:10] + b"\xff" + content[11:],
+        lambda content: content + b"more",
+        lambda _: b"<html>not found</html>",
+        lambda content: gzip.compress(flip_bit(gzip.decompress(content), 40)),
+        lambda content: gzip.compress(gzip.decompress(content)[:-1]),
+        lambda _: gzip.compress(b""),
+    ],
+    ids=[
+        "empty", "a byte", "a header", "a half", "cut off", "no gzip", "bit in the middle", "bit in the checksum",
+        "no such block", "more at the end", "a web page", "other content", "content cut off", "no content",
+    ],
+)  # fmt: skip
+def test_damaged_files_are_refused_by_name(fake, stem, damage):
+    path = fake("a") / f"{stem}.gz"
+    path.write_bytes(damage(path.read_bytes()))
+    assert str(path) in refused(data.load, "fashion-mnist", "train", path.parent)
+
+
+@pytest.mark.parametrize("damage", [lambda _: b"", lambda c: c[:-1], lambda c: flip_bit(c, len(c) // 2)])
+def test_damaged_uncompressed_files_are_refused_by_name(fake, damage):
+    folder = fake("a")
+    path = folder / TRAIN_IMAGES
+    path.write_bytes(damage(gzip.decompress((folder / f"{TRAIN_IMAGES}.gz").read_bytes())))
+    (folder / f"{TRAIN_IMAGES}.gz").unlink()
+    assert str(path) in refused(data.full_training_set, folder)
+
+
+def test_missing_labels_are_named(fake):
+    folder = fake("a")
+    (folder / f"{TRAIN_LABELS}.gz").unlink()
+    line = refused(data.full_training_set, folder)
+    assert TRAIN_LABELS in line
+    assert str(folder) in line
+
+
+def test_a_folder_in_place_of_a_file_is_refused(fake):
+    folder = fake("a")
+    (folder / f"{TRAIN_LABELS}.gz").unlink()
+    (folder / f"{TRAIN_LABELS}.gz").mkdir()
+    assert TRAIN_LABELS in refused(data.full_training_set, folder)
+
+
+@pytest.mark.parametrize("damage", ["missing", "flipped"])
+@pytest.mark.parametrize("stem", [DEV_IMAGES, DEV_LABELS])
+def test_damaged_assets_are_refused_by_name(tmp_path, monkeypatch, stem, damage):
+    folder = tmp_path / "fashion-mnist"
+    folder.mkdir()
+    for name in (DEV_IMAGES, DEV_LABELS):
+        (folder / f"{name}.gz").write_bytes((data.ASSETS / "fashion-mnist" / f"{name}.gz").read_bytes())
+    monkeypatch.setattr(data, "ASSETS", tmp_path)
+    assert len(data.load("fashion-mnist", "dev")) == 2000
+    path = folder / f"{stem}.gz"
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(flip_bit(path.read_bytes(), path.stat().st_size // 2))
+    line = refused(data.load, "fashion-mnist", "dev")
+    assert path.name in line
+    assert str(folder) in line
+
+
+# Names
+
+
+def test_unknown_names_suggest_the_nearest():
+    with pytest.raises(ConfigError, match="^unknown data set 'fashion_mnist': did you mean 'fashion-mnist'?"):
+        data.load("fashion_mnist", "dev")
+    with pytest.raises(ConfigError, match="^unknown split 'tests': did you mean 'test'. known: dev, test, train$"):
+        data.load("fashion-mnist", "tests")
+    with pytest.raises(ConfigError, match="^unknown data set 'cifar10'"):
+        data.info("cifar10")

@@ -1,0 +1,149 @@
+"""Run folders: what they hold, that they can be gone on with, and that they are found again."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+import cudfkd
+from cudfkd import ConfigError, DataError, models
+from cudfkd.callbacks import Callback
+from tests.cudfkd.test_engine import config, held_out, networks, same
+
+
+class StopAfter(Callback):
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def before_epoch(self, ctx):
+        if ctx.epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def test_a_finished_folder_holds_what_the_docstring_says(tmp_path):
+    run = cudfkd.distill(*networks(), config(keep_epochs=(1,)), evaluate_on=held_out(), run_dir=tmp_path / "a" / "run")
+    names = {path.name for path in run.path.iterdir()}
+    networks_kept = {f"{n}{s}.safetensors" for n in ("student", "generator") for s in ("", "-epoch0001")}
+    assert names == {"config.json", "metrics.jsonl", "summary.json"} | networks_kept
+    rows = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert json.loads((run.path / "summary.json").read_text())["accuracy"]["n"] == 12
+
+
+def test_load_run_gives_back_what_distill_gave(tmp_path):
+    run = cudfkd.distill(*networks(), config(keep_epochs=(1,)), evaluate_on=held_out(), run_dir=tmp_path / "run")
+    loaded = cudfkd.load_run(tmp_path / "run")
+    assert same(loaded.student, run.student)
+    assert same(loaded.generator, run.generator)
+    assert loaded.config == run.config
+    assert loaded.summary == json.loads(json.dumps(run.summary))
+    assert loaded.history["loss"].tolist() == run.history["loss"].tolist()
+    assert not same(cudfkd.load_run(tmp_path / "run", epoch=1).student, run.student)
+
+
+def test_an_epoch_that_was_not_kept_is_refused(tmp_path):
+    cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run")
+    with pytest.raises(ConfigError, match="epoch = 1 was not kept"):
+        cudfkd.load_run(tmp_path / "run", epoch=1)
+
+
+def test_a_foreign_student_is_passed_in(tmp_path):
+    teacher = networks()[0]
+    foreign = nn.Sequential(nn.Flatten(), nn.Linear(256, 10))
+    cudfkd.distill(teacher, foreign, config(), run_dir=tmp_path / "run")
+    with pytest.raises(ConfigError, match="pass it in with student="):
+        cudfkd.load_run(tmp_path / "run")
+    again = nn.Sequential(nn.Flatten(), nn.Linear(256, 10))
+    assert same(cudfkd.load_run(tmp_path / "run", again).student, foreign)
+    with pytest.raises(ConfigError, match="pass in the right one"):
+        cudfkd.load_run(tmp_path / "run", nn.Linear(3, 3))
+
+
+class Dropout(nn.Module):
+    """A student that draws from the global generator too."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(models.build("lenet5-half", image_size=16, seed=2), nn.Dropout(0.3))
+
+    def forward(self, x):
+        return self.net(x)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, stop):
+    c = config(epochs=4, options={"adv_end": 2.0})
+    whole = cudfkd.distill(networks()[0], Dropout(), c, evaluate_on=held_out())
+    with pytest.raises(KeyboardInterrupt):
+        cudfkd.distill(
+            networks()[0], Dropout(), c, evaluate_on=held_out(), run_dir=tmp_path / "run", callbacks=[StopAfter(stop)]
+        )
+    run = cudfkd.distill(networks()[0], Dropout(), c, evaluate_on=held_out(), run_dir=tmp_path / "run", resume=True)
+    assert same(run.student, whole.student)
+    assert same(run.generator, whole.generator)
+    timed = ["seconds", "total_seconds", "peak_memory_mb"]
+    assert run.history.drop(columns=timed).equals(whole.history.drop(columns=timed))
+    assert run.summary["generator_steps"] == whole.summary["generator_steps"]
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run")
+    with pytest.raises(ConfigError, match="holds a run already"):
+        cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("x")
+    with pytest.raises(ConfigError, match="holds other files"):
+        cudfkd.distill(*networks(), config(), run_dir=tmp_path / "other")
+    assert [p.name for p in (tmp_path / "other").iterdir()] == ["thesis.tex"]
+
+
+def test_resuming_another_run_names_what_differs(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run", callbacks=[StopAfter(1)])
+    with pytest.raises(ConfigError, match=r"holds a run with lr = 0\.1, not 0\.2"):
+        cudfkd.distill(*networks(), config(lr=0.2), run_dir=tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize("file", ["config.json", "metrics.jsonl", "checkpoint.safetensors"])
+def test_damaged_files_are_named(tmp_path, file):
+    with pytest.raises(KeyboardInterrupt):
+        cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run", callbacks=[StopAfter(1)])
+    path = tmp_path / "run" / file
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match=file) as error:
+        cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run", resume=True)
+    assert "\n" not in str(error.value)
+
+
+def test_no_run_folder_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"is no run folder"):
+        cudfkd.load_run(tmp_path)
+
+
+class Count(Callback):
+    steps = 0
+
+    def after_student_step(self, ctx, batch):
+        self.steps += 1
+
+
+def test_get_or_run_trains_once_and_again_for_another_description(tmp_path):
+    count = Count()
+    tiny = {"epochs": 1, "steps_per_epoch": 2, "round_steps": 2, "batch_size": 4, "options": {"generator_width": 2}}
+    first = cudfkd.Experiment(distill=cudfkd.DistillConfig(**tiny))
+    a = cudfkd.get_or_run(first, tmp_path, [count])
+    b = cudfkd.get_or_run(first, tmp_path, [count])
+    assert count.steps == 2
+    assert same(a.student, b.student)
+    assert b.history["accuracy"].tolist() == a.history["accuracy"].tolist()
+    cudfkd.get_or_run(cudfkd.Experiment(distill=cudfkd.DistillConfig(**tiny, seed=1)), tmp_path, [count])
+    assert count.steps == 4
+
+
+def test_weights_on_disk_are_those_of_the_student(tmp_path):
+    from safetensors.torch import load_file
+
+    run = cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run")
+    stored = load_file(tmp_path / "run" / "student.safetensors")
+    assert all(torch.equal(stored[name], value) for name, value in run.student.state_dict().items())
