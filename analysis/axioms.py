@@ -1,4 +1,4 @@
-"""The axioms of a self-paced regularizer (Jiang et al., 2014; Meng, Zhao and Jiang, 2017; from memory), and who breaks them.
+"""The axioms of a self-paced regularizer, and who breaks them (Jiang et al., 2014; Meng et al., 2017; from memory).
 
 A1  g is convex in v                                                   A2  v* falls in l, from 1 at l = 0 to 0
 A3  v* grows with lambda ("A3"), from 0 as lambda -> 0 ("A3 start") to 1 at the upper end of lambda ("A3 end")
@@ -28,7 +28,7 @@ def checks(reg: Regularizer | str) -> tuple[Check, ...]:
 
 
 def table() -> pd.DataFrame:
-    """Ten regularizers by five axioms: "holds", or "fails: " and why. Rows in the order of `cudfkd.regularizers.ALL`."""
+    """Ten regularizers by five axioms: "holds", or "fails: " and why; in the order of `cudfkd.regularizers.ALL`."""
     rows = {kind.name: {one.name: _cell(kind.name, one) for one in checks(kind.name)} for kind in ALL}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("regularizer")
 
@@ -67,8 +67,8 @@ def grows_with_lambda(reg: Regularizer | str) -> Check:
 def starts_empty(reg: Regularizer | str) -> Check:
     """A3 start: v* -> 0 as lambda -> 0, for l >= 0.1 (at lambda = 1e-13). The control is lambda = 0.5."""
     reg, at = validate.known(reg), LOSSES[LOSSES >= 0.1]
-    return check("A3 start", "v* -> 0 as lambda -> 0", "axioms", reg.weight(at, 1e-13), ("lambda = 0.5", reg.weight(at, 0.5)),
-                 tolerance=1e-5)  # fmt: skip
+    return check("A3 start", "v* -> 0 as lambda -> 0", "axioms", reg.weight(at, 1e-13),
+                 ("lambda = 0.5", reg.weight(at, 0.5)), tolerance=1e-5)  # fmt: skip
 
 
 def ends_full(reg: Regularizer | str) -> Check:

@@ -72,7 +72,7 @@ class Check:
         return "holds" if self.holds else "fails"
 
     def to_dict(self) -> dict:
-        """Plain data for result.json; a violation that is not finite becomes its name ("inf"): JSON has no such number."""
+        """Plain data for result.json; a violation that is not finite becomes its name, as JSON has no such number."""
         plain = asdict(self) | {"verdict": self.verdict, "claims": list(self.claims)}
         plain["worst_violation"] = _plain(self.worst_violation)
         plain["control"]["violation"] = _plain(self.control.violation)
@@ -111,7 +111,8 @@ def table(checks: Iterable[Check]) -> pd.DataFrame:
     """A row a check: theorem, verdict, worst violation, tolerance, n, its control and how badly that fails."""
     rows = [
         {"check": one.name, "theorem": one.theorem, "verdict": one.verdict, "worst violation": one.worst_violation,
-         "tolerance": one.tolerance, "n": one.n, "control": one.control.name, "control's violation": one.control.violation,
+         "tolerance": one.tolerance, "n": one.n, "control": one.control.name,
+         "control's violation": one.control.violation,
          "kind": "by construction" if one.by_construction else "exact" if one.exact else "statistical"}
         for one in checks
     ]  # fmt: skip

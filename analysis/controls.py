@@ -1,4 +1,4 @@
-"""A regularizer that is none: it breaks one hypothesis, so that checks have something that they must find wrong."""
+"""Regularizers that break one hypothesis each, so that checks have something that they must find wrong."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -6,23 +6,43 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cudfkd.regularizers import Lam, Regularizer
+from cudfkd.regularizers import Regularizer
 
 
 @dataclass(frozen=True)
 class ConvexLoss(Regularizer):
-    """Prefers hard samples: v* = 1 + l / lambda, so F = l + l^2 / (2 lambda) is convex and its tangents lie below it."""
+    """Prefers hard samples: v* = 1 + l / lambda, so F = l + l^2 / (2 lambda) is convex; its tangents lie below it."""
 
     name: ClassVar[str] = "convex (control)"
 
-    def weight(self, loss: Tensor, lam: Lam) -> Tensor:
+    def _weight(self, loss: Tensor, lam: Tensor) -> Tensor:
         return 1 + loss / lam
 
-    def latent(self, loss: Tensor, lam: Lam) -> Tensor:
+    def _latent(self, loss: Tensor, lam: Tensor) -> Tensor:
         return loss + loss.square() / (2 * lam)
 
-    def penalty(self, v: Tensor, lam: Lam) -> Tensor:
+    def _penalty(self, v: Tensor, lam: Tensor) -> Tensor:
         return -lam * (v - 1).square() / 2
 
-    def latent_limit(self, lam: Lam) -> Tensor:
-        return torch.full_like(torch.as_tensor(lam, dtype=torch.float64), torch.inf)
+    def _latent_limit(self, lam: Tensor) -> Tensor:
+        return torch.full_like(lam, torch.inf)
+
+
+@dataclass(frozen=True)
+class StepWeight(Regularizer):
+    """v* = 1 for l < lambda, 0.01 for l < 10 lambda, then 0: legal (A1 to A3), but without increasing differences."""
+
+    name: ClassVar[str] = "step (control)"
+
+    def _weight(self, loss: Tensor, lam: Tensor) -> Tensor:
+        return torch.where(loss < lam, 1.0, torch.where(loss < 10 * lam, 0.01, 0.0)).to(loss.dtype)
+
+    def _latent(self, loss: Tensor, lam: Tensor) -> Tensor:
+        low = torch.minimum(loss, lam)
+        return low + 0.01 * (torch.minimum(loss, 10 * lam) - low)
+
+    def _penalty(self, v: Tensor, lam: Tensor) -> Tensor:
+        return lam * torch.where(v >= 0.01, 1 - v, 0.99 + 10 * (0.01 - v))
+
+    def _latent_limit(self, lam: Tensor) -> Tensor:
+        return 1.09 * lam

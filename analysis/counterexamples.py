@@ -1,4 +1,4 @@
-"""What the theorems do not say, each shown by the smallest example. All use CuDFKD's log weight unless they say otherwise.
+"""What the theorems do not say, each by the smallest example, with CuDFKD's log weight unless it says otherwise.
 
 Each function returns a Counterexample: the statement that it refutes, and the numbers. `table()` shows all.
 """
@@ -42,7 +42,7 @@ def table() -> pd.DataFrame:
 
 
 def step_too_large(steps: int = 200) -> Counterexample:
-    """Curvature 1, step 2.5 > 2: Phi rises, then settles in a cycle of period 2 where the weight is exactly 2 / step."""
+    """Curvature 1, step 2.5 > 2: Phi rises, then settles in a cycle of period 2 where the weight is 2 / step."""
     path = limit_cycle(2.5, steps)
     last = abs(float(path.thetas[-1]))
     weight = float(LOG.weight(torch.tensor([last**2 / 2], dtype=torch.float64), 2.0))
@@ -58,7 +58,7 @@ def limit_cycle(step: float = 2.5, steps: int = 200, start: float = 0.1) -> Path
 
 
 def cycle_amplitude(step: float, lam: float = 2.0) -> float:
-    """|theta| of the cycle, where v*(theta^2 / 2) = 2 / step. Solved for l: (1 + e^-lambda) step / 2 = 1 + e^(l - lambda).
+    """|theta| of the cycle, where v*(theta^2 / 2) = 2 / step: (1 + e^-lambda) step / 2 = 1 + e^(l - lambda).
 
     Raises:
         ConfigError: step <= 2, where there is no cycle.
@@ -134,7 +134,7 @@ def hard_kink() -> Counterexample:
 
 
 def through_the_weight(loss: float = 6.0, lam: float = 2.0) -> Counterexample:
-    """d/dl [v*(l) l] differentiated through v, with g dropped: negative for a hard sample, so descent raises its loss."""
+    """d/dl [v*(l) l] through v, with g dropped: negative for a hard sample, so that descent raises its loss."""
     at = torch.tensor([loss], dtype=torch.float64, requires_grad=True)
     (through,) = torch.autograd.grad((LOG.weight(at, lam) * at).sum(), at)
     weight = LOG.weight(at, lam)
@@ -167,14 +167,15 @@ def decay_rises(step: float = 0.5, decay: float = 0.1) -> Counterexample:
 
 
 def generator_in_train_mode(seed: int = 0) -> Counterexample:
-    """A "frozen" generator whose BatchNorm still updates its running statistics: the samples move, and with them Phi."""
+    """A "frozen" generator whose BatchNorm updates its running statistics: the samples move, and with them Phi."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         generator = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Tanh()).double()
         fixed, fresh = torch.randn(64, 4).double(), torch.randn(10, 64, 4).double()
     changes = [_change_of_phi(generator, fixed, fresh, seed, train) for train in (False, True)]
+    numbers = {"eval mode": changes[0], "train mode": changes[1]}
     return Counterexample("generator in train mode", "a generator with learning rate 0 does not move", "T6",
-                          "10 forward passes of a frozen generator", {"eval mode": changes[0], "train mode": changes[1]})  # fmt: skip
+                          "10 forward passes of a frozen generator", numbers)  # fmt: skip
 
 
 def _change_of_phi(generator: nn.Module, fixed: Tensor, fresh: Tensor, seed: int, train: bool) -> float:

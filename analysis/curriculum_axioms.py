@@ -1,48 +1,26 @@
 """T9, checked over random losses and priors; what fails without its hypotheses; and what one logged number bounds.
 
-The step weight of `StepWeight` is a legal self-paced weight (A1 to A3 hold) without increasing differences: the axioms of
-self-paced learning do not imply those of a curriculum.
+The step weight of `analysis.controls` is a legal self-paced weight (A1 to A3 hold) without increasing differences: the
+axioms of self-paced learning do not imply those of a curriculum.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from analysis import validate
 from analysis.checks import Check, check
+from analysis.controls import StepWeight
 from analysis.counterexamples import Counterexample
 from analysis.distribution import DIVERGENCES, Curriculum, curriculum, random_problem
-from cudfkd.regularizers import Lam, Regularizer
+from cudfkd.regularizers import Regularizer
 
 PACES = tuple(np.geomspace(0.3, 30, 12).tolist())
 PACES_BELOW_ONE = tuple(np.linspace(0.1, 0.995, 12).tolist())  # for jiang-log
 
 Statistic = Callable[[Curriculum], float]
-
-
-@dataclass(frozen=True)
-class StepWeight(Regularizer):
-    """v* = w(l / lambda) with w = 1 below 1, 0.01 below 10, 0 after: monotone as it should be, but without T9's hypothesis."""
-
-    name: ClassVar[str] = "step (control)"
-
-    def weight(self, loss: Tensor, lam: Lam) -> Tensor:
-        share = loss / lam
-        return torch.where(share < 1, 1.0, torch.where(share < 10, 0.01, 0.0)).to(loss.dtype)
-
-    def latent(self, loss: Tensor, lam: Lam) -> Tensor:
-        low = torch.minimum(loss, torch.as_tensor(lam).to(loss))
-        return low + 0.01 * (loss.clamp(max=10 * float(lam)) - low)
-
-    def penalty(self, v: Tensor, lam: Lam) -> Tensor:
-        return torch.where(v >= 0.01, lam * (1 - v), 0.99 * lam + 10 * lam * (0.01 - v))
-
-    def latent_limit(self, lam: Lam) -> Tensor:
-        return 1.09 * torch.as_tensor(lam, dtype=torch.float64)
 
 
 def activity_grows(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
@@ -75,7 +53,7 @@ def entropy_grows(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> C
 
 
 def increasing_differences(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
-    """T9's hypothesis: v(l; lam) v(l'; lam') >= v(l'; lam) v(l; lam') for l < l', lam < lam'. Control: the step weight."""
+    """T9's hypothesis: v(l; L) v(l'; L') >= v(l'; L) v(l; L') for l < l', L < L'. The control is the step weight."""
     reg = validate.known(reg)
     worst, wrong = ([_determinant(one, seed + k) for k in range(problems)] for one in (reg, StepWeight()))
     return check("increasing differences", "v(l; L) v(l'; L') >= v(l'; L) v(l; L') for l < l', L < L'", "T9", worst,
@@ -83,8 +61,8 @@ def increasing_differences(reg: Regularizer | str, problems: int = 8, seed: int 
 
 
 def activity_bounds(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
-    """0 <= v <= 1 alone: KL <= -ln alpha, chi^2 <= 1/alpha - 1, ess >= alpha, TV <= 1 - alpha. Control: half of each."""
-    found = [one for k in range(problems) for one in _path(reg, *random_problem(seed + k))]
+    """0 <= v <= 1 alone: KL <= -ln alpha, chi^2 <= 1/alpha - 1, ess >= alpha, TV <= 1 - alpha. Control: halved."""
+    found = [one for k in range(problems) for one in _path(validate.known(reg), seed + k)]
     slack = [max(part - bound for part, bound in _bounds(one)) for one in found]
     wrong = [max(part - bound / 2 for part, bound in _bounds(one)) for one in found]
     return check("activity bounds everything", "KL <= -ln alpha, chi^2 <= 1/alpha - 1, TV <= 1 - alpha", "T9", slack,
@@ -92,7 +70,7 @@ def activity_bounds(reg: Regularizer | str, problems: int = 8, seed: int = 0) ->
 
 
 def violations(reg: Regularizer | str, problems: int = 400, seed: int = 0) -> dict[str, int]:
-    """In how many of random (P, l) each statement of T9 fails somewhere along lambda; uneven priors but for the last."""
+    """In how many of random (P, l) each statement of T9 fails somewhere along lambda; P uneven but for the last."""
 
     def count(statistic: Statistic, uniform: bool = False) -> int:
         each = np.array_split(_rises(reg, statistic, problems, seed, uniform), problems)
@@ -106,7 +84,7 @@ def violations(reg: Regularizer | str, problems: int = 400, seed: int = 0) -> di
 
 
 def entropy_falls() -> Counterexample:
-    """P = (0.1 at l = 0.1, 0.9 at l = 3): with growing lambda the entropy falls towards P's, while KL falls and E_Q l grows."""
+    """P = (0.1 at l = 0.1, 0.9 at l = 3): as lambda grows the entropy falls towards P's; KL falls, E_Q l grows."""
     lams = (1e-9, 0.5, 1.0, 2.0, 4.0, 8.0)
     rows = [curriculum("log", lam, [0.1, 3.0], [0.1, 0.9]) for lam in lams]
     numbers = {f"H at {lam:.2g}": one.entropy for lam, one in zip(lams, rows, strict=True)}
@@ -133,18 +111,18 @@ def _paces(reg: Regularizer) -> Sequence[float]:
     return PACES_BELOW_ONE if reg.lam_below <= 1 else PACES
 
 
-def _path(reg: Regularizer | str, losses: Tensor, prior: Tensor) -> list[Curriculum]:
-    """Q along lambda, from the first lambda at which some sample has weight."""
-    reg = validate.known(reg)
+@lru_cache(maxsize=64)
+def _path(reg: Regularizer, seed: int, uniform: bool = False) -> list[Curriculum]:
+    """Q along lambda for a random problem, from the first lambda at which some sample has weight."""
+    losses, prior = random_problem(seed, uniform=uniform)
     alive = [lam for lam in _paces(reg) if bool((reg.weight(losses, lam) > 0).any())]
     return [curriculum(reg, lam, losses, prior) for lam in alive]
 
 
 def _rises(reg: Regularizer | str, statistic: Statistic, problems: int, seed: int, uniform: bool = False) -> np.ndarray:
-    """By how much the statistic rises from one lambda to the next, relative to max(1, its size); all problems joined."""
-    paths = [_path(reg, *random_problem(seed + k, uniform=uniform)) for k in range(problems)]
-    rises = []
-    for path in paths:
+    """By how much the statistic rises from one lambda to the next, relative to max(1, its size); problems joined."""
+    known, rises = validate.known(reg), []
+    for path in (_path(known, seed + k, uniform) for k in range(problems)):
         values = np.array([statistic(one) for one in path])
         rises.append(np.diff(values) / np.maximum(1, np.abs(values[:-1])))
     return np.concatenate(rises)

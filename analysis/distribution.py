@@ -1,9 +1,9 @@
 """T9: the curriculum as a distribution. Q_lambda gives each sample the probability v*(l; lambda) P / alpha(lambda).
 
-alpha = sum P v* is the mean weight (the activity of the curriculum is 1 - alpha). Bengio et al. (2009) ask of a curriculum
-that weights grow and that entropy grows. For Q_lambda at fixed theta and P, as lambda grows and if ln v* has increasing
-differences: alpha grows, the mean loss under Q grows, every f-divergence D_f(Q || P) falls; the entropy grows for a
-uniform P, and need not for another one.
+alpha = sum P v* is the mean weight (the activity of the curriculum is 1 - alpha). Bengio et al. (2009) ask of a
+curriculum that weights grow and that entropy grows. For Q_lambda at fixed theta and P, as lambda grows and if ln v* has
+increasing differences: alpha grows, the mean loss under Q grows, every f-divergence D_f(Q || P) falls; the entropy grows
+for a uniform P, and need not for another one.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """T6: the samples move under the student. How much can that change the objective?
 
-Gamma = mean F(l') - mean F(l), with l and l' the losses of the same latent codes z before and after the generator moved.
+Gamma = mean F(l') - mean F(l), with l and l' the losses of the same codes z before and after the generator moved.
 """
 
 from dataclasses import dataclass

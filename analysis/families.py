@@ -16,6 +16,7 @@ import sympy as sp
 l, lam, v, t, rho = sp.symbols("ell lambda v t rho", positive=True)  # noqa: E741
 w, u, p, a, b, s = sp.symbols("w u p a b s", positive=True)  # of charts only
 
+Formula = Any  # a sympy expression, which sympy's own hints call Expr, Basic, bool or int from place to place
 Chart = tuple[Mapping[Any, Any], ...]  # substitutions, applied one after the other
 
 

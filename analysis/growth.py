@@ -12,6 +12,7 @@ E = F - offset(lambda), which falls for free as lambda grows: it proves nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from math import exp, log
 
 import numpy as np
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from analysis import validate
 from analysis.checks import Check, check
-from analysis.descent import Armijo, Gradient, Inner, run
+from analysis.descent import Armijo, Gradient, Inner
 from analysis.objective import Objective, objective
 from analysis.problems import Problem, points
 from cudfkd.regularizers import Hard, Linear, Logistic, Mixture, Polynomial, Regularizer, Welsch
@@ -34,8 +35,8 @@ class GrowthPath:
     """K steps.
 
     table: a row a step. lam; objective and gradient (norm) before the step, at lam; step (length), descent, growth
-        (Lambda); largest and smallest, of the losses after the step; raw, the un-normalised objective before the step (NaN where
-        the penalty is printed normalised).
+        (Lambda); largest and smallest, of the losses after the step; raw, the un-normalised objective before the step
+        (NaN where the penalty is printed normalised).
     final: the objective at the end.
     budget: F_{lambda_K}(M) - F_{lambda_0}(M) for M = the largest loss on the path.
     """
@@ -69,23 +70,20 @@ def growing_run(
         NotConvergedError: the inner solver failed.
     """
     validate.at_least("number of lambdas", len(lams), 2)
-    solver = Armijo(C) if inner is None else inner
-    theta, rows, most = problem.start, [], 0.0
-    for lam, following in zip(lams[:-1], lams[1:], strict=True):
-        path = run(problem, reg, lam, solver, steps=1, tolerance=1e-300, start=theta)
-        theta = path.thetas[-1]
-        phi, grown = objective(problem, reg, lam), objective(problem, reg, following)
-        point = phi.point(theta)
-        largest, smallest = float(point.losses.max()), float(point.losses.min())
-        most = max(most, largest)
+    solver, phis = Armijo(C) if inner is None else inner, [objective(problem, reg, lam) for lam in lams]
+    before, rows = phis[0].point(problem.start), []
+    for phi, following in zip(phis[:-1], phis[1:], strict=True):
+        move = solver(phi, before)
+        after, grown = phi.point(move.theta), following.point(move.theta)
         rows.append({
-            "lam": lam, "objective": path.objective[0], "gradient": path.gradient[0],
-            "step": path.steps[0] if len(path.steps) else 0.0, "descent": path.objective[0] - point.value,
-            "growth": _growth(phi, grown, point.losses), "largest": largest, "smallest": smallest,
-            "raw": path.objective[0] - raw_offset(phi.reg, lam),
+            "lam": phi.lam, "objective": before.value, "gradient": float(before.gradient.norm()), "step": move.step,
+            "descent": before.value - after.value, "growth": _growth(phi, following, after.losses),
+            "largest": float(after.losses.max()), "smallest": float(after.losses.min()),
+            "raw": before.value - raw_offset(phi.reg, phi.lam),
         })  # fmt: skip
-    final = float(objective(problem, reg, lams[-1]).value(theta))
-    return GrowthPath(pd.DataFrame(rows).rename_axis("k"), final, _budget(validate.known(reg), lams, most))
+        before = grown
+    most = max(row["largest"] for row in rows)
+    return GrowthPath(pd.DataFrame(rows).rename_axis("k"), before.value, _budget(phis[0].reg, lams, most))
 
 
 def _budget(reg: Regularizer, lams: Sequence[float], most: float) -> float:
@@ -117,21 +115,23 @@ def raw_offset(reg: Regularizer | str, lam: float) -> float:
 
 def grows(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
     """T5: Lambda_k >= 0 at every step. The control lets lambda fall."""
+    path, back = _run(problem, validate.known(reg), tuple(lams)), growing_run(problem, reg, lams[::-1])
     return check("growth is not negative", "Phi_{k+1}(theta) >= Phi_k(theta) for lambda_{k+1} >= lambda_k", "T5",
-                 -growing_run(problem, reg, lams).table["growth"].to_numpy(),
-                 ("lambda falls", -growing_run(problem, reg, lams[::-1]).table["growth"].to_numpy()))  # fmt: skip
+                 -path.table["growth"].to_numpy(), ("lambda falls", -back.table["growth"].to_numpy()))  # fmt: skip
 
 
 def telescopes(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
     """T5: the final objective is the first one - descents + growths. By construction: a test of the bookkeeping."""
-    path = growing_run(problem, reg, lams)
+    path = _run(problem, validate.known(reg), tuple(lams))
+    without = abs(path.residual + float(path.table["growth"].sum()))
     return check("telescoping", "Phi_K = Phi_0 - sum descent + sum Lambda", "T5", [abs(path.residual)],
-                 ("growth left out", [abs(path.residual + path.table["growth"].sum())]), by_construction=True)  # fmt: skip
+                 ("growth left out", [without]), by_construction=True)  # fmt: skip
 
 
 def within_budget(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
-    """T5: sum Lambda <= F_{lambda_K}(M) - F_{lambda_0}(M) <= M. The control takes for M the smallest loss on the path."""
-    path, known = growing_run(problem, reg, lams), validate.known(reg)
+    """T5: sum Lambda <= F_{lambda_K}(M) - F_{lambda_0}(M) <= M. The control takes the smallest loss for M."""
+    known = validate.known(reg)
+    path = _run(problem, known, tuple(lams))
     total, most = float(path.table["growth"].sum()), float(path.table["largest"].max())
     small = _budget(known, lams, float(path.table["smallest"].min()))
     return check("growth has a budget", "sum Lambda <= F_K(M) - F_0(M) <= M", "T5",
@@ -140,10 +140,20 @@ def within_budget(problem: Problem, reg: Regularizer | str, lams: Sequence[float
 
 def rate(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
     """T5: min |grad Phi_k|^2 <= (Phi_0 + budget) / (c sum eta), Armijo steps. The control steps by 2.5 / L instead."""
-    toy, slow = points(0.0, start=0.1), np.linspace(2.0, 2.5, 121).tolist()
-    wrong = growing_run(toy, "log", slow, Gradient(2.5))
-    return check("rate while lambda grows", "min |grad|^2 <= (Phi_0 + budget) / (c sum eta)", "T5",
-                 [_over_rate(growing_run(problem, reg, lams))], ("eta = 2.5 / L", [_over_rate(wrong)]))  # fmt: skip
+    path = _run(problem, validate.known(reg), tuple(lams))
+    return check("rate while lambda grows", "min |grad|^2 <= (Phi_0 + budget) / (c sum eta)", "T5", [_over_rate(path)],
+                 ("eta = 2.5 / L", [_over_rate(_cycling())]))  # fmt: skip
+
+
+@lru_cache(maxsize=16)
+def _run(problem: Problem, reg: Regularizer, lams: tuple[float, ...]) -> GrowthPath:
+    """`growing_run` with Armijo steps, kept for the several checks of one run."""
+    return growing_run(problem, reg, lams)
+
+
+@cache
+def _cycling() -> GrowthPath:
+    return growing_run(points(0.0, start=0.1), "log", np.linspace(2.0, 2.5, 121).tolist(), Gradient(2.5))
 
 
 def _over_rate(path: GrowthPath) -> float:

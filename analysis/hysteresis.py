@@ -1,8 +1,8 @@
 """Two samples that contradict each other: as lambda grows the student jumps, as it falls the student jumps elsewhere.
 
-Losses (theta - a)^2 / 2 and (theta + a)^2 / 2, CuDFKD's log weight. For small lambda the student sits near one sample and
-ignores the other; for large lambda at 0, between them. In between both are minima, and which one holds depends on where
-the student comes from. Graduated non-convexity runs lambda downward, self-paced learning upward.
+Losses (theta - a)^2 / 2 and (theta + a)^2 / 2, CuDFKD's log weight. For small lambda the student sits near one sample
+and ignores the other; for large lambda at 0, between them. In between both are minima, and which one holds depends on
+where the student comes from. Graduated non-convexity runs lambda downward, self-paced learning upward.
 """
 
 from functools import cache
@@ -40,7 +40,7 @@ class Landmarks(NamedTuple):
 
 @cache
 def proofs() -> tuple[Proof, ...]:
-    """The pitchfork at lambda = a^2/2 + ln(a^2 - 1), that it is subcritical for a^4 > 3, and all other critical points."""
+    """The pitchfork at lambda = a^2/2 + ln(a^2 - 1); that it is subcritical for a^4 > 3; all other critical points."""
     theta = sp.Symbol("theta", real=True)
     upper, lower = (theta - a) ** 2 / 2, (theta + a) ** 2 / 2
     latent, weight = FAMILIES["log"].latent, FAMILIES["log"].weight

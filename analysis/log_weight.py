@@ -67,7 +67,7 @@ def growth() -> Proof:
 
 
 def raw_falls() -> Proof:
-    """With the raw g the minimum E falls whatever the student does: dE/dlambda <= -e^-lambda [1 + ln(1 + e^-lambda)]."""
+    """With the raw g the minimum E falls by itself: dE/dlambda <= -e^-lambda [1 + ln(1 + e^-lambda)] < 0."""
     ceiling = sp.diff(_LOG.limit - lam * _E, lam)
     right = -sp.exp(-lam) * (sp.log(1 + sp.exp(-lam)) + 1)
     why = (
@@ -79,7 +79,7 @@ def raw_falls() -> Proof:
 
 
 def far_from_the_minimum() -> Proof:
-    """sup |F - min(l, lambda)| is the larger of A = lambda - F(lambda), B = F(inf) - lambda; A + B = (1+e^-lambda) ln 2."""
+    """sup |F - min(l, lambda)| is max(A, B), A = lambda - F(lambda), B = F(inf) - lambda; A + B = (1+e^-lambda) ln 2."""
     below, above = lam - _F.subs(l, lam), _LOG.limit - lam
     why = "l - F grows up to l = lambda and F grows after it. B < ln 2 for lambda > 1.2248, and then A < ln 2 as well."
     latex = r"\left[\lambda - F(\lambda)\right] + \left[F(\infty) - \lambda\right] = (1 + e^{-\lambda}) \ln 2"
@@ -88,7 +88,7 @@ def far_from_the_minimum() -> Proof:
 
 
 def through_the_weight() -> Proof:
-    """d/dl [l v*(l)] = v* + l v*' tends to 0 from below: differentiated through v, with g dropped, hard samples ascend."""
+    """d/dl [l v*(l)] = v* + l v*' tends to 0 from below: through v, with g dropped, hard samples ascend."""
     relative = sp.simplify(sp.diff(l * _V, l) / (l * _V))
     latex = r"\lim_{\ell\to\infty}\frac{d(\ell v^*)/d\ell}{\ell\,v^*}"
     statement = "Differentiated through v, the weighted loss of a hard sample falls as its loss grows."

@@ -2,8 +2,8 @@
 
     E Phi(theta - eta g_B) <= Phi - eta (1 - L eta / 2) |grad Phi|^2 + L eta^2 / 2 sigma^2 / B (n - B) / (n - 1)
 
-for batches of B drawn from n without replacement (the last factor is 1 for fresh samples). Sources, from memory: Ghadimi
-and Lan (2013); Bottou, Curtis and Nocedal (2018).
+for batches of B drawn from n without replacement (the last factor is 1 for fresh samples). Sources, from memory:
+Ghadimi and Lan (2013); Bottou, Curtis and Nocedal (2018).
 """
 
 from itertools import combinations
@@ -26,7 +26,7 @@ MANY = 20_000  # batches: more than that are not enumerated
 
 
 class Expectation(NamedTuple):
-    """Over all batches. change: E Phi(theta') - Phi. bound: of that, by T7. drop: the bound without its variance term."""
+    """Over all batches: change = E Phi(theta') - Phi; bound, of that, by T7; drop, the bound without its variance."""
 
     change: float
     bound: float
@@ -101,7 +101,7 @@ def unbiased(problem: Problem, reg: Regularizer | str, lam: float, batch: int = 
 
 
 def batch_statistics(reg: Regularizer | str, lam: float, seed: int = 0, batch: int = 8) -> Check:
-    """T7 needs per-sample losses: without batch statistics the mean over batches is Phi, with them it is another number.
+    """T7 needs per-sample losses: without batch statistics the mean over batches is Phi, with them it is not.
 
     One student without BatchNorm and, as control, one with BatchNorm in train mode on changing batches.
     """
@@ -144,7 +144,7 @@ def regression(
 
 
 def slope_covers(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, longest: float = 0.02) -> Check:
-    """T7, statistical: the interval of the slope covers |grad Phi|^2. The control divides by the batch's mean weight."""
+    """T7, statistical: the slope's interval covers |grad Phi|^2. The control divides by the batch's mean weight."""
     right, wrong = (
         regression(problem, reg, lam, seed=seed, longest=longest, divide=divide) for divide in (False, True)
     )

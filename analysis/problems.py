@@ -35,7 +35,7 @@ class Problem(ABC):
         """l_i(theta) for the whole frozen sample, differentiable."""
 
     def losses_on(self, theta: Theta, rows: Tensor) -> Losses:
-        """l_i of a batch, for rows of the sample. Only with batch statistics does it differ from losses(theta)[rows]."""
+        """l_i for some rows of the sample; differs from losses(theta)[rows] only with batch statistics."""
         return self.losses(theta)[rows]
 
 
@@ -132,8 +132,8 @@ class Student(Problem):
     """A tanh network of one hidden layer that distils: l_i = T^2 KL(teacher(x_i) || student(x_i)), T the temperature.
 
     inputs (n, p); teacher (n, c), log-probabilities at temperature T. With `batch_norm` the hidden layer is normalised
-    by the statistics of the batch it sees (train mode): on the full frozen batch l_i is still a function of theta alone,
-    on changing batches it is not.
+    by the statistics of the batch it sees (train mode): on the full frozen batch l_i is still a function of theta
+    alone, on changing batches it is not.
     """
 
     inputs: Float[Tensor, "n p"]

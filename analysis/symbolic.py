@@ -19,9 +19,9 @@ import pandas as pd
 import sympy as sp
 from jaxtyping import Float
 
-from analysis import validate
+from analysis import families, validate
 from analysis.derivations import IN_ORDER
-from analysis.families import FAMILIES, l, lam, rho, t, v
+from analysis.families import FAMILIES
 from analysis.proof import Proof
 from cudfkd.errors import ConfigError, unknown
 from cudfkd.regularizers import Regularizer
@@ -107,43 +107,47 @@ def formulas() -> pd.DataFrame:
     return pd.DataFrame.from_dict(shown, orient="index").rename_axis("regularizer")
 
 
-def weight(name: str, losses: Array, pace: float) -> Array:
+def weight(name: str, losses: Array, lam: float) -> Array:
     """v*(l; lambda) from the symbolic form, in float64. Same shape as losses.
 
     Raises:
         ConfigError: unknown name, lambda outside its domain.
     """
-    return _evaluate(name, "weight", losses, pace)
+    return _evaluate(name, "weight", losses, lam)
 
 
-def latent(name: str, losses: Array, pace: float) -> Array:
+def latent(name: str, losses: Array, lam: float) -> Array:
     """F(l; lambda) from the symbolic form, in float64. Same shape as losses."""
-    return _evaluate(name, "latent", losses, pace)
+    return _evaluate(name, "latent", losses, lam)
 
 
-def penalty(name: str, weights: Array, pace: float) -> Array:
+def penalty(name: str, weights: Array, lam: float) -> Array:
     """g(v; lambda) from the symbolic form, in float64. Same shape as weights."""
-    return _evaluate(name, "penalty", weights, pace)
+    return _evaluate(name, "penalty", weights, lam)
 
 
-def curvature(name: Regularizer | str, pace: float) -> float:
+def curvature(name: Regularizer | str, lam: float) -> float:
     """sup |F''(l; lambda)| over l; inf for hard (a jump of F') and polynomial with t > 2 (a vertical tangent of F')."""
-    return float(_evaluate(name, "curvature", np.zeros(()), pace))
+    return float(_evaluate(name, "curvature", np.zeros(()), lam))
 
 
-def _evaluate(name: Regularizer | str, what: str, argument: Array, pace: float) -> Array:
+def _evaluate(name: Regularizer | str, what: str, argument: Array, lam: float) -> Array:
     reg = validate.known(name)
-    validate.pace(reg, pace)
-    shape = {t: getattr(reg, "t", None), rho: getattr(reg, "ratio", None)}
+    validate.pace(reg, lam)
+    shape = {families.t: getattr(reg, "t", None), families.rho: getattr(reg, "ratio", None)}
     family = FAMILIES[reg.name]
     values = [shape[symbol] for symbol in family.parameters]
     argument = np.asarray(argument, dtype=np.float64)
     with np.errstate(all="ignore"):  # numpy evaluates every branch of a Piecewise, also outside its interval
-        result = _function(family.name, what)(argument, pace, *values)
+        result = _function(family.name, what)(argument, lam, *values)
     return np.broadcast_to(np.asarray(result, dtype=np.float64), argument.shape).copy()
 
 
 @cache
 def _function(name: str, what: str) -> Callable[..., Array]:
     family = FAMILIES[name]
-    return sp.lambdify((v if what == "penalty" else l, lam, *family.parameters), getattr(family, what), "numpy")
+    return sp.lambdify(
+        (families.v if what == "penalty" else families.l, families.lam, *family.parameters),
+        getattr(family, what),
+        "numpy",
+    )

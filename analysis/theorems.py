@@ -13,8 +13,15 @@ from functools import cache
 
 import pandas as pd
 
-from analysis.statements import STATEMENTS, Theorem
+from analysis import statements_fixed, statements_moving
+from analysis.theorem import Theorem
 from cudfkd.errors import ConfigError, unknown
+
+STATEMENTS = {
+    "T1": statements_fixed.t1, "T2": statements_fixed.t2, "T3": statements_fixed.t3, "T4": statements_fixed.t4,
+    "T5": statements_moving.t5, "T5'": statements_moving.t5_limit, "T6": statements_moving.t6,
+    "T7": statements_moving.t7, "T8": statements_moving.t8, "T9": statements_moving.t9,
+}  # fmt: skip
 
 
 @cache
@@ -33,8 +40,8 @@ def names() -> list[str]:
 def table() -> pd.DataFrame:
     """All theorems: title, statement, hypotheses, whether sympy settled the algebra, notebook."""
     rows = [
-        {"theorem": one.id, "title": one.title, "statement": f"${one.statement}$", "hypotheses": "; ".join(one.hypotheses),
-         "algebra proved": one.proved, "notebook": one.notebook}
+        {"theorem": one.id, "title": one.title, "statement": f"${one.statement}$",
+         "hypotheses": "; ".join(one.hypotheses), "algebra proved": one.proved, "notebook": one.notebook}
         for one in map(theorem, names())
     ]  # fmt: skip
     return pd.DataFrame(rows).set_index("theorem")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
 from cudfkd import data, methods, models, teachers
 from cudfkd.callbacks import EpochLines
@@ -147,13 +147,20 @@ def _given(asked: argparse.Namespace, kind: type[BaseModel]) -> dict[str, Any]:
 
 
 def _value(kind: type[BaseModel], name: str, text: str) -> Any:
-    """Text as a number, list of numbers or word, whichever the field takes; its range is checked by `kind`."""
+    """Text as a number, list of numbers or word, whichever the field takes; `kind` checks it."""
     annotation = kind.model_fields[name].annotation
-    parts: Any = text.split(",") if "tuple" in str(annotation) else text
-    try:
-        return TypeAdapter(annotation).validate_python(parts, strict=False)
-    except ValidationError:
+    if annotation is str:
         return text
+    return [_number(part) for part in text.split(",")] if "tuple" in str(annotation) else _number(text)
+
+
+def _number(text: str) -> int | float | str:
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _whole(text: str) -> int:

@@ -69,9 +69,10 @@ class DistillConfig(Described):
     def _plain_options(cls, value: Any, info: Any) -> Any:
         kind = methods.get(info.data.get("method", "cudfkd")).Options
         if value is None or isinstance(value, dict):
-            return kind(**(value or {}))
+            return kind.model_validate(value or {})
         if not isinstance(value, kind):
-            raise ConfigError(f"options of type {type(value).__name__} are not those of method {info.data['method']!r}")
+            method = info.data.get("method", "cudfkd")
+            raise ConfigError(f"options = {value!r} is not allowed: it must be the Options of {method} or a dict")
         return value
 
     @model_validator(mode="after")

@@ -44,7 +44,7 @@ def distill(
             came: modes, requires_grad, hooks, device.
         student: likewise; trained in place, and left in eval mode on the config's device.
         config: what to do.
-        evaluate_on: held-out pairs of (image in [0, 1], label). They are looked at after each epoch and never trained on.
+        evaluate_on: held-out pairs of (image in [0, 1], label). Looked at after each epoch, never trained on.
         run_dir: folder for the run; None writes nothing.
         resume: go on from the checkpoint in run_dir, if there is one; on the CPU the result is the same to the bit.
         callbacks: what watches the run, see `cudfkd.callbacks`.
@@ -262,7 +262,8 @@ def _shape(
         try:
             logits = predict(network, probe, device)
         except RuntimeError as error:
-            raise ConfigError(f"the {name} does not take images of shape {tuple(probe.shape[1:])}: {error}") from error
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"the {name} does not take images of shape {tuple(probe.shape[1:])}: {reason}") from error
         if logits.ndim != 2:
             raise ConfigError(
                 f"the {name} returns a tensor of shape {tuple(logits.shape)}: it must be (batch, classes)"

@@ -91,7 +91,7 @@ def jensen_shannon(a: Float[Tensor, "n classes"], b: Float[Tensor, "n classes"])
 
 
 def loyalty(divergence: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Probability loyalty 1 - sqrt(JS) (Xu et al., 2021, "Beyond Preserved Accuracy"), JS in bits: it lies in [0, 1]."""
+    """Probability loyalty 1 - sqrt(JS) in [0, 1], JS in bits (Xu et al., 2021, "Beyond Preserved Accuracy")."""
     return 1 - (divergence / torch.log(divergence.new_tensor(2.0))).clamp(max=1.0).sqrt()
 
 
@@ -109,7 +109,7 @@ def proportion(hits: Bool[Tensor, " n"]) -> Estimate:
     n, p = len(hits), float(hits.double().mean())
     centre = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 * sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2)) / (1 + Z95**2 / n)
-    return Estimate(p, max(0.0, centre - half), min(1.0, centre + half), n)
+    return Estimate(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)), n)
 
 
 def average(values: Float[Tensor, " n"]) -> Estimate:
@@ -120,14 +120,18 @@ def average(values: Float[Tensor, " n"]) -> Estimate:
 
 
 def as_tensors(dataset: Dataset) -> tuple[Tensor, Tensor]:
-    """A data set of (image, label) as two tensors. Raises ConfigError if there is nothing in it or it is no such set."""
+    """A data set of (image, label) as two tensors. Raises ConfigError if it is empty or no such set."""
     if isinstance(dataset, TensorDataset):
-        images, labels = dataset.tensors
+        columns = dataset.tensors
     else:
         batches = list(DataLoader(dataset, batch_size=256))
         if not batches:
             raise ConfigError("the data set to evaluate on is empty: give it at least one image")
-        images, labels = (torch.cat(column) for column in zip(*batches, strict=True))
+        pairs = all(isinstance(batch, list | tuple) for batch in batches)
+        columns = [torch.cat(column) for column in zip(*batches, strict=True)] if pairs else []
+    if len(columns) != 2:
+        raise ConfigError("the data set to evaluate on is not one of pairs: it must give an image and a label each")
+    images, labels = columns
     if len(images) == 0:
         raise ConfigError("the data set to evaluate on is empty: give it at least one image")
     return images, labels
@@ -140,12 +144,13 @@ def predict(
     """Logits of all images in eval mode, in chunks; modes and device of the network are given back as they came."""
     modes = {module: module.training for module in network.modules()}
     home = next((p.device for p in network.parameters()), torch.device(device))
-    network.to(device).eval()
-    logits = torch.cat([network(chunk.to(device)) for chunk in images.split(1000)])
-    network.to(home)
-    for module, mode in modes.items():
-        module.training = mode
-    return logits.float()
+    try:
+        network.to(device).eval()
+        return torch.cat([network(chunk.to(device)) for chunk in images.split(1000)]).float()
+    finally:
+        network.to(home)
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _kl(p: Tensor, q: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ t and s are logits of teacher and student for the same batch.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import log
 
 import torch
 from jaxtyping import Float
@@ -28,12 +29,12 @@ def kl(t: Logits, s: Logits, temperature: float = 1.0) -> PerSample:
     return (temperature**2 * (log_p.exp() * (log_p - log_q)).sum(1)).clamp(min=0)
 
 
-def l1(t: Logits, s: Logits, temperature: float = 1.0) -> PerSample:
+def l1(t: Logits, s: Logits, temperature: float = 1.0) -> PerSample:  # noqa: ARG001
     """Mean over classes of |t - s| of each sample. It does not depend on the temperature."""
     return (t - s).abs().mean(1)
 
 
-def l2(t: Logits, s: Logits, temperature: float = 1.0) -> PerSample:
+def l2(t: Logits, s: Logits, temperature: float = 1.0) -> PerSample:  # noqa: ARG001
     """Mean over classes of (t - s)^2 of each sample. It does not depend on the temperature."""
     return (t - s).square().mean(1)
 
@@ -50,8 +51,8 @@ DIVERGENCES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {"kl": kl, "
 
 def class_entropy(t: Logits, temperature: float = 1.0) -> Scalar:
     """Entropy in nats of the batch's mean prediction softmax(t / T): ln(classes) when all classes are drawn equally."""
-    mean = (t / temperature).softmax(1).mean(0)
-    return -torch.xlogy(mean, mean).sum()
+    log_mean = torch.logsumexp(log_softmax(t / temperature, 1), 0) - log(len(t))
+    return -(log_mean.exp() * log_mean).sum()
 
 
 def one_hot(t: Logits) -> Scalar:

@@ -8,13 +8,13 @@ Each is a convex penalty g(v; lambda) on the weight, normalised so that g(1) = 0
 
 (Kumar et al., 2010; Meng, Zhao and Jiang, 2017, "A theoretical understanding of self-paced learning"; the last four
 are the implicit regularizers of Fan et al., 2017.) All functions are pure: tensors in, tensors out, any float dtype and
-device, no value checks (they would make the host wait for the device). They are finite for l in [0, 1e4] and lambda in
+device, no value checks (they would make the host wait for the device). In float32 and float64 they are finite for l in [0, 1e4] and lambda in
 [1e-3, 1e3]; JiangLog is defined for lambda in (0, 1) only. Forms are chosen for accuracy at small l.
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from math import inf
+from math import inf, log
 from typing import ClassVar
 
 import torch
@@ -27,7 +27,7 @@ Lam = float | Tensor
 
 
 class Regularizer(ABC):
-    """One row of the table of regularizers.
+    """One row of the table of regularizers. A subclass gives the four formulas, with lambda as a 0-d tensor.
 
     Everywhere: loss is any float tensor of losses l >= 0, v a tensor of weights in [0, 1], lam a float or 0-d tensor.
     Results have the shape and dtype of the first argument (`latent_limit`: 0-d, float64 for a float lam).
@@ -36,21 +36,33 @@ class Regularizer(ABC):
     name: ClassVar[str]
     lam_below: ClassVar[float] = inf  # lambda must be smaller than this
 
-    @abstractmethod
     def weight(self, loss: Tensor, lam: Lam) -> Tensor:
         """v*(l; lambda), in [0, 1], nonincreasing in l."""
+        return self._weight(loss, _like(lam, loss))
 
-    @abstractmethod
     def latent(self, loss: Tensor, lam: Lam) -> Tensor:
         """F(l; lambda), the loss that reweighting descends; concave, nondecreasing, F(0) = 0."""
+        return self._latent(loss, _like(lam, loss))
 
-    @abstractmethod
     def penalty(self, v: Tensor, lam: Lam) -> Tensor:
         """g(v; lambda), normalised: min over v of v l + g(v) is F(l)."""
+        return self._penalty(v, _like(lam, v))
 
-    @abstractmethod
     def latent_limit(self, lam: Lam) -> Tensor:
         """F(inf; lambda)."""
+        return self._latent_limit(lam if isinstance(lam, Tensor) else torch.tensor(lam, dtype=torch.float64))
+
+    @abstractmethod
+    def _weight(self, loss: Tensor, lam: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _latent(self, loss: Tensor, lam: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _penalty(self, v: Tensor, lam: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _latent_limit(self, lam: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -59,17 +71,17 @@ class Hard(Regularizer):
 
     name: ClassVar[str] = "hard"
 
-    def weight(self, loss: Tensor, lam: Lam) -> Tensor:
+    def _weight(self, loss: Tensor, lam: Tensor) -> Tensor:
         return (loss < lam).to(loss.dtype)
 
-    def latent(self, loss: Tensor, lam: Lam) -> Tensor:
-        return torch.minimum(loss, _like(lam, loss))
+    def _latent(self, loss: Tensor, lam: Tensor) -> Tensor:
+        return torch.minimum(loss, lam)
 
-    def penalty(self, v: Tensor, lam: Lam) -> Tensor:
+    def _penalty(self, v: Tensor, lam: Tensor) -> Tensor:
         return lam * (1 - v)
 
-    def latent_limit(self, lam: Lam) -> Tensor:
-        return _tensor(lam)
+    def _latent_limit(self, lam: Tensor) -> Tensor:
+        return lam
 
 
 @dataclass(frozen=True)
@@ -78,18 +90,18 @@ class Linear(Regularizer):
 
     name: ClassVar[str] = "linear"
 
-    def weight(self, loss: Tensor, lam: Lam) -> Tensor:
+    def _weight(self, loss: Tensor, lam: Tensor) -> Tensor:
         return (1 - loss / lam).clamp(min=0)
 
-    def latent(self, loss: Tensor, lam: Lam) -> Tensor:
-        capped = torch.minimum(loss, _like(lam, loss))
+    def _latent(self, loss: Tensor, lam: Tensor) -> Tensor:
+        capped = torch.minimum(loss, lam)
         return capped * (1 - capped / (2 * lam))
 
-    def penalty(self, v: Tensor, lam: Lam) -> Tensor:
+    def _penalty(self, v: Tensor, lam: Tensor) -> Tensor:
         return lam * (1 - v).square() / 2
 
-    def latent_limit(self, lam: Lam) -> Tensor:
-        return _tensor(lam) / 2
+    def _latent_limit(self, lam: Tensor) -> Tensor:
+        return lam / 2
 
 
 @dataclass(frozen=True)
@@ -97,56 +109,52 @@ class Logistic(Regularizer):
     """CuDFKD's "log": v* = (1 + e^-lambda) / (1 + e^(l - lambda)). Not Jiang's "logarithmic".
 
     F = (1 + e^-lambda) ln[(1 + e^-lambda) / (e^-l + e^-lambda)], a smooth min(l, lambda) up to ln 2 for lambda >= 1.23;
-    g = mu ln mu + v ln v + lambda mu with mu = 1 + e^-lambda - v. As lambda -> 0 the weight tends to 2 / (1 + e^l), not 0.
+    g = mu ln mu + v ln v + lambda mu with mu = 1 + e^-lambda - v. As lambda -> 0 the weight tends to 2 / (1 + e^l).
     """
 
     name: ClassVar[str] = "log"
 
-    def weight(self, loss: Tensor, lam: Lam) -> Tensor:
-        lam = _like(lam, loss)
+    def _weight(self, loss: Tensor, lam: Tensor) -> Tensor:
         return (1 + torch.exp(-lam)) * torch.sigmoid(lam - loss)
 
-    def latent(self, loss: Tensor, lam: Lam) -> Tensor:
-        lam = _like(lam, loss)
+    def _latent(self, loss: Tensor, lam: Tensor) -> Tensor:
         small = loss < 1  # each form where it is accurate; the clamp keeps the unused one's gradient finite
         near = -torch.log1p(torch.expm1(-torch.where(small, loss, 0.0)) * torch.sigmoid(lam))
         far = softplus(-lam) - torch.logaddexp(-loss, -lam)
         return (1 + torch.exp(-lam)) * torch.where(small, near, far)
 
-    def penalty(self, v: Tensor, lam: Lam) -> Tensor:
-        lam = _like(lam, v)
+    def _penalty(self, v: Tensor, lam: Tensor) -> Tensor:
         mu = ((1 - v) + torch.exp(-lam)).clamp(min=0)
         return torch.xlogy(mu, mu) + torch.xlogy(v, v) + lam * mu
 
-    def latent_limit(self, lam: Lam) -> Tensor:
-        lam = _tensor(lam)
+    def _latent_limit(self, lam: Tensor) -> Tensor:
         return (1 + torch.exp(-lam)) * (lam + torch.log1p(torch.exp(-lam)))
 
 
 @dataclass(frozen=True)
 class Polynomial(Regularizer):
-    """g = lambda (v^t/t - v + 1 - 1/t), v* = (1 - l/lambda)+^(1/(t-1)), t > 1. t = 2 is Linear, t -> inf tends to Hard."""
+    """g = lambda (v^t/t - v + 1 - 1/t), v* = (1 - l/lambda)+^(1/(t-1)), t > 1. t = 2 is Linear."""
 
     t: float = 3.0
     name: ClassVar[str] = "polynomial"
 
     def __post_init__(self) -> None:
-        _check("t", self.t, self.t > 1, "greater than 1")
+        _check("t", self.t, 1 < self.t < inf, "greater than 1 and finite")
 
-    def weight(self, loss: Tensor, lam: Lam) -> Tensor:
+    def _weight(self, loss: Tensor, lam: Tensor) -> Tensor:
         inside = loss < lam
         return torch.where(inside, (1 - torch.where(inside, loss, 0.0) / lam) ** (1 / (self.t - 1)), 0.0)
 
-    def latent(self, loss: Tensor, lam: Lam) -> Tensor:
+    def _latent(self, loss: Tensor, lam: Tensor) -> Tensor:
         inside = loss < lam
         grown = -torch.expm1(torch.log1p(-torch.where(inside, loss, 0.0) / lam) * (self.t / (self.t - 1)))
         return lam * (self.t - 1) / self.t * torch.where(inside, grown, 1.0)
 
-    def penalty(self, v: Tensor, lam: Lam) -> Tensor:
+    def _penalty(self, v: Tensor, lam: Tensor) -> Tensor:
         return lam * (v**self.t / self.t - v + 1 - 1 / self.t)
 
-    def latent_limit(self, lam: Lam) -> Tensor:
-        return _tensor(lam) * (self.t - 1) / self.t
+    def _latent_limit(self, lam: Tensor) -> Tensor:
+        return lam * (self.t - 1) / self.t
 
 
 @dataclass(frozen=True)
@@ -162,23 +170,23 @@ class Mixture(Regularizer):
     def __post_init__(self) -> None:
         _check("ratio", self.ratio, 0 < self.ratio < 1, "between 0 and 1")
 
-    def weight(self, loss: Tensor, lam: Lam) -> Tensor:
-        between = torch.maximum(loss, _like(lam * self.ratio, loss))
+    def _weight(self, loss: Tensor, lam: Tensor) -> Tensor:
+        between = torch.maximum(loss, lam * self.ratio)
         return (self._z(lam) * (1 / between - 1 / lam)).clamp(0, 1)
 
-    def latent(self, loss: Tensor, lam: Lam) -> Tensor:
-        low, high = _like(lam * self.ratio, loss), _like(lam, loss)
-        between = torch.minimum(torch.maximum(loss, low), high)
-        return torch.minimum(loss, low) + self._z(lam) * (torch.log(between / low) - (between - low) / high)
+    def _latent(self, loss: Tensor, lam: Tensor) -> Tensor:
+        low = lam * self.ratio
+        between = torch.minimum(torch.maximum(loss, low), lam)
+        return torch.minimum(loss, low) + self._z(lam) * (torch.log(between / low) - (between - low) / lam)
 
-    def penalty(self, v: Tensor, lam: Lam) -> Tensor:
+    def _penalty(self, v: Tensor, lam: Tensor) -> Tensor:
         share = self.ratio / (1 - self.ratio)  # z / l1
         return self._z(lam) * torch.log((1 + share) / (v + share))
 
-    def latent_limit(self, lam: Lam) -> Tensor:
-        return -self._z(_tensor(lam)) * torch.log(torch.tensor(self.ratio, dtype=torch.float64))
+    def _latent_limit(self, lam: Tensor) -> Tensor:
+        return -self._z(lam) * log(self.ratio)
 
-    def _z(self, lam: Lam) -> Lam:
+    def _z(self, lam: Tensor) -> Tensor:
         return lam * self.ratio / (1 - self.ratio)
 
 
@@ -192,23 +200,27 @@ class JiangLog(Regularizer):
     name: ClassVar[str] = "jiang-log"
     lam_below: ClassVar[float] = 1.0
 
-    def weight(self, loss: Tensor, lam: Lam) -> Tensor:
-        lam = _like(lam, loss)
-        return torch.log1p(torch.minimum(loss, lam) - lam) / torch.log1p(-lam)
+    def _weight(self, loss: Tensor, lam: Tensor) -> Tensor:
+        z, log_z = self._z(lam)
+        return (1 + torch.log1p(torch.minimum(loss, lam) / z) / log_z).clamp(min=0)
 
-    def latent(self, loss: Tensor, lam: Lam) -> Tensor:
-        lam = _like(lam, loss)
-        excess = torch.minimum(loss, lam) - lam
-        return (_entropy_like(excess) - _entropy_like(-lam)) / torch.log1p(-lam)
+    def _latent(self, loss: Tensor, lam: Tensor) -> Tensor:
+        z, log_z = self._z(lam)
+        capped = torch.minimum(loss, lam)
+        return capped + ((z + capped) * torch.log1p(capped / z) - capped) / log_z
 
-    def penalty(self, v: Tensor, lam: Lam) -> Tensor:
-        lam = _like(lam, v)
-        log_z = torch.log1p(-lam)
-        return (1 - lam) * (v - 1 - torch.expm1((v - 1) * log_z) / log_z)
+    def _penalty(self, v: Tensor, lam: Tensor) -> Tensor:
+        z, log_z = self._z(lam)
+        return z * (v - 1 - torch.expm1((v - 1) * log_z) / log_z)
 
-    def latent_limit(self, lam: Lam) -> Tensor:
-        lam = _tensor(lam)
-        return -_entropy_like(-lam) / torch.log1p(-lam)
+    def _latent_limit(self, lam: Tensor) -> Tensor:
+        z, log_z = self._z(lam)
+        return -(z * log_z + lam) / log_z
+
+    def _z(self, lam: Tensor) -> tuple[Tensor, Tensor]:
+        """z and ln z, for a lambda that its dtype has rounded to 1 too."""
+        below = lam.clamp(max=1 - torch.finfo(lam.dtype).eps)
+        return 1 - below, torch.log1p(-below)
 
 
 @dataclass(frozen=True)
@@ -217,17 +229,17 @@ class Welsch(Regularizer):
 
     name: ClassVar[str] = "welsch"
 
-    def weight(self, loss: Tensor, lam: Lam) -> Tensor:
+    def _weight(self, loss: Tensor, lam: Tensor) -> Tensor:
         return torch.exp(-loss / lam)
 
-    def latent(self, loss: Tensor, lam: Lam) -> Tensor:
+    def _latent(self, loss: Tensor, lam: Tensor) -> Tensor:
         return -lam * torch.expm1(-loss / lam)
 
-    def penalty(self, v: Tensor, lam: Lam) -> Tensor:
+    def _penalty(self, v: Tensor, lam: Tensor) -> Tensor:
         return lam * (torch.xlogy(v, v) + (1 - v))
 
-    def latent_limit(self, lam: Lam) -> Tensor:
-        return _tensor(lam)
+    def _latent_limit(self, lam: Tensor) -> Tensor:
+        return lam
 
 
 @dataclass(frozen=True)
@@ -236,36 +248,36 @@ class Cauchy(Regularizer):
 
     name: ClassVar[str] = "cauchy"
 
-    def weight(self, loss: Tensor, lam: Lam) -> Tensor:
+    def _weight(self, loss: Tensor, lam: Tensor) -> Tensor:
         return lam / (lam + loss)
 
-    def latent(self, loss: Tensor, lam: Lam) -> Tensor:
+    def _latent(self, loss: Tensor, lam: Tensor) -> Tensor:
         return lam * torch.log1p(loss / lam)
 
-    def penalty(self, v: Tensor, lam: Lam) -> Tensor:
+    def _penalty(self, v: Tensor, lam: Tensor) -> Tensor:
         return lam * (v - 1 - torch.log(v))
 
-    def latent_limit(self, lam: Lam) -> Tensor:
-        return _infinite(lam)
+    def _latent_limit(self, lam: Tensor) -> Tensor:
+        return torch.full_like(lam, inf)
 
 
 @dataclass(frozen=True)
 class L1L2(Regularizer):
-    """g = lambda (1/v + v - 2), v* = sqrt(lambda / (lambda + l)), F = 2 sqrt(lambda) (sqrt(lambda + l) - sqrt(lambda))."""
+    """g = lambda (1/v + v - 2), v* = sqrt(lambda / (lambda + l)), F = 2 (sqrt(lambda^2 + lambda l) - lambda)."""
 
     name: ClassVar[str] = "l1-l2"
 
-    def weight(self, loss: Tensor, lam: Lam) -> Tensor:
+    def _weight(self, loss: Tensor, lam: Tensor) -> Tensor:
         return torch.rsqrt(1 + loss / lam)
 
-    def latent(self, loss: Tensor, lam: Lam) -> Tensor:
+    def _latent(self, loss: Tensor, lam: Tensor) -> Tensor:
         return 2 * loss / (torch.sqrt(1 + loss / lam) + 1)
 
-    def penalty(self, v: Tensor, lam: Lam) -> Tensor:
+    def _penalty(self, v: Tensor, lam: Tensor) -> Tensor:
         return lam * (1 - v).square() / v
 
-    def latent_limit(self, lam: Lam) -> Tensor:
-        return _infinite(lam)
+    def _latent_limit(self, lam: Tensor) -> Tensor:
+        return torch.full_like(lam, inf)
 
 
 @dataclass(frozen=True)
@@ -274,19 +286,18 @@ class Huber(Regularizer):
 
     name: ClassVar[str] = "huber"
 
-    def weight(self, loss: Tensor, lam: Lam) -> Tensor:
-        return torch.rsqrt(torch.maximum(loss, _like(lam, loss)) / lam)
+    def _weight(self, loss: Tensor, lam: Tensor) -> Tensor:
+        return torch.rsqrt(torch.maximum(loss, lam) / lam)
 
-    def latent(self, loss: Tensor, lam: Lam) -> Tensor:
-        lam = _like(lam, loss)
+    def _latent(self, loss: Tensor, lam: Tensor) -> Tensor:
         above = torch.maximum(loss, lam)
         return torch.minimum(loss, lam) + 2 * lam * (torch.sqrt(above / lam) - 1)
 
-    def penalty(self, v: Tensor, lam: Lam) -> Tensor:
+    def _penalty(self, v: Tensor, lam: Tensor) -> Tensor:
         return lam * (1 / v - 1)
 
-    def latent_limit(self, lam: Lam) -> Tensor:
-        return _infinite(lam)
+    def _latent_limit(self, lam: Tensor) -> Tensor:
+        return torch.full_like(lam, inf)
 
 
 ALL: tuple[type[Regularizer], ...] = (
@@ -314,19 +325,6 @@ def get(name: str) -> Regularizer:
 def _like(lam: Lam, tensor: Tensor) -> Tensor:
     """lambda as a 0-d tensor beside `tensor`, made on its device."""
     return lam.to(tensor) if isinstance(lam, Tensor) else tensor.new_full((), lam)
-
-
-def _tensor(lam: Lam) -> Tensor:
-    return lam if isinstance(lam, Tensor) else torch.tensor(lam, dtype=torch.float64)
-
-
-def _infinite(lam: Lam) -> Tensor:
-    return torch.full_like(_tensor(lam), inf)
-
-
-def _entropy_like(x: Tensor) -> Tensor:
-    """(1 + x) ln(1 + x) - x."""
-    return (1 + x) * torch.log1p(x) - x
 
 
 def _check(name: str, value: float, holds: bool, allowed: str) -> None:

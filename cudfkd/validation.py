@@ -18,7 +18,8 @@ from cudfkd.errors import ConfigError, unknown
 class Described(BaseModel):
     """Immutable values, checked when made. A wrong one raises ConfigError naming it and what is allowed.
 
-    The docstring below a field is its help text on the command line. Validators of subclasses raise ConfigError themselves: pydantic lets it pass, as it is no ValueError.
+    The docstring below a field is its help text on the command line. Validators of subclasses raise ConfigError
+    themselves: pydantic lets it pass, as it is no ValueError.
     """
 
     model_config = ConfigDict(
@@ -45,4 +46,4 @@ def _line(model: type[BaseModel], error: ValidationError) -> str:
     if kind == "missing":
         return f"{name} is missing from {model.__name__}"
     rule = first["msg"][0].lower() + first["msg"][1:]
-    return f"{name} = {value!r} is not allowed: {rule.replace('input should be', 'it must be')}"
+    return f"{name} = {' '.join(repr(value).split())} is not allowed: {rule.replace('input should be', 'it must be')}"

@@ -54,7 +54,7 @@ def build(name: str, num_classes: int = 10, channels: int = 1, image_size: int =
         raise ConfigError(f"image_size = {image_size} is not allowed: {name} needs {_SMALLEST[name]} pixels or more")
     spec = ModelSpec(name, num_classes, channels, image_size)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         model = _CLASSIFIERS[name](num_classes=num_classes, channels=channels, image_size=image_size)
     model.spec = spec
     return model

@@ -225,12 +225,12 @@ def test_generator_starts_as_dcgan_does():
     generator = Generator(latent_dim=64, width=16)
     for layer in generator.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            assert float(layer.weight.mean()) == pytest.approx(0, abs=0.008)
-            assert float(layer.weight.std()) == pytest.approx(0.02, rel=0.25)
+            assert layer.weight.mean().item() == pytest.approx(0, abs=0.008)
+            assert layer.weight.std().item() == pytest.approx(0.02, rel=0.25)
             assert layer.bias is None or not layer.bias.any()
         elif isinstance(layer, nn.BatchNorm2d):
-            assert float(layer.weight.mean()) == pytest.approx(1, abs=0.02)
-            assert 0.01 < float(layer.weight.std()) < 0.03
+            assert layer.weight.mean().item() == pytest.approx(1, abs=0.02)
+            assert 0.01 < layer.weight.std().item() < 0.03
             assert not layer.bias.any()
 
 

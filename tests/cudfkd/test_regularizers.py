@@ -535,9 +535,9 @@ def test_unknown_name_without_a_near_one():
         get("xyz")
 
 
-@pytest.mark.parametrize("t", [1.0, 0.5, -3.0, nan])
+@pytest.mark.parametrize("t", [1.0, 0.5, -3.0, nan, inf])
 def test_polynomial_needs_t_above_1(t):
-    with pytest.raises(ConfigError, match=rf"^t = {t!r} is not allowed: it must be greater than 1$"):
+    with pytest.raises(ConfigError, match=rf"^t = {t!r} is not allowed: it must be greater than 1 and finite$"):
         Polynomial(t=t)
 
 
