@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 figures: $(READY)  ## run every notebook (PROFILE=quick) and leave figures and HTML pages in out/quick
 	@$(BIN)/python -m analysis reproduce --profile $(PROFILE)
 
-test: $(READY)  ## lint, types and tests
+test: $(READY)  ## check style and run the tests (types: make lint)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/python -m pytest

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from analysis import validate
+from analysis.theory import validate
 from cudfkd.errors import CudfkdError
 
 Violations = float | Tensor | np.ndarray | Iterable[float]

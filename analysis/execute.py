@@ -55,8 +55,9 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any] | None = No
     started = perf_counter()
     try:
         papermill.execute_notebook(
-            str(notebook), str(partial), values, kernel_name="python3", progress_bar=False, log_output=False
-        )
+            str(notebook), str(partial), values, kernel_name="python3", progress_bar=False, log_output=False,
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        )  # fmt: skip
     except PapermillExecutionError as error:
         reason = _plain(f"{error.ename}: {error.evalue}")
         raise NotebookError(f"{notebook.name} failed in cell {error.exec_count} ({reason}): see {partial}") from error

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import Collection
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from analysis.execute import ROOT
 from cudfkd.files import write_bytes, write_json
@@ -105,8 +106,8 @@ def plotted(axes: Axes) -> dict[str, Any]:
         "ylabel": axes.get_ylabel(),
         "lines": [{"label": line.get_label(), "xy": _round(line.get_xydata())} for line in axes.lines],
         "areas": [{"label": area.get_label(), "xy": _vertices(area)} for area in axes.collections],
-        "bars": [{"x": bar.get_x(), "height": bar.get_height()} for bar in axes.patches if hasattr(bar, "get_height")],
-        "images": [hashlib.sha256(np.ascontiguousarray(i.get_array())).hexdigest()[:16] for i in axes.images],
+        "bars": [{"x": bar.get_x(), "height": bar.get_height()} for bar in axes.patches if isinstance(bar, Rectangle)],
+        "images": [hashlib.sha256(np.asarray(i.get_array()).tobytes()).hexdigest()[:16] for i in axes.images],
     }
 
 

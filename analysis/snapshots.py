@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cudfkd.curriculum import pace, weigh
 from cudfkd.errors import ConfigError
 from cudfkd.losses import DIVERGENCES
+from cudfkd.models import Generator
 from cudfkd.normalize import Normalize
 from cudfkd.runs import Run, load_run
 
@@ -46,7 +47,7 @@ def snapshot(run: Run, teacher: nn.Module, epoch: int | None = None, n: int = 10
         if run.path is None:
             raise ConfigError(f"epoch = {epoch} cannot be had: this run was not written to a folder")
         run = load_run(run.path, epoch=epoch)
-    if run.generator is None:
+    if not isinstance(run.generator, Generator):
         raise ConfigError(f"method {run.config.method!r} has no generator to take samples from")
     at = epoch or run.config.epochs
     normalize = Normalize(run.config.mean, run.config.std)

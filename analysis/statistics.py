@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import norm
 
-from analysis import validate
+from analysis.theory import validate
 
 
 class Interval(NamedTuple):

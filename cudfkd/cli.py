@@ -6,7 +6,7 @@ A run that stops itself (a loss not finite, a dead curriculum) ends with one lin
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -132,7 +132,7 @@ def _evaluate(asked: argparse.Namespace) -> None:
         _say(f"{name:<18}{getattr(scores, name)}")
 
 
-def _add_fields(parser: argparse.ArgumentParser, kind: type[BaseModel], leave_out: set[str] = frozenset()) -> None:
+def _add_fields(parser: argparse.ArgumentParser, kind: type[BaseModel], leave_out: Container[str] = ()) -> None:
     for name, field in kind.model_fields.items():
         if name not in leave_out:
             default = "" if field.default in (None, ()) else f" [{field.default}]"

@@ -8,7 +8,6 @@ import torch
 from pydantic import (
     AfterValidator,
     Field,
-    SerializeAsAny,
     field_validator,
     model_validator,
 )
@@ -59,7 +58,7 @@ class DistillConfig(Described):
     """likewise"""
     curriculum: Curriculum = Curriculum()
     """how samples are weighed"""
-    options: Annotated[SerializeAsAny[Described] | None, Field(validate_default=True)] = None
+    options: Annotated[Any, Field(validate_default=True)] = None
     """the method's own settings: its `Options`, or a dict of them"""
     keep_epochs: Annotated[tuple[Count, ...], Field(strict=False)] = ()
     """epochs (from 1) whose weights stay in the run folder, besides the last"""

@@ -59,7 +59,7 @@ def distill(
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
         torch.manual_seed(config.seed)
-        stack.enter_context(_borrowed(teacher, device))
+        stack.enter_context(borrowed(teacher, device))
         student.to(device)
         ctx = _context(config, teacher, student, evaluate_on, device)
         method = methods.get(config.method).build(config.options, ctx)
@@ -101,7 +101,7 @@ class _Engine:
         self.ctx, self.method, self.examiner, self.folder, self.callbacks = ctx, method, examiner, folder, callbacks
         config = ctx.config
         self.optimizer = torch.optim.SGD(
-            ctx.student.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay
+            ctx.student.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, fused=True
         )
         self.state = State(
             {"student": ctx.student, **method.modules}, {"student": self.optimizer, **method.optimizers}, ctx.rng
@@ -134,7 +134,7 @@ class _Engine:
         """The student of the result is the last one; the best epoch stands beside it under its own name."""
         rows, scores = self.folder.rows, self.last_evaluation
         last = {name: estimate._asdict() for name, estimate in scores._asdict().items()} if scores else {}
-        best = {"best_epoch_accuracy": max(row["accuracy"] for row in rows)} if scores else {}
+        best = {"best_epoch_accuracy": max(row["accuracy"] or 0.0 for row in rows)} if scores else {}
         counts = {name: rows[-1][name] for name in ("epoch", "student_steps", "generator_steps", "total_seconds")}
         return {**counts, **last, **best}
 
@@ -160,8 +160,8 @@ class _Engine:
     def _round(self) -> None:
         ctx = self.ctx
         self._call("before_synthesis")
-        ctx.student.eval()
-        self.generator_steps += self.method.synthesizer.round(ctx)
+        with borrowed(ctx.student, ctx.device):
+            self.generator_steps += self.method.synthesizer.round(ctx)
         self._call("after_synthesis")
         for _ in range(ctx.config.round_steps):
             self._call("before_student_step")
@@ -277,7 +277,7 @@ def _shape(
 
 
 @contextmanager
-def _borrowed(network: nn.Module, device: torch.device) -> Iterator[None]:
+def borrowed(network: nn.Module, device: torch.device) -> Iterator[None]:
     """The network frozen, in eval mode and on the device; at the end as it came."""
     modes = {module: module.training for module in network.modules()}
     wanted = {parameter: parameter.requires_grad for parameter in network.parameters()}

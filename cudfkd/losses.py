@@ -112,6 +112,7 @@ class BatchNormStatistics:
         return total
 
     def _note(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        stored_var, stored_mean = layer.get_buffer("running_var"), layer.get_buffer("running_mean")
         x = at_least_float32(inputs[0])
         var, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
-        self._distances.append((var - layer.running_var).norm() + (mean - layer.running_mean).norm())
+        self._distances.append((var - stored_var).norm() + (mean - stored_mean).norm())

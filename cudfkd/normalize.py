@@ -9,6 +9,9 @@ from torch import Tensor, nn
 class Normalize(nn.Module):
     """(x - mean) / std, one number a channel; None leaves images as they are."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean or (0.0,)).view(1, -1, 1, 1), persistent=False)

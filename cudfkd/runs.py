@@ -209,7 +209,7 @@ def _refuse_other(path: Path, found: dict, wanted: dict) -> None:
     for key in ("distill", "student", "teacher", "generator"):
         old, new = found.get(key), json.loads(json.dumps(wanted[key]))
         if old != new:
-            names = [k for k in new if old.get(k) != new[k]] if isinstance(old, dict) and isinstance(new, dict) else []
-            name = names[0] if names else key
-            was, now = (old[name], new[name]) if names else (old, new)
+            name, was, now = key, old, new
+            if isinstance(old, dict) and isinstance(new, dict):
+                name, was, now = next((k, old.get(k), new[k]) for k in new if old.get(k) != new[k])
             raise ConfigError(f"{path} holds a run with {name} = {was!r}, not {now!r}: choose another folder")

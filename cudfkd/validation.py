@@ -42,7 +42,9 @@ def _line(model: type[BaseModel], error: ValidationError) -> str:
     if kind == "extra_forbidden":
         return unknown("option", name, model.model_fields)
     if kind == "literal_error":
-        return unknown(name, value, re.findall(r"[^\s,']+(?=[',\s]|$)", first["ctx"]["expected"].replace(" or ", ", ")))
+        return unknown(
+            name, value, re.findall(r"[^\s,']+(?=[',\s]|$)", first.get("ctx", {})["expected"].replace(" or ", ", "))
+        )
     if kind == "missing":
         return f"{name} is missing from {model.__name__}"
     rule = first["msg"][0].lower() + first["msg"][1:]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -39,23 +40,29 @@ def learning(history: pd.DataFrame, teacher: float, chance: float, last: Estimat
 
 def samples_by_class(images: Sequence[Tensor], classes: Sequence[str], ax: Axes | None = None) -> Axes:
     """Generated images, a row a class as the teacher sees it. Colour or grey, each (channels, size, size) in [0, 1]."""
-    each, size = max(len(row) for row in images), images[0].shape[-1]
+    picture, cell = _tiled(images)
     if ax is None:
-        _, ax = plt.subplots(figsize=(0.62 * each + 1.3, 0.62 * len(classes) + 0.4))
-    for row, shown in enumerate(images):
-        for column, image in enumerate(shown):
-            _show(ax, image, left=column * (size + 2), top=row * (size + 2), size=size)
-    ax.set(xlim=(-1, each * (size + 2) - 1), ylim=(len(classes) * (size + 2) - 1, -1), aspect="equal", xticks=[])
-    ax.set_yticks([row * (size + 2) + size / 2 for row in range(len(classes))], classes)
+        height, width = picture.shape[:2]
+        _, ax = plt.subplots(figsize=(1.3 + width / cell * 0.58, height / cell * 0.58 + 0.3))
+    ax.imshow(picture, vmin=0, vmax=1, interpolation="nearest")
+    ax.set_yticks([(row + 0.5) * cell for row in range(len(classes))], classes)
+    ax.set_xticks([])
     ax.tick_params(length=0)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     return ax
 
 
-def _show(ax: Axes, image: Tensor, left: float, top: float, size: int) -> None:
-    pixels = image.permute(1, 2, 0).squeeze(-1).numpy()
-    ax.imshow(pixels, vmin=0, vmax=1, extent=(left, left + size, top + size, top), interpolation="nearest")
+def _tiled(images: Sequence[Tensor], gap: int = 2) -> tuple[np.ndarray, int]:
+    """One picture of all rows, white between and behind; and the pixels from one image to the next."""
+    _, channels, size, _ = images[0].shape
+    cell, each = size + gap, max(len(row) for row in images)
+    picture = np.ones((len(images) * cell, each * cell, channels))
+    for row, shown in enumerate(images):
+        for column, image in enumerate(shown):
+            top, left = row * cell, column * cell
+            picture[top : top + size, left : left + size] = image.permute(1, 2, 0).numpy()
+    return picture.squeeze(-1) if channels == 1 else picture, cell
 
 
 def _level(ax: Axes, accuracy: float, name: str, color: str) -> None:

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, model_validator
+from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
 from cudfkd import losses
 from cudfkd.context import Context
@@ -111,8 +112,9 @@ class Synthesizer:
 def build(options: Options, ctx: Context) -> Method:
     """CuDFKD for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d."""
     generator = Generator(options.latent_dim, ctx.shape.channels, ctx.shape.image_size, options.generator_width)
-    generator.to(ctx.device, memory_format=torch.channels_last)  # convolutions are faster so, on CPU and GPU
-    optimizer = torch.optim.Adam(generator.parameters(), options.generator_lr, betas=(0.9, 0.99))
+    generator.to(ctx.device)
+    convert_conv2d_weight_memory_format(generator, torch.channels_last)  # faster, on CPU and GPU
+    optimizer = torch.optim.Adam(generator.parameters(), options.generator_lr, betas=(0.9, 0.99), fused=True)
     statistics = losses.BatchNormStatistics(ctx.teacher) if options.bn > 0 else None
     return Method(
         synthesizer=Synthesizer(options, generator, optimizer, statistics),

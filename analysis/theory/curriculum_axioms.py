@@ -1,0 +1,144 @@
+"""T9, checked over random losses and priors; what fails without its hypotheses; and what one logged number bounds.
+
+The step weight of `analysis.theory.controls` is a legal self-paced weight (A1 to A3 hold) without increasing differences: the
+axioms of self-paced learning do not imply those of a curriculum.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from analysis.checks import Check, check
+from analysis.theory import validate
+from analysis.theory.controls import StepWeight
+from analysis.theory.counterexamples import Counterexample
+from analysis.theory.distribution import DIVERGENCES, Curriculum, curriculum, random_problem
+from cudfkd.regularizers import Regularizer
+
+PACES = tuple(np.geomspace(0.3, 30, 12).tolist())
+PACES_BELOW_ONE = tuple(np.linspace(0.1, 0.995, 12).tolist())  # for jiang-log
+
+Statistic = Callable[[Curriculum], float]
+
+
+def activity_grows(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
+    """T9 (i): alpha grows with lambda, for any losses and prior. The control lets lambda fall."""
+    worst = _rises(reg, lambda q: -q.alpha, problems, seed)
+    return check("mean weight grows", "alpha(lambda) does not fall as lambda grows", "T9", worst,
+                 ("lambda falls", _rises("log", lambda q: q.alpha, 8, seed)), claims=("C2", "C4"))  # fmt: skip
+
+
+def gets_harder(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
+    """T9 (ii): the mean loss under Q grows with lambda. The control is jiang-log, whose hypothesis fails."""
+    worst = _rises(reg, lambda q: -q.mean_loss, problems, seed)
+    return check("samples get harder", "E_Q l does not fall as lambda grows", "T9", worst,
+                 ("jiang-log", _rises("jiang-log", lambda q: -q.mean_loss, 8, seed)), claims=("C2", "C4"))  # fmt: skip
+
+
+def approaches_prior(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
+    """T9 (iii): every f-divergence of `DIVERGENCES` from Q to P falls. The control is jiang-log."""
+    worst = [_rises(reg, _divergence(name), problems, seed) for name in DIVERGENCES]
+    wrong = _rises("jiang-log", _divergence("KL"), 8, seed)
+    return check("divergences fall", "D_f(Q_lambda || P) does not grow with lambda", "T9", np.concatenate(worst),
+                 ("jiang-log", wrong), claims=("C2", "C4"))  # fmt: skip
+
+
+def entropy_grows(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
+    """T9 (iv): for a uniform P the entropy of Q grows. The control takes uneven priors."""
+    worst = _rises(reg, lambda q: -q.entropy, problems, seed, uniform=True)
+    return check("entropy grows", "H(Q_lambda) does not fall as lambda grows, P uniform", "T9", worst,
+                 ("P not uniform", _rises("log", lambda q: -q.entropy, 8, seed)), claims=("C2", "C4"))  # fmt: skip
+
+
+def increasing_differences(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
+    """T9's hypothesis: v(l; L) v(l'; L') >= v(l'; L) v(l; L') for l < l', L < L'. The control is the step weight."""
+    reg = validate.known(reg)
+    worst, wrong = ([_determinant(one, seed + k) for k in range(problems)] for one in (reg, StepWeight()))
+    return check("increasing differences", "v(l; L) v(l'; L') >= v(l'; L) v(l; L') for l < l', L < L'", "T9", worst,
+                 ("a step weight", wrong), claims=("C2", "C4"))  # fmt: skip
+
+
+def activity_bounds(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
+    """0 <= v <= 1 alone: KL <= -ln alpha, chi^2 <= 1/alpha - 1, ess >= alpha, TV <= 1 - alpha. Control: halved."""
+    found = [one for k in range(problems) for one in _path(validate.known(reg), seed + k)]
+    slack = [max(part - bound for part, bound in _bounds(one)) for one in found]
+    wrong = [max(part - bound / 2 for part, bound in _bounds(one)) for one in found]
+    return check("activity bounds everything", "KL <= -ln alpha, chi^2 <= 1/alpha - 1, TV <= 1 - alpha", "T9", slack,
+                 ("half of each bound", wrong), claims=("C2", "C4"))  # fmt: skip
+
+
+def violations(reg: Regularizer | str, problems: int = 400, seed: int = 0) -> dict[str, int]:
+    """In how many of random (P, l) each statement of T9 fails somewhere along lambda; P uneven but for the last."""
+
+    def count(statistic: Statistic, uniform: bool = False) -> int:
+        each = np.array_split(_rises(reg, statistic, problems, seed, uniform), problems)
+        return sum(bool((one > 1e-10).any()) for one in each)
+
+    return {
+        "alpha falls": count(lambda q: -q.alpha), "mean loss falls": count(lambda q: -q.mean_loss),
+        "KL grows": count(_divergence("KL")), "chi2 grows": count(_divergence("chi2")),
+        "entropy falls": count(lambda q: -q.entropy), "entropy falls, P uniform": count(lambda q: -q.entropy, True),
+    }  # fmt: skip
+
+
+def entropy_falls() -> Counterexample:
+    """P = (0.1 at l = 0.1, 0.9 at l = 3): as lambda grows the entropy falls towards P's; KL falls, E_Q l grows."""
+    lams = (1e-9, 0.5, 1.0, 2.0, 4.0, 8.0)
+    rows = [curriculum("log", lam, [0.1, 3.0], [0.1, 0.9]) for lam in lams]
+    numbers = {f"H at {lam:.2g}": one.entropy for lam, one in zip(lams, rows, strict=True)}
+    ends = {"KL first": rows[0].divergence("KL"), "KL last": rows[-1].divergence("KL"),
+            "E_Q l first": rows[0].mean_loss, "E_Q l last": rows[-1].mean_loss}  # fmt: skip
+    return Counterexample("entropy falls", "the entropy of Q grows for every prior", "T9",
+                          "two samples, the hard one nine times as frequent", numbers | ends)  # fmt: skip
+
+
+def axioms_do_not_suffice() -> Counterexample:
+    """The step weight obeys A1 to A3, P is uniform, and still the entropy falls from ln 2 to 0.06."""
+    easy, late = (curriculum(StepWeight(), lam, [2.0, 9.0]) for lam in (1.0, 3.0))
+    numbers = {"H at lambda 1": easy.entropy, "H at lambda 3": late.entropy,
+               "KL at lambda 1": easy.divergence("KL"), "KL at lambda 3": late.divergence("KL")}  # fmt: skip
+    return Counterexample("axioms do not suffice", "a self-paced regularizer makes a curriculum", "T9",
+                          "losses 2 and 9, uniform P, a step weight", numbers)  # fmt: skip
+
+
+def _divergence(name: str) -> Statistic:
+    return lambda q: q.divergence(name)
+
+
+def _paces(reg: Regularizer) -> Sequence[float]:
+    return PACES_BELOW_ONE if reg.lam_below <= 1 else PACES
+
+
+@lru_cache(maxsize=64)
+def _path(reg: Regularizer, seed: int, uniform: bool = False) -> list[Curriculum]:
+    """Q along lambda for a random problem, from the first lambda at which some sample has weight."""
+    losses, prior = random_problem(seed, uniform=uniform)
+    alive = [lam for lam in _paces(reg) if bool((reg.weight(losses, lam) > 0).any())]
+    return [curriculum(reg, lam, losses, prior) for lam in alive]
+
+
+def _rises(reg: Regularizer | str, statistic: Statistic, problems: int, seed: int, uniform: bool = False) -> np.ndarray:
+    """By how much the statistic rises from one lambda to the next, relative to max(1, its size); problems joined."""
+    known, rises = validate.known(reg), []
+    for path in (_path(known, seed + k, uniform) for k in range(problems)):
+        values = np.array([statistic(one) for one in path])
+        rises.append(np.diff(values) / np.maximum(1, np.abs(values[:-1])))
+    return np.concatenate(rises)
+
+
+def _determinant(reg: Regularizer, seed: int) -> float:
+    """The largest v(l'; lam) v(l; lam') - v(l; lam) v(l'; lam') over neighbouring losses and neighbouring lambdas."""
+    losses = random_problem(seed, 40)[0].sort().values
+    table = torch.stack([reg.weight(losses, lam) for lam in _paces(reg)])
+    early, late = table[:-1], table[1:]
+    return float((early[:, 1:] * late[:, :-1] - early[:, :-1] * late[:, 1:]).max())
+
+
+def _bounds(one: Curriculum) -> list[tuple[float, float]]:
+    """What alpha bounds, and its bound."""
+    return [
+        (one.divergence("KL"), -float(np.log(one.alpha))), (one.divergence("chi2") * one.alpha, 1 - one.alpha),
+        (one.divergence("TV"), 1 - one.alpha), (one.alpha - one.ess, 0.0),
+    ]  # fmt: skip

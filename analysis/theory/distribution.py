@@ -1,0 +1,132 @@
+"""T9: the curriculum as a distribution. Q_lambda gives each sample the probability v*(l; lambda) P / alpha(lambda).
+
+alpha = sum P v* is the mean weight (the activity of the curriculum is 1 - alpha). Bengio et al. (2009) ask of a
+curriculum that weights grow and that entropy grows. For Q_lambda at fixed theta and P, as lambda grows and if ln v* has
+increasing differences: alpha grows, the mean loss under Q grows, every f-divergence D_f(Q || P) falls; the entropy
+grows for a uniform P, and need not for another one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from analysis.theory import validate
+from analysis.theory.problems import Losses
+from cudfkd.errors import ConfigError
+from cudfkd.regularizers import Regularizer
+
+Phi = Callable[[Tensor], Tensor]  # convex, phi(1) = 0; D_phi(Q || P) = sum P phi(Q / P)
+
+DIVERGENCES: dict[str, Phi] = {
+    "KL": lambda r: torch.xlogy(r, r) - r + 1,
+    "chi2": lambda r: (r - 1).square(),
+    "TV": lambda r: (r - 1).abs() / 2,
+    "Hellinger": lambda r: (r.sqrt() - 1).square(),
+    "Jensen-Shannon": lambda r: (torch.xlogy(r, r) - torch.xlogy(r + 1, (r + 1) / 2)) / 2,
+    "cubic": lambda r: r**3 - 3 * r + 2,
+    "kinked": lambda r: (r - 1.5).clamp(min=0),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Curriculum:
+    """Q_lambda. q (n,) probabilities, prior (n,) = P, losses (n,), alpha = sum P v*."""
+
+    q: Float[Tensor, " n"]
+    prior: Float[Tensor, " n"]
+    losses: Losses
+    alpha: float
+
+    @property
+    def mean_loss(self) -> float:
+        """E_Q l."""
+        return float((self.q * self.losses).sum())
+
+    @property
+    def entropy(self) -> float:
+        """Shannon's, in nats."""
+        return float(-torch.xlogy(self.q, self.q).sum())
+
+    @property
+    def ess(self) -> float:
+        """Effective sample fraction (sum P v)^2 / sum P v^2 = 1 / (1 + chi^2), in (0, 1]."""
+        return 1 / (1 + self.divergence("chi2"))
+
+    def divergence(self, phi: str | Phi) -> float:
+        """D_f(Q || P) = sum P phi(Q / P), for a convex phi with phi(1) = 0 or a name of `DIVERGENCES`.
+
+        Raises:
+            ConfigError: an unknown name.
+        """
+        if isinstance(phi, str):
+            if phi not in DIVERGENCES:
+                validate.refuse("divergence", phi, f"one of {', '.join(DIVERGENCES)}, or a function")
+            phi = DIVERGENCES[phi]
+        return float((self.prior * phi(self.q / self.prior)).sum())
+
+
+def curriculum(
+    reg: Regularizer | str, lam: float, losses: Losses | Sequence[float], prior: Losses | Sequence[float] | None = None
+) -> Curriculum:
+    """Q_lambda for losses (n,) and a prior P (n,), uniform if None.
+
+    Raises:
+        ConfigError: losses negative, not finite or not float64; a prior of another shape or dtype, not positive, not
+            summing to 1; lambda outside its domain; a dead curriculum, where every weight is 0.
+    """
+    reg, losses = validate.known(reg), validate.losses(_vector(losses))
+    lam = validate.pace(reg, lam)
+    validate.resolves(1e-10, losses=losses)
+    p = torch.full_like(losses, 1 / len(losses)) if prior is None else _vector(prior)
+    validate.alike(losses=losses, prior=p)
+    validate.distribution(p)
+    if float(p.min()) <= 0:
+        validate.refuse(f"prior[{int(p.argmin())}]", float(p.min()), "greater than 0")
+    weighted = p * reg.weight(losses, lam)
+    alpha = float(weighted.sum())
+    if alpha == 0:
+        smallest = f"the smallest loss is {float(losses.min()):g}, lam = {lam:g}"
+        raise ConfigError(f"the curriculum is dead: every weight of {reg.name} is 0 ({smallest})")
+    return Curriculum(weighted / alpha, p, losses, alpha)
+
+
+def sweep(
+    reg: Regularizer | str, lams: Sequence[float], losses: Losses | Sequence[float],
+    prior: Losses | Sequence[float] | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """A row a lambda: alpha, mean loss, entropy, KL, chi2, TV, ess. Same errors as `curriculum`."""
+    rows = []
+    for lam in lams:
+        one = curriculum(reg, lam, losses, prior)
+        divergences = {name: one.divergence(name) for name in ("KL", "chi2", "TV")}
+        rows.append({"lam": lam, "alpha": one.alpha, "mean loss": one.mean_loss, "entropy": one.entropy, **divergences,
+                     "ess": one.ess})  # fmt: skip
+    return pd.DataFrame(rows).set_index("lam")
+
+
+def probabilities(
+    reg: Regularizer | str, lams: Sequence[float], losses: Losses | Sequence[float],
+    prior: Losses | Sequence[float] | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """Q_lambda itself for a figure: a row a lambda, a column a sample, in the order of the losses."""
+    rows = {lam: curriculum(reg, lam, losses, prior).q.numpy() for lam in lams}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("lam").rename_axis("sample", axis=1)
+
+
+def random_problem(seed: int, n: int = 12, uniform: bool = False) -> tuple[Losses, Losses]:
+    """Losses (n,) drawn from an exponential of mean 2, and a prior: uniform, or uneven (Dirichlet of 0.5)."""
+    validate.at_least("n", n, 2)
+    rng = np.random.default_rng(seed)
+    losses = torch.from_numpy(rng.exponential(2.0, n))
+    uneven = rng.dirichlet(np.full(n, 0.5)) + 1e-6
+    p = np.full(n, 1 / n) if uniform else uneven / uneven.sum()
+    return losses, torch.from_numpy(p)
+
+
+def _vector(values: Losses | Sequence[float]) -> Tensor:
+    return values if isinstance(values, Tensor) else torch.tensor(values, dtype=torch.float64)

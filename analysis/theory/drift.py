@@ -1,0 +1,143 @@
+"""T6: the samples move under the student. How much can that change the objective?
+
+Gamma = mean F(l') - mean F(l), with l and l' the losses of the same codes z before and after the generator moved.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from analysis.checks import Check, check
+from analysis.theory import validate
+from analysis.theory.descent import Gradient
+from analysis.theory.objective import objective
+from analysis.theory.problems import Losses, points
+from cudfkd.regularizers import Regularizer
+
+
+@dataclass(frozen=True)
+class Drift:
+    """gamma, and three bounds of |gamma|: coupled <= plain; total_variation is infinite where F is unbounded.
+
+    coupled: mean v*(min(l, l')) |l' - l|.  plain: mean |l' - l|.  total_variation: F(infinity) TV with TV = 1.
+    """
+
+    gamma: float
+    coupled: float
+    plain: float
+    total_variation: float
+
+
+def drift(reg: Regularizer | str, lam: float, before: Losses, after: Float[Tensor, "..."]) -> Drift:
+    """Gamma and its bounds for the losses (n,) of the same codes before and after.
+
+    Raises:
+        ConfigError: losses negative, not finite, of different shape or dtype; lambda outside its domain.
+    """
+    reg = validate.known(reg)
+    lam = validate.pace(reg, lam)
+    validate.alike(before=before, after=after)
+    validate.losses(before, "before")
+    validate.losses(after, "after")
+    change = (after - before).abs()
+    gamma = (reg.latent(after, lam) - reg.latent(before, lam)).mean()
+    coupled = (reg.weight(torch.minimum(before, after), lam) * change).mean()
+    return Drift(float(gamma), float(coupled), float(change.mean()), float(reg.latent_limit(lam)))
+
+
+def bounded(reg: Regularizer | str, lam: float, seed: int = 0, n: int = 50, trials: int = 20) -> Check:
+    """T6: |Gamma| <= mean v*(min) |dl| <= mean |dl| for random losses. The control weighs by the larger loss."""
+    reg, rng = validate.known(reg), torch.Generator().manual_seed(seed)
+    lam, slack, wrong = validate.pace(reg, lam), [], []
+    for _ in range(trials):
+        before, after = (-2 * torch.rand(n, generator=rng, dtype=torch.float64).log() for _ in range(2))
+        rising = torch.maximum(before, after)  # all losses rise: no signs cancel, so that the control cannot hide
+        for start, end in ((before, after), (before, rising)):
+            parts = drift(reg, lam, start, end)
+            slack.append(max(abs(parts.gamma) - parts.coupled, parts.coupled - parts.plain))
+        late = (reg.weight(rising, lam) * (rising - before)).mean()
+        wrong.append(abs(drift(reg, lam, before, rising).gamma) - float(late))
+    return check("drift is bounded", "|Gamma| <= E v*(min(l, l')) |l' - l| <= E |l' - l|", "T6", slack,
+                 ("v*(max(l, l'))", wrong), claims=("C1", "C3", "C4"))  # fmt: skip
+
+
+def transported(reg: Regularizer | str, lam: float, seed: int = 0, n: int = 24, trials: int = 5) -> Check:
+    """T6: |Gamma| <= Lip_x(l) W1(P, P'), for logistic losses ln(1 + e^(-x theta)), whose Lipschitz constant is |theta|.
+
+    W1 of two samples of n points is an assignment problem, solved exactly. The control takes W1 of the wrong pair.
+    """
+    reg, rng = validate.known(reg), torch.Generator().manual_seed(seed)
+    slack, wrong = [], []
+    for _ in range(trials):
+        theta, first, noise = (_normal(rng, *shape) for shape in ((3,), (n, 3), (n, 3)))
+        second = first - 1.5 * theta + 0.3 * noise
+        losses = [torch.nn.functional.softplus(-(x @ theta)) for x in (first, second)]
+        gamma, steepest = abs(drift(reg, lam, losses[0], losses[1]).gamma), float(theta.norm())
+        slack.append(gamma - steepest * wasserstein(first, second))
+        wrong.append(gamma - steepest * wasserstein(first, first + 0.01 * noise))
+    return check("drift by transport", "|Gamma| <= Lip(l) W1(P, P')", "T6", slack, ("W1 of another pair", wrong),
+                 claims=("C1", "C3", "C4"))  # fmt: skip
+
+
+def mass_moved(reg: Regularizer | str, lam: float, seed: int = 0, n: int = 50, trials: int = 20) -> Check:
+    """T6: |Gamma| <= F(infinity) TV(P, P') for two distributions on the same losses. The control halves TV.
+
+    Raises:
+        ConfigError: F is unbounded (cauchy, l1-l2, huber): the bound is void.
+    """
+    reg, rng = validate.known(reg), np.random.default_rng(seed)
+    lam = validate.pace(reg, lam)
+    most = float(reg.latent_limit(lam))
+    if np.isinf(most):
+        validate.refuse("F(infinity)", most, f"finite: for {reg.name} the bound by total variation is void")
+    slack, wrong = [], []
+    for _ in range(trials):
+        cost = reg.latent(torch.from_numpy(rng.exponential(3, n)), lam).numpy()
+        p, q = rng.dirichlet(np.full(n, 0.1), 2)
+        slack.append(abs(float((q - p) @ cost)) - most * np.abs(q - p).sum() / 2)
+        concentrated = float(reg.latent(torch.tensor([1e4], dtype=torch.float64), lam))  # all mass from loss 0 to 1e4
+        wrong.append(concentrated - most / 2)
+    return check("drift by total variation", "|Gamma| <= F(inf) TV(P, P')", "T6", slack, ("half of TV", wrong),
+                 claims=("C1", "C3", "C4"))  # fmt: skip
+
+
+def chase(
+    reg: Regularizer | str = "log", lam: float = 2.0, speed: float = 0.2, step: float = 0.5, steps: int = 200
+) -> pd.DataFrame:
+    """A student of one parameter after a target that moves by `speed` a step: every step descends, Phi never ends at 0.
+
+    Order: student, then target. Columns: target, theta (after the step), student (change of Phi by the step), drift (by
+    the target's move), objective (after both), weight. At constant drift there is only tracking (T6); beyond some speed
+    the sample escapes and its weight goes to 0.
+
+    Raises:
+        ConfigError: steps < 1, a step length <= 0, lambda outside its domain.
+    """
+    validate.at_least("steps", steps, 1)
+    solver, rows, theta = Gradient(step), [], torch.zeros(1, dtype=torch.float64)
+    for k in range(steps):
+        here, moved = (objective(points(speed * at), reg, lam) for at in (k, k + 1))
+        before = here.point(theta)
+        theta = solver(here, before).theta
+        after, drifted = here.point(theta), moved.point(theta)
+        rows.append({
+            "target": speed * (k + 1), "theta": float(theta), "student": after.value - before.value,
+            "drift": drifted.value - after.value, "objective": drifted.value, "weight": float(drifted.weights[0]),
+        })  # fmt: skip
+    return pd.DataFrame(rows).rename_axis("k")
+
+
+def wasserstein(first: Float[Tensor, "n d"], second: Float[Tensor, "n d"]) -> float:
+    """W1 between two samples of n points each, Euclidean, as an assignment."""
+    cost = torch.cdist(first, second).numpy()
+    rows, columns = linear_sum_assignment(cost)
+    return float(cost[rows, columns].mean())
+
+
+def _normal(rng: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=rng, dtype=torch.float64)

@@ -1,0 +1,214 @@
+"""T5 and T5': lambda grows while the student descends. Phi may rise; what it may rise by in all is bounded.
+
+Order of one step: theta_k -> theta_{k+1} at lambda_k, then lambda_k -> lambda_{k+1}. Exactly,
+
+    Phi_{lambda_K}(theta_K) = Phi_{lambda_0}(theta_0) - sum of descents + sum of Lambda_k,
+    Lambda_k = Phi_{lambda_{k+1}}(theta_{k+1}) - Phi_{lambda_k}(theta_{k+1}) >= 0,
+    sum of Lambda_k <= F_{lambda_K}(M) - F_{lambda_0}(M) <= M
+
+for losses <= M on the path. With the raw, un-normalised penalty of the public code the objective is
+E = F - offset(lambda), which falls for free as lambda grows: it proves nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from math import exp, log
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from analysis.checks import Check, check
+from analysis.theory import validate
+from analysis.theory.descent import Armijo, Gradient, Inner
+from analysis.theory.objective import Objective, objective
+from analysis.theory.problems import Problem, points
+from cudfkd.regularizers import Hard, JiangLog, Linear, Logistic, Mixture, Polynomial, Regularizer, Welsch
+
+C = 0.1  # Armijo's share
+
+
+@dataclass(frozen=True, eq=False)
+class GrowthPath:
+    """K steps.
+
+    table: a row a step. lam; objective and gradient (norm) before the step, at lam; step (length), descent, growth
+        (Lambda); largest and smallest, of the losses after the step; raw, the un-normalised objective before the step
+        (NaN where the penalty is printed normalised).
+    final: the objective at the end.
+    budget: F_{lambda_K}(M) - F_{lambda_0}(M) for M = the largest loss on the path.
+    """
+
+    table: pd.DataFrame
+    final: float
+    budget: float
+
+    def column(self, name: str) -> Float[np.ndarray, " k"]:
+        """One column of the table."""
+        return self.table[name].to_numpy(dtype=np.float64)
+
+    @property
+    def residual(self) -> float:
+        """Final objective minus what telescoping says; rounding only."""
+        told = self.column("objective")[0] - self.column("descent").sum() + self.column("growth").sum()
+        return float(self.final - told)
+
+    @property
+    def rises(self) -> int:
+        """In how many steps the objective, at the lambda of its time, went up."""
+        return int((np.diff(np.append(self.column("objective"), self.final)) > 0).sum())
+
+
+def growing_run(
+    problem: Problem, reg: Regularizer | str, lams: Sequence[float], inner: Inner | None = None
+) -> GrowthPath:
+    """One inner step at each of lams[0] ... lams[K-1], each followed by lambda's growth; lams has K + 1 entries.
+
+    Arguments:
+        inner: the inner solver; None takes Armijo().
+
+    Raises:
+        ConfigError: fewer than 2 lambdas, or one outside its domain.
+        NotConvergedError: the inner solver failed.
+    """
+    validate.at_least("number of lambdas", len(lams), 2)
+    solver, phis = Armijo(C) if inner is None else inner, [objective(problem, reg, lam) for lam in lams]
+    before, rows = phis[0].point(problem.start), []
+    for phi, following in zip(phis[:-1], phis[1:], strict=True):
+        move = solver(phi, before)
+        after, grown = phi.point(move.theta), following.point(move.theta)
+        rows.append({
+            "lam": phi.lam, "objective": before.value, "gradient": float(before.gradient.norm()), "step": move.step,
+            "descent": before.value - after.value, "growth": _growth(phi, following, after.losses),
+            "largest": float(after.losses.max()), "smallest": float(after.losses.min()),
+            "raw": before.value - raw_offset(phi.reg, phi.lam),
+        })  # fmt: skip
+        before = grown
+    most = max(row["largest"] for row in rows)
+    return GrowthPath(pd.DataFrame(rows).rename_axis("k"), before.value, _budget(phis[0].reg, lams, most))
+
+
+def _budget(reg: Regularizer, lams: Sequence[float], most: float) -> float:
+    """F_{lambda_K}(M) - F_{lambda_0}(M)."""
+    loss = torch.tensor([most], dtype=torch.float64)
+    return float(reg.latent(loss, float(lams[-1])) - reg.latent(loss, float(lams[0])))
+
+
+def raw_offset(reg: Regularizer | str, lam: float) -> float:
+    """F - E: what normalising adds to E = min over v of v l + g(v), with the penalty g as it is usually printed.
+
+    E falls as lambda grows, at every loss, for hard, linear, log, polynomial, welsch, and mixture with ratio >= 1/2;
+    for a smaller ratio it rises at large losses. NaN for cauchy, l1-l2 and huber, which are printed normalised.
+    """
+    reg = validate.known(reg)
+    lam = validate.pace(reg, lam)
+    match reg:
+        case Hard() | Welsch():
+            return lam
+        case Linear():
+            return lam / 2
+        case Logistic():
+            return lam * (1 + exp(-lam))
+        case Polynomial(t=t):
+            return lam * (t - 1) / t
+        case Mixture(ratio=ratio):
+            return lam * ratio / (1 - ratio) * log(1 / (1 - ratio))
+        case JiangLog():
+            return (1 - lam) * (1 / log(1 - lam) - 1)
+    return float("nan")
+
+
+def grows(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
+    """T5: Lambda_k >= 0 at every step. The control lets lambda fall."""
+    path, back = _run(problem, validate.known(reg), tuple(lams)), growing_run(problem, reg, lams[::-1])
+    return check("growth is not negative", "Phi_{k+1}(theta) >= Phi_k(theta) for lambda_{k+1} >= lambda_k", "T5",
+                 -path.column("growth"), ("lambda falls", -back.column("growth")))  # fmt: skip
+
+
+def telescopes(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
+    """T5: the final objective is the first one - descents + growths. By construction: a test of the bookkeeping."""
+    path = _run(problem, validate.known(reg), tuple(lams))
+    without = abs(path.residual + float(path.column("growth").sum()))
+    return check("telescoping", "Phi_K = Phi_0 - sum descent + sum Lambda", "T5", [abs(path.residual)],
+                 ("growth left out", [without]), by_construction=True)  # fmt: skip
+
+
+def within_budget(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
+    """T5: sum Lambda <= F_{lambda_K}(M) - F_{lambda_0}(M) <= M. The control takes the smallest loss for M."""
+    known = validate.known(reg)
+    path = _run(problem, known, tuple(lams))
+    total, most = float(path.column("growth").sum()), float(path.column("largest").max())
+    small = _budget(known, lams, float(path.column("smallest").min()))
+    return check("growth has a budget", "sum Lambda <= F_K(M) - F_0(M) <= M", "T5",
+                 [total - path.budget, path.budget - most], ("M the smallest loss", [total - small]))  # fmt: skip
+
+
+def rate(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
+    """T5: min |grad Phi_k|^2 <= (Phi_0 + budget) / (c sum eta), Armijo steps. The control steps by 2.5 / L instead."""
+    path = _run(problem, validate.known(reg), tuple(lams))
+    return check("rate while lambda grows", "min |grad|^2 <= (Phi_0 + budget) / (c sum eta)", "T5", [_over_rate(path)],
+                 ("eta = 2.5 / L", [_over_rate(_cycling())]))  # fmt: skip
+
+
+@lru_cache(maxsize=16)
+def _run(problem: Problem, reg: Regularizer, lams: tuple[float, ...]) -> GrowthPath:
+    """`growing_run` with Armijo steps, kept for the several checks of one run."""
+    return growing_run(problem, reg, lams)
+
+
+@cache
+def _cycling() -> GrowthPath:
+    return growing_run(points(0.0, start=0.1), "log", np.linspace(2.0, 2.5, 121).tolist(), Gradient(2.5))
+
+
+def _over_rate(path: GrowthPath) -> float:
+    allowed = (path.column("objective")[0] + path.budget) / (C * path.column("step").sum())
+    return float(path.column("gradient").min() ** 2 - allowed)
+
+
+def limit(problem: Problem, reg: Regularizer | str, lams: Sequence[float], seed: int = 0, trials: int = 5) -> Check:
+    """T5': |grad Phi - grad mean l| <= mean (1 - v) |grad l| <= (1 - v*(M)) G at random theta and each lambda.
+
+    For log also <= e^-lambda (e^M - 1) G. The control takes the smallest loss for M.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    shifts = torch.randn(trials, len(problem.start), generator=rng, dtype=torch.float64)
+    slack = np.array(
+        [_to_plain(objective(problem, reg, lam), problem.start + shift) for lam in lams for shift in shifts]
+    )
+    return check("gradient of plain distillation", "|grad Phi - grad mean l| <= mean (1 - v) |grad l| <= (1 - v*(M)) G",
+                 "T5'", slack[:, :2].max(1), ("M the smallest loss", slack[:, 2]))  # fmt: skip
+
+
+def plain_limit(problem: Problem, reg: Regularizer | str, seed: int = 0, trials: int = 5) -> Check:
+    """T5': at the end of lambda's domain (1e13, or 1 - 1e-13 where it must stay below 1) grad Phi is that of mean l.
+
+    The control is lambda = 0.5.
+    """
+    known = validate.known(reg)
+    end = 1e13 if np.isinf(known.lam_below) else known.lam_below - 1e-13
+    rng = torch.Generator().manual_seed(seed)
+    thetas = problem.start + torch.randn(trials, len(problem.start), generator=rng, dtype=torch.float64)
+    far, near = ([_to_plain(objective(problem, known, lam), theta)[3] for theta in thetas] for lam in (end, 0.5))
+    return check("plain distillation in the limit", "grad Phi_lambda -> grad mean l as lambda grows", "T5'", far,
+                 ("lambda = 0.5", near))  # fmt: skip
+
+
+def _growth(phi: Objective, grown: Objective, losses: Tensor) -> float:
+    return float((grown.reg.latent(losses, grown.lam) - phi.reg.latent(losses, phi.lam)).mean())
+
+
+def _to_plain(phi: Objective, theta: Tensor) -> tuple[float, float, float, float]:
+    """How far each side of T5' exceeds the next one, the control's excess, and the left side; relative to G."""
+    losses = phi.problem.losses(theta)
+    slopes = phi.problem.jacobian(theta)
+    missing, norms = 1 - phi.reg.weight(losses, phi.lam), slopes.norm(dim=1)
+    off, bound = float((missing[:, None] * slopes).mean(0).norm()), float((missing * norms).mean())
+    most, least = (
+        float(1 - phi.reg.weight(end[None], phi.lam)) * float(norms.max()) for end in (losses.max(), losses.min())
+    )
+    scale = max(1.0, float(norms.max()))
+    return (off - bound) / scale, (bound - most) / scale, (bound - least) / scale, off / scale

@@ -1,0 +1,167 @@
+"""Two samples that contradict each other: as lambda grows the student jumps, as it falls the student jumps elsewhere.
+
+Losses (theta - a)^2 / 2 and (theta + a)^2 / 2, CuDFKD's log weight. For small lambda the student sits near one sample
+and ignores the other; for large lambda at 0, between them. In between both are minima, and which one holds depends on
+where the student comes from. Graduated non-convexity runs lambda downward, self-paced learning upward.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from math import exp, log
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import sympy as sp
+import torch
+from scipy.optimize import brentq, fminbound
+
+from analysis.checks import Check, check
+from analysis.theory import validate
+from analysis.theory.families import FAMILIES, a, l, lam
+from analysis.theory.objective import objective
+from analysis.theory.problems import NotConvergedError, points
+from analysis.theory.proof import Proof, identity
+from cudfkd.regularizers import Regularizer
+
+NUDGE = 1e-3  # at each new lambda, so that the student leaves a maximum on which it happens to sit
+MOST = 100_000  # steps at one lambda
+
+
+class Landmarks(NamedTuple):
+    """Three values of lambda for samples at +-a with a > 3^(1/4).
+
+    pitchfork: below it theta = 0 is a maximum.  crossing: above it theta = 0 is the global minimum.
+    fold: above it the outer minima are gone.  outer: where they are when they vanish.
+    """
+
+    pitchfork: float
+    crossing: float
+    fold: float
+    outer: float
+
+
+@cache
+def proofs() -> tuple[Proof, ...]:
+    """The pitchfork at lambda = a^2/2 + ln(a^2 - 1); that it is subcritical for a^4 > 3; all other critical points."""
+    theta = sp.Symbol("theta", real=True)
+    upper, lower = (theta - a) ** 2 / 2, (theta + a) ** 2 / 2
+    latent, weight = FAMILIES["log"].latent, FAMILIES["log"].weight
+    phi = (latent.subs(l, upper) + latent.subs(l, lower)) / 2
+    at = a**2 / 2 + sp.log(a**2 - 1)
+    bend, fourth = (sp.diff(phi, theta, order).subs(theta, 0) for order in (2, 4))
+    here = (a**4 - 3) * ((a**2 - 1) + sp.exp(-(a**2) / 2)) / a**4
+    ratio = (a + theta) / (a - theta)
+    branch = sp.log((sp.exp(lower) - ratio * sp.exp(upper)) / (ratio - 1))
+    slope = weight.subs(l, upper) * (theta - a) + weight.subs(l, lower) * (theta + a)
+    return (
+        identity("pitchfork", "The curvature at 0 changes sign here (a > 1).", bend.subs(lam, at), 0,
+                 latex=r"\Phi''(0) = 0\ \text{ at }\ \lambda = \tfrac{a^2}{2} + \ln(a^2 - 1)"),
+        identity("subcritical", "The fourth derivative there: negative for a > 3^(1/4), so the branch bends backward.",
+                 fourth.subs(lam, at), -here, latex=r"\Phi''''(0) = -" + sp.latex(here)),
+        identity("branch", "All critical points off 0: lambda as a function of theta.", slope.subs(lam, branch), 0,
+                 latex=r"\lambda(\theta) = " + sp.latex(sp.log((sp.exp(lower) - ratio * sp.exp(upper)) / (ratio - 1)))),
+    )  # fmt: skip
+
+
+def branch(theta: float, apart: float = 2.0) -> float:
+    """The lambda at which theta, 0 < theta < apart, is a critical point; -inf where there is none."""
+    ratio = (apart + theta) / (apart - theta)
+    numerator = exp((theta + apart) ** 2 / 2) - ratio * exp((theta - apart) ** 2 / 2)
+    return log(numerator / (ratio - 1)) if numerator > 0 else -np.inf
+
+
+def landmarks(apart: float = 2.0) -> Landmarks:
+    """Where the loop opens, crosses and closes, for samples at +-apart.
+
+    Raises:
+        ConfigError: apart <= 3^(1/4): the pitchfork is supercritical, there is no loop. Or apart > 20: overflow.
+    """
+    if not 3**0.25 < apart <= 20:
+        validate.refuse("apart", apart, "in (3^(1/4), 20]: below it there is no loop")
+    outer = np.asarray(fminbound(lambda theta: -branch(theta, apart), 1e-6, apart * (1 - 1e-9), xtol=1e-12)).item()
+    crossing = _root(lambda theta: _advantage(theta, apart), outer, _last(apart))
+    return Landmarks(apart**2 / 2 + log(apart**2 - 1), branch(crossing, apart), branch(outer, apart), outer)
+
+
+def branches(apart: float = 2.0, count: int = 400) -> pd.DataFrame:
+    """All critical points for a figure: columns lam, theta (>= 0, mirrored below), stable. Rows in order of theta."""
+    marks = landmarks(apart)
+    thetas = np.linspace(1e-3, _last(apart), count)
+    lams = np.array([branch(theta, apart) for theta in thetas])
+    outer = pd.DataFrame({"lam": lams, "theta": thetas, "stable": thetas > marks.outer})
+    line = np.linspace(max(lams.min(), 0.05), marks.fold + 1, count)
+    zero = pd.DataFrame({"lam": line, "theta": 0.0, "stable": line > marks.pitchfork})
+    return pd.concat([zero, outer.query("lam > 0")], ignore_index=True)
+
+
+def sweep(
+    apart: float = 2.0, low: float = 1.0, high: float = 6.0, count: int = 101, reg: str = "log", tolerance: float = 1e-9
+) -> pd.DataFrame:
+    """The student minimises to the end at each lambda, upward from `low` (started at the sample +apart), then downward.
+
+    Columns: lam, theta (>= 0 by symmetry of the start), objective, direction ("up" or "down").
+
+    Raises:
+        ConfigError: count < 2, low <= 0, low >= high.
+        NotConvergedError: 100,000 steps did not reach |grad Phi| <= tolerance at some lambda.
+    """
+    validate.at_least("count", count, 2)
+    validate.positive("low", low)
+    validate.positive("high - low", high - low)
+    problem, theta, rows = points(apart, -apart), apart, []
+    lams = np.linspace(low, high, count)
+    for direction, ordered in (("up", lams), ("down", lams[::-1])):
+        for pace in ordered:
+            phi = objective(problem, reg, float(pace))
+            theta = _settled(phi.reg, float(pace), apart, theta + NUDGE, tolerance)
+            value = float(phi.value(torch.tensor([theta], dtype=torch.float64)))
+            rows.append({"lam": float(pace), "theta": theta, "objective": value, "direction": direction})
+    return pd.DataFrame(rows)
+
+
+def jumps(swept: pd.DataFrame) -> tuple[float, float]:
+    """The lambda at which the student falls to 0 on the way up, and the one at which it leaves 0 on the way down."""
+    fallen, left = swept.query("direction == 'up' and theta < 0.5"), swept.query("direction == 'down' and theta > 0.5")
+    return float(np.min(fallen["lam"])), float(np.max(left["lam"]))
+
+
+def loop(apart: float = 2.0, count: int = 101) -> Check:
+    """The sweeps jump where the theory says: up at the fold, down at the pitchfork, within one step of lambda.
+
+    The control says that both jumps are at one lambda, as they would be without hysteresis.
+    """
+    marks = landmarks(apart)
+    low, high = marks.pitchfork - 1, marks.fold + 1
+    up, down = jumps(sweep(apart, low, high, count))
+    width = (high - low) / (count - 1)
+    return check("hysteresis", "the jumps are at the fold (upward) and at the pitchfork (downward)", "T5'",
+                 [abs(up - marks.fold) - width, abs(down - marks.pitchfork) - width],
+                 ("one jump for both directions", [abs(up - down) - width]))  # fmt: skip
+
+
+def _settled(reg: Regularizer, pace: float, apart: float, theta: float, tolerance: float) -> float:
+    """Majorize and minimise until the gradient is small: theta <- sum v_i a_i / sum v_i, exact for two parabolas."""
+    ends = torch.tensor([apart, -apart], dtype=torch.float64)
+    for _ in range(MOST):
+        weights = reg.weight((theta - ends).square() / 2, pace)
+        if abs(float((weights * (theta - ends)).mean())) <= tolerance:
+            return theta
+        theta = float((weights * ends).sum() / weights.sum())
+    raise NotConvergedError(f"{MOST} steps did not reach |gradient| = {tolerance:g} at lambda = {pace:g}")
+
+
+def _last(apart: float) -> float:
+    """The largest theta that is a critical point at some lambda > 0."""
+    return _root(lambda theta: max(branch(theta, apart), -50.0), apart / 2, apart * (1 - 1e-12))
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    return np.asarray(brentq(function, low, high, xtol=1e-13)).item()
+
+
+def _advantage(theta: float, apart: float) -> float:
+    """Phi(0) - Phi(theta) at the lambda that makes theta critical."""
+    phi = objective(points(apart, -apart), "log", max(branch(theta, apart), 1e-9))
+    here, zero = (float(phi.value(torch.tensor([x], dtype=torch.float64))) for x in (theta, 0.0))
+    return zero - here

@@ -1,0 +1,205 @@
+"""T1 and T2, checked: the surrogate lies above the objective, touches it, and their descents balance exactly.
+
+Every check takes a problem, a regularizer and lambda, draws its points from `seed`, and works in float64. Violations
+are relative to max(1, |Q|). Sources: Hunter and Lange (2004); Meng, Zhao and Jiang (2017), from memory.
+"""
+
+from collections.abc import Callable
+from math import isinf
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from scipy.optimize import minimize
+from torch import Tensor
+
+from analysis.checks import Check, check
+from analysis.theory import symbolic, validate
+from analysis.theory.controls import ConvexLoss
+from analysis.theory.objective import Objective, Point, objective
+from analysis.theory.problems import Problem, Theta
+from cudfkd.regularizers import Regularizer
+
+Thetas = Float[Tensor, "m d"]
+Surrogate = Callable[[Objective, Point, Theta], Tensor]
+
+TOO_STEEP = 1.3  # slope of the surrogate that is not tangent, in units of the weight
+
+
+def checks(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0) -> tuple[Check, ...]:
+    """All checks of this module for one problem, in reading order.
+
+    Raises:
+        ConfigError: lambda outside its domain, losses negative or not float64.
+    """
+    return tuple(one(problem, reg, lam, seed) for one in (above, search, touches, balances, sandwich, bregman))
+
+
+def above(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, points: int = 200) -> Check:
+    """T1: Q(theta | theta_k) >= Phi(theta) at random points at distances 1e-3 to 3 from theta_k."""
+    phi, at = _start(problem, reg, lam, seed)
+    thetas = _around(at.theta, seed, points)
+    return check(
+        "surrogate above", "Q(theta | theta_k) >= Phi(theta) at random points", "T1",
+        -gaps(phi, at, thetas, tangent), ("slopes 1.3 v: not tangent", -gaps(phi, at, thetas, not_tangent)),
+    )  # fmt: skip
+
+
+def search(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, starts: int = 4) -> Check:
+    """T1 against an adversary: L-BFGS looks for the theta within 5 of theta_k at which Q - Phi is most negative."""
+    phi, at = _start(problem, reg, lam, seed)
+    begin = at.theta + torch.linspace(0.3, 3, starts)[:, None].double() * _directions(at.theta, seed, starts)
+    found = [-_lowest(phi, at, theta, tangent) for theta in begin]
+    wrong = [-_lowest(phi, at, theta, not_tangent) for theta in begin]
+    name = "no counterexample found"
+    return check(name, "min over theta of Q - Phi is 0", "T1", found, ("slopes 1.3 v: not tangent", wrong))
+
+
+def touches(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, points: int = 20) -> Check:
+    """T1: at theta_k values and gradients of Q and Phi agree; the gradient of Phi goes through F, that of Q does not.
+
+    The control differentiates v*(l) l through v. (For hard, whose v* is piecewise constant, that changes nothing; there
+    the control has slopes 1.3 v.)
+    """
+    phi = objective(problem, reg, lam)
+    pairs = [_mismatch(phi, theta) for theta in _around(problem.start, seed, points)]
+    left_out = (
+        "slopes 1.3 v: not tangent" if phi.reg.name == "hard" else "gradient through the weights, penalty dropped"
+    )
+    return check(
+        "surrogate touches", "Q = Phi and grad Q = grad Phi at theta_k", "T1", [right for right, _ in pairs],
+        (left_out, [wrong for _, wrong in pairs]),
+    )  # fmt: skip
+
+
+def balances(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, pairs: int = 50) -> Check:
+    """T2: Phi_k - Phi_{k+1} = surrogate descent + Bregman part, for random pairs of students."""
+    phi, at = _start(problem, reg, lam, seed)
+    wrong = at._replace(weights=0.9 * at.weights + 0.05)
+    others = [phi.point(theta) for theta in _around(at.theta, seed, pairs)]
+    return check(
+        "descent balances", "Phi_k - Phi_{k+1} = [Q_k - Q_{k+1}] + mean D", "T2",
+        [_relative(phi, at, other) for other in others],
+        ("weights drawn towards 1/2", [_relative(phi, wrong, other) for other in others]),
+    )  # fmt: skip
+
+
+def sandwich(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, points: int = 200) -> Check:
+    """T2: wherever Q(theta) <= Q(theta_k), Phi(theta) <= Q(theta) <= Phi(theta_k)."""
+    phi, at = _start(problem, reg, lam, seed)
+    wrong = objective(problem, ConvexLoss(), lam)
+    return check(
+        "sandwich", "Q does not rise => Phi(theta) <= Q(theta) <= Phi(theta_k)", "T2",
+        _sandwiched(phi, at, points, seed), ("convex F", _sandwiched(wrong, wrong.point(at.theta), points, seed)),
+    )  # fmt: skip
+
+
+def bregman(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, points: int = 200) -> Check:
+    """T2: 0 <= D_i <= min(|dl|, sup|F''| dl^2 / 2) for the losses of random pairs; the control takes a tenth of it.
+
+    sup|F''| is infinite for hard and for polynomial with t > 2, where |dl| alone is left.
+    """
+    phi, at = _start(problem, reg, lam, seed)
+    others = torch.vmap(problem.losses)(_around(at.theta, seed, points))
+    change = others - at.losses
+    part = at.weights * others + phi.reg.penalty(at.weights, phi.lam) - phi.reg.latent(others, phi.lam)
+    bend = symbolic.curvature(phi.reg, phi.lam)
+    bound = change.abs() if isinf(bend) else torch.minimum(change.abs(), bend / 2 * change.square())
+    scale = others.clamp(min=1)
+    return check(
+        "Bregman part bounded", "0 <= D <= min(|dl|, sup|F''| dl^2 / 2)", "T2",
+        torch.maximum(-part, part - bound) / scale, ("a tenth of the bound", (part - bound / 10) / scale),
+    )  # fmt: skip
+
+
+def gaps(phi: Objective, at: Point, thetas: Thetas, surrogate: Surrogate) -> Float[Tensor, " m"]:
+    """(surrogate - Phi) / max(1, |surrogate|) at many thetas; nonnegative where the surrogate majorizes."""
+    q = torch.vmap(lambda theta: surrogate(phi, at, theta))(thetas)
+    return (q - phi.values(thetas)) / q.abs().clamp(min=1)
+
+
+def tangent(phi: Objective, at: Point, theta: Theta) -> Tensor:
+    """Q(theta | theta_k), with the penalty."""
+    return phi.surrogate(theta, at.weights)
+
+
+def not_tangent(phi: Objective, at: Point, theta: Theta) -> Tensor:
+    """A control: touches Phi in value, with slopes 1.3 v_i in the losses."""
+    slopes = TOO_STEEP * at.weights
+    lines = phi.reg.latent(at.losses, phi.lam) + slopes * (phi.problem.losses(theta) - at.losses)
+    return lines.mean() + phi.ridge(theta)
+
+
+def slice_table(
+    problem: Problem, reg: Regularizer | str, lam: float, span: float = 2.0, count: int = 201
+) -> pd.DataFrame:
+    """Phi and its surrogate along the steepest descent line from the problem's start, for a figure.
+
+    Columns: t (distance along the line, from -span to span), objective, surrogate.
+    """
+    phi = objective(problem, reg, lam)
+    at = phi.point(problem.start)
+    t = torch.linspace(-span, span, count, dtype=torch.float64)
+    thetas = at.theta - t[:, None] * at.gradient / at.gradient.norm()
+    q = torch.vmap(lambda theta: tangent(phi, at, theta))(thetas)
+    return pd.DataFrame({"t": t.numpy(), "objective": phi.values(thetas).numpy(), "surrogate": q.numpy()})
+
+
+def _start(problem: Problem, reg: Regularizer | str, lam: float, seed: int) -> tuple[Objective, Point]:
+    phi = objective(problem, reg, lam)
+    return phi, phi.point(problem.start + 0.1 * _directions(problem.start, seed + 1, 1)[0])
+
+
+def _directions(theta: Theta, seed: int, count: int) -> Thetas:
+    validate.at_least("points", count, 1)
+    rng = torch.Generator().manual_seed(seed)
+    drawn = torch.randn(count, len(theta), generator=rng, dtype=torch.float64)
+    return drawn / drawn.norm(dim=1, keepdim=True)
+
+
+def _around(theta: Theta, seed: int, count: int) -> Thetas:
+    radii = torch.logspace(-3, 0.5, count, dtype=torch.float64)
+    return theta + radii[:, None] * _directions(theta, seed, count)
+
+
+def _lowest(phi: Objective, at: Point, begin: Theta, surrogate: Surrogate) -> float:
+    """The smallest relative gap that L-BFGS finds from `begin`, looking at the gap itself."""
+
+    def gap_and_slope(values: np.ndarray) -> tuple[float, np.ndarray]:
+        theta = torch.from_numpy(values).requires_grad_()
+        gap = surrogate(phi, at, theta) - phi.value(theta)
+        (slope,) = torch.autograd.grad(gap, theta)
+        return float(gap.detach()), slope.numpy()
+
+    center = at.theta.numpy()
+    box = list(zip(center - 5, center + 5, strict=True))
+    found = minimize(gap_and_slope, begin.numpy(), jac=True, method="L-BFGS-B", bounds=box, options={"maxiter": 60})
+    return float(gaps(phi, at, torch.from_numpy(found.x)[None], surrogate)[0])
+
+
+def _mismatch(phi: Objective, theta: Theta) -> tuple[float, float]:
+    """How far value and gradient of Q are from Phi's; and how far the control's gradient is."""
+    variable = theta.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(phi.value(variable), variable)
+    losses = phi.problem.losses(variable)
+    steep = TOO_STEEP if phi.reg.name == "hard" else 1.0
+    weighted = (steep * phi.reg.weight(losses, phi.lam) * losses).mean() + phi.ridge(variable)
+    (through,) = torch.autograd.grad(weighted, variable)
+    point = phi.point(theta)
+    scale = max(1.0, float(slope.norm()))
+    off = abs(float(phi.surrogate(theta, point.weights)) - point.value) / max(1.0, abs(point.value))
+    return max(off, float((slope - point.gradient).norm()) / scale), float((through - slope).norm()) / scale
+
+
+def _relative(phi: Objective, before: Point, after: Point) -> float:
+    balance = phi.balance(before, after)
+    return abs(balance.residual) / max(1.0, abs(balance.surrogate))
+
+
+def _sandwiched(phi: Objective, at: Point, count: int, seed: int) -> Tensor:
+    thetas = _around(at.theta, seed, count)
+    q = torch.vmap(lambda theta: tangent(phi, at, theta))(thetas)
+    lower, upper = phi.values(thetas) - q, q - at.value
+    tried = float(phi.surrogate(at.theta, at.weights))
+    return torch.maximum(lower, upper)[q <= tried] / max(1.0, abs(tried))

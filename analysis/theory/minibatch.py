@@ -1,0 +1,178 @@
+"""T7: mini-batches. One step may raise the objective; its expectation obeys a bound, here computed over all batches.
+
+    E Phi(theta - eta g_B) <= Phi - eta (1 - L eta / 2) |grad Phi|^2 + L eta^2 / 2 sigma^2 / B (n - B) / (n - 1)
+
+for batches of B drawn from n without replacement (the last factor is 1 for fresh samples). Sources, from memory:
+Ghadimi and Lan (2013); Bottou, Curtis and Nocedal (2018).
+"""
+
+from itertools import combinations
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from analysis.checks import Check, check
+from analysis.statistics import Interval, bootstrap_mean
+from analysis.theory import validate
+from analysis.theory.descent import run
+from analysis.theory.objective import Objective, objective
+from analysis.theory.problems import Problem, Student, Theta, solvable, student
+from cudfkd.regularizers import Regularizer
+
+Gradients = Float[Tensor, "n d"]
+MANY = 20_000  # batches: more than that are not enumerated
+
+
+class Expectation(NamedTuple):
+    """Over all batches: change = E Phi(theta') - Phi; bound, of that, by T7; drop, the bound without its variance."""
+
+    change: float
+    bound: float
+    drop: float
+
+
+class Regression(NamedTuple):
+    """mean dPhi = -eta slope + eta^2 bend, fitted over batches. slope estimates |grad Phi|^2 = squared."""
+
+    slope: Interval
+    bend: Interval
+    squared: float
+
+
+def sample_gradients(phi: Objective, theta: Theta) -> Gradients:
+    """v_i grad l_i + grad R, one row a sample; their mean is grad Phi."""
+    weights = phi.reg.weight(phi.problem.losses(theta), phi.lam)
+    return weights[:, None] * phi.problem.jacobian(theta) + phi.problem.decay * theta
+
+
+def expectation(
+    problem: Problem, reg: Regularizer | str, lam: float, theta: Theta, step: float, batch: int = 1
+) -> Expectation:
+    """The mean of Phi after one step, over every batch of `batch` of the n samples (without replacement).
+
+    Raises:
+        ConfigError: more than 20,000 batches; a step <= 0; a network (no curvature bound).
+    """
+    validate.positive("step", step)
+    phi = objective(problem, reg, lam)
+    point, gradients = phi.point(theta), sample_gradients(phi, theta)
+    n, chosen = len(gradients), _batches(len(gradients), batch)
+    after = phi.values(theta - step * gradients[chosen].mean(1)).mean()
+    bound = solvable(problem).curvature(point.weights)
+    steepness = float(point.gradient.square().sum())
+    spread = float((gradients - gradients.mean(0)).square().sum(1).mean())
+    noise = spread / batch * (n - batch) / (n - 1)
+    drop = -step * (1 - bound * step / 2) * steepness
+    return Expectation(float(after) - point.value, drop + bound * step**2 / 2 * noise, drop)
+
+
+def expected(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, batch: int = 1) -> Check:
+    """T7 over all batches, at random theta and close to a critical point, for steps of 0.2, 1 and 3 of 1 / L.
+
+    The control leaves out the variance close to the critical point, where expected descent is impossible.
+    """
+    phi, solved = objective(problem, reg, lam), solvable(problem)
+    rng = torch.Generator().manual_seed(seed)
+    shift = 0.5 * torch.randn(len(problem.start), generator=rng, dtype=torch.float64)
+    close = run(problem, reg, lam, "exact", 15, tolerance=1e-4).thetas[-1]
+    cases = [
+        expectation(problem, reg, lam, theta, share / solved.curvature(phi.point(theta).weights), batch)
+        for theta in (problem.start + shift, close) for share in (0.2, 1.0, 3.0)
+    ]  # fmt: skip
+    statement = "E Phi(theta') <= Phi - eta (1 - L eta / 2) |grad|^2 + L eta^2 / 2 Var(g_B)"
+    control = ("variance left out, near a critical point", [one.change - one.drop for one in cases[3:]])
+    return check("expected descent", statement, "T7", [one.change - one.bound for one in cases], control)
+
+
+def unbiased(problem: Problem, reg: Regularizer | str, lam: float, batch: int = 2) -> Check:
+    """T7: the mean of g_B over all batches is grad Phi. The control divides by the batch's sum of weights."""
+    phi = objective(problem, reg, lam)
+    point = phi.point(problem.start)
+    gradients = sample_gradients(phi, problem.start) - problem.decay * problem.start
+    chosen = _batches(len(gradients), batch)
+    drawn = gradients[chosen].mean(1).mean(0)
+    divided = _divided(gradients[chosen].mean(1), point.weights[chosen].mean(1)).mean(0) * point.weights.mean()
+    true = point.gradient - problem.decay * problem.start
+    return check("batch gradient is unbiased", "E g_B = grad Phi", "T7", [float((drawn - true).norm())],
+                 ("divided by the batch's sum of v", [float((divided - true).norm())]))  # fmt: skip
+
+
+def batch_statistics(reg: Regularizer | str, lam: float, seed: int = 0, batch: int = 8) -> Check:
+    """T7 needs per-sample losses: without batch statistics the mean over batches is Phi, with them it is not.
+
+    One student without BatchNorm and, as control, one with BatchNorm in train mode on changing batches.
+    """
+    gaps = [_gap_of_batches(student(seed, batch_norm=norm), reg, lam, batch) for norm in (False, True)]
+    return check("losses are per sample", "mean over batches of Phi_B = Phi", "T7", [gaps[0]],
+                 ("BN in train mode on changing batches", [gaps[1]]))  # fmt: skip
+
+
+def regression(
+    problem: Problem, reg: Regularizer | str, lam: float, theta: Theta | None = None, batch: int = 8, draws: int = 400,
+    seed: int = 0, longest: float = 0.2, divide: bool = False,
+) -> Regression:  # fmt: skip
+    """Fits mean dPhi over random batches at frozen theta to -eta slope + eta^2 bend, the same batches at every eta.
+
+    Arguments:
+        theta: None takes the problem's start.
+        batch, draws: batch size, and how many batches are drawn (with replacement, so they are independent).
+        longest: the largest of 8 step lengths, which go down to longest / 8.
+        divide: divide by the batch's mean weight: the biased form, for the control.
+
+    Raises:
+        ConfigError: draws < 2, batch < 1, longest <= 0.
+    """
+    validate.at_least("draws", draws, 2)
+    validate.at_least("batch", batch, 1)
+    phi = objective(problem, reg, lam)
+    point = phi.point(problem.start if theta is None else theta)
+    gradients, rng = sample_gradients(phi, point.theta), torch.Generator().manual_seed(seed)
+    rows = torch.randint(len(gradients), (draws, batch), generator=rng)
+    chosen = gradients[rows].mean(1)
+    if divide:
+        chosen = _divided(chosen, point.weights[rows].mean(1))
+    steps = validate.positive("longest", longest) * torch.arange(1, 9, dtype=torch.float64) / 8
+    changes = torch.stack([phi.values(point.theta - step * chosen) - point.value for step in steps], dim=1)
+    design = torch.stack([-steps, steps.square()], dim=1)
+    fits = torch.linalg.lstsq(design, changes.T).solution.numpy()  # (2, draws); the fit is linear in dPhi
+    return Regression(
+        bootstrap_mean(fits[0], seed), bootstrap_mean(fits[1], seed), float(point.gradient.square().sum())
+    )
+
+
+def slope_covers(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, longest: float = 0.02) -> Check:
+    """T7, statistical: the slope's interval covers |grad Phi|^2. The control divides by the batch's mean weight."""
+    right, wrong = (
+        regression(problem, reg, lam, seed=seed, longest=longest, divide=divide) for divide in (False, True)
+    )
+    return check("slope of the mean change", "mean dPhi = -eta |grad Phi|^2 + O(eta^2)", "T7", [_outside(right)],
+                 ("divided by the batch's mean v", [_outside(wrong)]), tolerance=0.0, exact=False)  # fmt: skip
+
+
+def _divided(gradients: Gradients, weights: Float[Tensor, " n"]) -> Gradients:
+    """Each batch's gradient over its mean weight; a batch without any weight makes no step."""
+    return torch.where(weights[:, None] > 0, gradients / weights[:, None], 0.0)
+
+
+def _outside(fit: Regression) -> float:
+    """How far |grad Phi|^2 lies outside the slope's interval."""
+    return max(fit.slope.low - fit.squared, fit.squared - fit.slope.high)
+
+
+def _batches(n: int, batch: int) -> Tensor:
+    validate.within("batch", batch, 1, n + 1)
+    chosen = []
+    for one in combinations(range(n), batch):
+        chosen.append(one)
+        if len(chosen) > MANY:
+            validate.refuse("batch", batch, f"so small that there are at most {MANY} batches of {n} samples")
+    return torch.tensor(chosen)
+
+
+def _gap_of_batches(problem: Student, reg: Regularizer | str, lam: float, batch: int) -> float:
+    phi = objective(problem, reg, lam)
+    rows = torch.arange(len(problem.inputs)).split(validate.at_least("batch", batch, 2))
+    parts = torch.cat([phi.reg.latent(problem.losses_on(problem.start, one), phi.lam) for one in rows])
+    return abs(float(parts.mean() - phi.value(problem.start)))

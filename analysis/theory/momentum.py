@@ -1,0 +1,153 @@
+"""T8: heavy-ball momentum in torch's convention. The objective rises and falls; an energy only falls.
+
+    m_{k+1} = beta m_k + g_k,   theta_{k+1} = theta_k - eta_k m_{k+1},   m_0 = 0
+    H_k = Phi_k + beta eta_k / 2 |m_k|^2
+
+Sources, from memory: Zavriev and Kostyuk (1993); Ochs et al. (2014, iPiano).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import cos, pi
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+
+from analysis.checks import Check, check
+from analysis.theory import validate
+from analysis.theory.objective import objective
+from analysis.theory.problems import NotConvergedError, Problem, Theta, points, solvable
+from cudfkd.regularizers import Logistic, Regularizer
+
+
+@dataclass(frozen=True, eq=False)
+class MomentumPath:
+    """K steps. objective, gradient (norms), momentum (norms): (K+1,); steps eta_k: (K,); theta: the last one, (d,).
+
+    momentum[k] is |m_k|, so momentum[0] = 0.
+    """
+
+    objective: Float[np.ndarray, " k1"]
+    gradient: Float[np.ndarray, " k1"]
+    momentum: Float[np.ndarray, " k1"]
+    steps: Float[np.ndarray, " k"]
+    beta: float
+    theta: Theta
+
+    @property
+    def energy(self) -> Float[np.ndarray, " k1"]:
+        """H_k; the last one with the last step length."""
+        lengths = np.append(self.steps, self.steps[-1])
+        return self.objective + self.beta * lengths / 2 * self.momentum**2
+
+    @property
+    def displacement_energy(self) -> Float[np.ndarray, " k1"]:
+        """Phi_k + beta / (2 eta_k) |theta_k - theta_{k-1}|^2: equal to H at constant eta, jumps when eta drops."""
+        lengths = np.append(self.steps, self.steps[-1])
+        moved = np.concatenate([[0.0], self.steps * self.momentum[1:]])
+        return self.objective + self.beta / (2 * lengths) * moved**2
+
+    def table(self) -> pd.DataFrame:
+        """A row a k: objective, energy, displacement energy, momentum, gradient."""
+        columns = {
+            "objective": self.objective, "energy": self.energy, "displacement energy": self.displacement_energy,
+            "momentum": self.momentum, "gradient": self.gradient,
+        }  # fmt: skip
+        return pd.DataFrame(columns).rename_axis("k")
+
+
+def run(
+    problem: Problem, reg: Regularizer | str, lam: float, steps: Sequence[float], beta: float = 0.9
+) -> MomentumPath:
+    """Momentum steps of the given lengths (see `constant` and `cosine`).
+
+    Raises:
+        ConfigError: lambda outside its domain, beta outside [0, 1), a step <= 0, no step, losses that are refused.
+        NotConvergedError: the iterates left the finite numbers.
+    """
+    validate.within("beta", beta, 0, 1)
+    validate.at_least("number of steps", len(steps), 1)
+    phi = objective(problem, reg, lam)
+    path, m, norms = [phi.point(problem.start)], torch.zeros_like(problem.start), [0.0]
+    for k, step in enumerate(steps):
+        m = beta * m + path[-1].gradient
+        path.append(phi.point(path[-1].theta - validate.positive(f"steps[{k}]", step) * m))
+        norms.append(float(m.norm()))
+        if not np.isfinite(path[-1].value):
+            raise NotConvergedError(f"the objective is {path[-1].value} after step {k + 1} of length {step:g}")
+    values = np.array([point.value for point in path])
+    gradients = np.array([float(point.gradient.norm()) for point in path])
+    return MomentumPath(values, gradients, np.array(norms), np.array(steps, dtype=np.float64), beta, path[-1].theta)
+
+
+def constant(step: float, count: int) -> list[float]:
+    """The same length `count` times."""
+    return [step] * count
+
+
+def cosine(step: float, count: int) -> list[float]:
+    """From `step` down along half a cosine, ending above 0: step (1 + cos(pi k / count)) / 2."""
+    return [step * (1 + cos(pi * k / count)) / 2 for k in range(count)]
+
+
+def largest_step(problem: Problem, beta: float = 0.9) -> float:
+    """2 (1 - beta) / L, up to which T8 certifies descent of H; L holds for every weighting, as v <= 1."""
+    return 2 * (1 - beta) / _curvature(problem)
+
+
+def energy(
+    problem: Problem, reg: Regularizer | str, lam: float, beta: float = 0.9, share: float = 0.95, count: int = 80
+) -> Check:
+    """T8 at every step of a cosine schedule that starts at `share` of 2 (1 - beta) / L.
+
+    H_{k+1} <= H_k - eta_k (1 - beta - L eta_k / 2) |m_{k+1}|^2. The control asks Phi itself not to rise.
+    """
+    validate.within("share", share, 0, 1 + 1e-12)
+    path = run(problem, reg, lam, cosine(share * largest_step(problem, beta), count), beta)
+    room = path.steps * (1 - beta - _curvature(problem) * path.steps / 2) * path.momentum[1:] ** 2
+    return check("energy falls", "H_{k+1} <= H_k - eta (1 - beta - L eta / 2) |m_{k+1}|^2", "T8",
+                 (np.diff(path.energy) + room) / np.maximum(1, path.energy[:-1]),
+                 ("Phi in place of H", np.diff(_swing(0.1).objective)))  # fmt: skip
+
+
+def gradients(
+    problem: Problem, reg: Regularizer | str, lam: float, beta: float = 0.9, share: float = 0.5, count: int = 80
+) -> Check:
+    """T8: at constant eta, sum |g|^2 <= 2 (1 + beta^2) (Phi_0 - inf Phi) / [eta (1 - beta - L eta / 2)]; inf Phi >= 0.
+
+    The control takes six times the largest step that T8 allows: the bound is then negative, the gradients are not.
+    """
+    validate.within("share", share, 0, 1)
+    path = run(problem, reg, lam, constant(share * largest_step(problem, beta), count), beta)
+    statement = "sum |g|^2 <= 2 (1 + beta^2) Phi_0 / [eta (1 - beta - L eta / 2)]"
+    return check("gradients are summable", statement, "T8", [_over_sum(path, _curvature(problem))],
+                 ("eta = 12 (1 - beta) / L", [_over_sum(_swing(1.2), 1.0)]))  # fmt: skip
+
+
+def _over_sum(path: MomentumPath, bound: float) -> float:
+    step, beta = float(path.steps[0]), path.beta
+    allowed = 2 * (1 + beta**2) * float(path.objective[0]) / (step * (1 - beta - bound * step / 2))
+    return (float((path.gradient[:-1] ** 2).sum()) - allowed) / max(1.0, abs(allowed))
+
+
+@cache
+def _swing(step: float) -> MomentumPath:
+    """60 steps on l = theta^2 / 2 (L = 1) from 1, lambda = 2, beta = 0.9."""
+    return run(points(0.0, start=1.0), Logistic(), 2.0, constant(step, 60))
+
+
+def schedule_jump(beta: float = 0.9, step: float = 0.1, drop: float = 10.0) -> Check:
+    """T8 when eta drops by `drop` half way: H falls, its displacement form jumps. Loss theta^2 / 2, log, lambda = 2."""
+    validate.at_least("drop", drop, 1)
+    steps = constant(step, 5) + constant(step / drop, 5)
+    path = run(points(0.0, start=1.0), Logistic(), 2.0, steps, beta)
+    control = ("beta / (2 eta) |dtheta|^2 in place of beta eta / 2 |m|^2", np.diff(path.displacement_energy))
+    return check("energy under a schedule", "H does not rise when eta drops", "T8", np.diff(path.energy), control)
+
+
+def _curvature(problem: Problem) -> float:
+    solved = solvable(problem)
+    return solved.curvature(torch.ones_like(solved.losses(solved.start)))

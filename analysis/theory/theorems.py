@@ -1,0 +1,52 @@
+"""T1 to T9: statement, hypotheses, and the algebra of each proof as identities that sympy reduces to zero.
+
+Notation: theta_k the student after k steps, l_i(theta) >= 0 the loss of sample i, F the latent loss, v = F' the weight,
+
+    Phi(theta) = mean F(l_i(theta)) + R(theta),
+    Q(theta | theta_k) = mean [v_i l_i(theta) + g(v_i)] + R(theta),    v_i = v*(l_i(theta_k)).
+
+What a proof needs beyond algebra (concavity, an induction, Chebyshev's inequality) is said in words in `argument`.
+This analysis is ours: the paper's own theorem text was not at hand. Literature is cited from memory.
+"""
+
+from functools import cache
+
+import pandas as pd
+
+from analysis.theory import statements_fixed, statements_moving
+from analysis.theory.theorem import Theorem
+from cudfkd.errors import ConfigError, unknown
+
+STATEMENTS = {
+    "T1": statements_fixed.t1, "T2": statements_fixed.t2, "T3": statements_fixed.t3, "T4": statements_fixed.t4,
+    "T5": statements_moving.t5, "T5'": statements_moving.t5_limit, "T6": statements_moving.t6,
+    "T7": statements_moving.t7, "T8": statements_moving.t8, "T9": statements_moving.t9,
+}  # fmt: skip
+
+
+@cache
+def theorem(name: str) -> Theorem:
+    """T1 ... T9 or T5'. Raises ConfigError for an unknown one."""
+    return STATEMENTS[known(name)]()
+
+
+def known(name: str) -> str:
+    """The name itself, if there is such a theorem. Raises ConfigError otherwise."""
+    if name not in STATEMENTS:
+        raise ConfigError(unknown("theorem", name, STATEMENTS))
+    return name
+
+
+def names() -> list[str]:
+    """The theorems in order."""
+    return list(STATEMENTS)
+
+
+def table() -> pd.DataFrame:
+    """All theorems: title, statement, hypotheses, whether sympy settled the algebra, notebook."""
+    rows = [
+        {"theorem": one.id, "title": one.title, "statement": f"${one.statement}$",
+         "hypotheses": "; ".join(one.hypotheses), "algebra proved": one.proved, "notebook": one.notebook}
+        for one in map(theorem, names())
+    ]  # fmt: skip
+    return pd.DataFrame(rows).set_index("theorem")

@@ -1,0 +1,73 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.checks import CheckError, check, merge, require, table
+from cudfkd.errors import ConfigError
+
+
+def judged(violations, without=(1.0,), **more):
+    return check("name", "statement", "T1", violations, ("left out", without), **more)
+
+
+def test_holds_and_its_control_fails():
+    one = judged([-1.0, 1e-11], [0.0, 2.0])
+    assert (one.verdict, one.worst_violation, one.n, one.control.violation) == ("holds", 1e-11, 2, 2.0)
+    assert one.passed
+
+
+def test_fails():
+    one = judged([0.0, 1e-9])
+    assert one.verdict == "fails"
+    assert not one.passed
+
+
+def test_void_when_the_control_holds():
+    one = judged([0.0], [0.0])
+    assert one.verdict == "void"
+    assert one.holds
+    assert not one.passed
+
+
+def test_nan_is_a_violation_and_no_control():
+    assert judged([0.0, float("nan"), -1.0]).verdict == "fails"
+    assert judged([0.0], [float("nan")]).verdict == "void"
+
+
+@pytest.mark.parametrize("empty", [[], torch.zeros(0), np.zeros(0)], ids=["list", "tensor", "array"])
+def test_no_case_is_no_evidence(empty):
+    with pytest.raises(ConfigError, match="number of violations"):
+        judged(empty)
+
+
+def test_negative_tolerance_is_refused():
+    with pytest.raises(ConfigError, match="tolerance = -1.0"):
+        judged([0.0], tolerance=-1.0)
+
+
+def test_plain_data_for_json():
+    plain = json.loads(json.dumps(judged([float("inf")], claims=("C2",)).to_dict(), allow_nan=False))
+    assert plain["worst_violation"] == "inf"
+    assert plain["verdict"] == "fails"
+    assert plain["claims"] == ["C2"]
+    assert plain["control"] == {"name": "left out", "holds": False, "violation": 1.0}
+
+
+def test_merge_keeps_the_worst_and_the_weakest_control():
+    merged = merge([judged([0.0], [3.0]), judged([1e-3, 0.0], [2.0]), judged([-1.0], [5.0])])
+    assert (merged.verdict, merged.worst_violation, merged.n, merged.control.violation) == ("fails", 1e-3, 4, 2.0)
+    assert merge([judged([0.0]), judged([0.0], [0.0])]).verdict == "void"
+    assert merge([judged([0.0]), judged([float("nan")])]).verdict == "fails"
+
+
+def test_require_names_what_did_not_pass():
+    require([judged([0.0])])
+    with pytest.raises(CheckError, match=r"1 checks did not pass: name \(fails, worst 0.1\)"):
+        require([judged([0.0]), judged([0.1])])
+
+
+def test_table_says_what_kind():
+    shown = table([judged([0.0]), judged([0.0], exact=False), judged([0.0], by_construction=True)])
+    assert list(shown["kind"]) == ["exact", "statistical", "by construction"]

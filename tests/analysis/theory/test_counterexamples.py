@@ -1,0 +1,73 @@
+import pytest
+import torch
+
+from analysis.theory import counterexamples
+from cudfkd.errors import ConfigError
+
+KNOWN = {
+    "step_too_large": {"Phi_0": 0.0050, "Phi_1": 0.0112, "Phi_2": 0.0251, "cycle at |theta|": 1.50368},
+    "momentum_rises": {"rises": 26, "largest": 0.0576, "rises of H": 0},
+    "growth_rises": {"F before": 0.46396, "F after": 0.47476, "E before": -0.9039, "E after": -1.3599},
+    "drift_cancels": {"student": -11.923, "drift": 12.004, "Phi at the end": 0.0812, "rising student steps": 0},
+    "scalar_weight": {"F(mean l) before": 24.99, "F(mean l) after": 20.53, "mean F(l) before": 15.00,
+                      "mean F(l) after": 15.25, "weight at lambda 2": 1.165e-10, "easy sample's own": 1.0},
+    "hard_kink": {"gradient": 0.0, "F falls by": 9.995e-4, "hard's gradient at l = 4.5, lambda 2": 0.0},
+    "through_the_weight": {"through v": -0.0999, "v*": 0.0204, "through v, with g": 0.0204},
+    "one_sample_step": {"Phi before": 0.4831, "Phi after": 0.5626},
+    "decay_rises": {"Phi before": 0.0, "Phi after": 0.00125},
+    "generator_in_train_mode": {"eval mode": 0.0},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_numbers(name):
+    found = getattr(counterexamples, name)().numbers
+    for key, value in KNOWN[name].items():
+        assert found[key] == pytest.approx(value, rel=4e-3, abs=1e-12), key
+
+
+def test_each_refutes_something():
+    table = counterexamples.table()
+    assert len(table) == len(KNOWN) == 10
+    assert table["refutes"].is_unique
+    assert set(table["theorem"]) <= {"T1", "T3", "T4", "T5", "T6", "T7", "T8"}
+
+
+def test_weight_decay_is_part_of_the_objective():
+    numbers = counterexamples.decay_rises().numbers
+    assert numbers["Phi + R after"] < numbers["Phi + R before"]
+
+
+def test_running_statistics_move_the_samples():
+    state = torch.random.get_rng_state()
+    assert counterexamples.generator_in_train_mode().numbers["train mode"] > 1e-3
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize("step", [2.2, 2.5, 2.7])
+def test_cycle_is_where_the_weight_is_2_over_step(step):
+    path = counterexamples.limit_cycle(step, 400)
+    amplitude = counterexamples.cycle_amplitude(step)
+    assert abs(float(path.thetas[-1])) == pytest.approx(amplitude, abs=1e-6)
+    assert float(path.thetas[-1]) == pytest.approx(-float(path.thetas[-2]), abs=1e-6)
+
+
+@pytest.mark.parametrize(("step", "period"), [(1.5, 1), (2.3, 2), (2.7, 2), (2.9, 2), (2.95, 4)])
+def test_period_of_long_steps(step, period):
+    points = counterexamples.attractor([step, 1.0], settle=2000)
+    at = points.loc[points["step"] == step, "theta"]
+    assert len(at) == 40
+    assert at.round(5).nunique() == period
+
+
+def test_cycle_loses_its_stability_at_2_734():
+    assert counterexamples.cycle_is_stable(2.733)
+    assert not counterexamples.cycle_is_stable(2.735)
+    unequal = counterexamples.attractor([2.9], settle=2000)["theta"]
+    assert abs(unequal.max() + unequal.min()) > 0.1
+
+
+def test_no_cycle_for_short_steps():
+    assert counterexamples.limit_cycle(1.9, 400).converged
+    with pytest.raises(ConfigError, match="step = 2.0"):
+        counterexamples.cycle_amplitude(2.0)

@@ -1,0 +1,63 @@
+import pytest
+
+from analysis.theory import majorization
+from analysis.theory.problems import student
+from cudfkd.errors import ConfigError
+from cudfkd.regularizers import Polynomial
+from tests.analysis.theory.toys import TOYS, every, pace, toy
+
+
+def assert_passed(checks):
+    assert [(one.name, one.verdict, one.worst_violation) for one in checks if not one.passed] == []
+
+
+@every
+@toy
+def test_holds_on_ridge_and_logistic(toy, reg):
+    assert_passed(majorization.checks(toy, reg, pace(reg)))
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("name", ["hard", "log"])
+def test_holds_for_a_student_on_a_frozen_batch(name, batch_norm):
+    toy = student(1, n=32, hidden=8, batch_norm=batch_norm)
+    checks = (
+        majorization.above,
+        majorization.touches,
+        majorization.balances,
+        majorization.sandwich,
+        majorization.bregman,
+    )
+    assert_passed([one(toy, name, 1.5, 0) for one in checks])
+
+
+def test_adversary_finds_nothing_for_a_student():
+    assert_passed([majorization.search(student(1, n=16, hidden=4), "log", 1.5, starts=2)])
+
+
+def test_parabola_holds_for_polynomials_up_to_t_2():
+    assert_passed([majorization.bregman(TOYS["ridge"], Polynomial(t=1.5), 1.5)])
+
+
+def test_two_runs_give_the_same_bits():
+    assert majorization.checks(TOYS["ridge"], "log", 2.0) == majorization.checks(TOYS["ridge"], "log", 2.0)
+
+
+def test_other_seeds_look_elsewhere():
+    first, second = (majorization.above(TOYS["ridge"], "log", 2.0, seed) for seed in (0, 1))
+    assert first.control.violation != second.control.violation
+
+
+def test_slice_touches_at_zero():
+    table = majorization.slice_table(TOYS["ridge"], "log", 2.0)
+    middle = table.iloc[100]
+    assert middle["t"] == pytest.approx(0, abs=1e-15)
+    assert middle["surrogate"] == pytest.approx(middle["objective"], abs=1e-14)
+    assert (table["surrogate"] - table["objective"]).min() >= -1e-14
+
+
+def test_bad_input():
+    with pytest.raises(ConfigError, match="lam = 0.0"):
+        majorization.above(TOYS["ridge"], "log", 0.0)
+    with pytest.raises(ConfigError, match="points = 0"):
+        majorization.above(TOYS["ridge"], "log", 1.0, points=0)

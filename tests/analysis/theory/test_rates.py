@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from analysis.theory import descent, rates
+from analysis.theory.descent import Exact
+from analysis.theory.problems import student
+from cudfkd.errors import ConfigError
+from tests.analysis.theory.toys import TOYS, every, pace, toy
+
+
+@every
+def test_exact_steps_descend_to_a_critical_point(reg):
+    toy = TOYS["ridge"]
+    assert rates.monotone(toy, reg, pace(reg), "exact", 30).passed
+    assert rates.critical(toy, reg, pace(reg)).passed
+
+
+@pytest.mark.parametrize("name", ["hard", "log", "cauchy"])
+@toy
+def test_gradient_steps_obey_their_bounds(toy, name):
+    checks = (
+        rates.monotone(toy, name, 1.5, "armijo", 30),
+        rates.step_bound(toy, name, 1.5),
+        rates.rate(toy, name, 1.5, steps=30),
+    )
+    assert [(one.name, one.verdict, one.worst_violation) for one in checks if not one.passed] == []
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_rate_holds_for_a_student(batch_norm):
+    toy = student(2, batch_norm=batch_norm, corrupted=0.15)
+    assert rates.monotone(toy, "log", 1.0, steps=40).passed
+    assert rates.rate(toy, "log", 1.0, steps=40).passed
+
+
+def test_rate_table_at_every_k():
+    path = descent.run(student(0), "log", 2.0, steps=25)
+    table = rates.rate_table(path)
+    assert list(table.index) == list(range(1, 26))
+    assert (table["best"] <= table["bound"]).all()
+    assert (table["best"].diff().dropna() <= 0).all()
+    np.testing.assert_allclose(table["ratio"], table["best"] / table["bound"])
+
+
+def test_rate_needs_step_lengths():
+    path = descent.run(TOYS["ridge"], "log", 1.5, Exact(), steps=3)
+    with pytest.raises(ConfigError, match="path = 'a run of exact steps'"):
+        rates.rate_table(path)
+
+
+def test_network_has_no_step_bound():
+    with pytest.raises(ConfigError, match="problem = 'Student'"):
+        rates.step_bound(student(0), "log", 2.0)
