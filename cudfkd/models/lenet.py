@@ -1,4 +1,4 @@
-"""LeNet-5 (LeCun et al., 1998) as it is trained today: BatchNorm after each convolution, ReLU, max pooling."""
+"""LeNet-5 (LeCun et al., 1998) with BatchNorm after each convolution, ReLU, and average pooling as in the original."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,8 +22,8 @@ class LeNet5(nn.Module):
         c1, c2, c3, hidden = (max(1, round(width * n)) for n in (6, 16, 120, 84))
         left = (image_size // 2 - 4) // 2
         self.features = nn.Sequential(
-            *_block(channels, c1, kernel_size=5, padding=2), nn.MaxPool2d(2),
-            *_block(c1, c2, kernel_size=5), nn.MaxPool2d(2),
+            *_block(channels, c1, kernel_size=5, padding=2), nn.AvgPool2d(2),
+            *_block(c1, c2, kernel_size=5), nn.AvgPool2d(2),
             *_block(c2, c3, kernel_size=left),
         )  # fmt: skip
         self.classifier = nn.Sequential(nn.Linear(c3, hidden), nn.ReLU(), nn.Linear(hidden, num_classes))

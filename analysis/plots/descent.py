@@ -1,0 +1,233 @@
+"""Majorize and minimise, drawn: tangents and parabolas, descent in bars, too long steps, growing lambda, hysteresis."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.theory.descent import Path
+from analysis.theory.growth import GrowthPath
+from analysis.theory.hysteresis import Landmarks
+from analysis.theory.momentum import MomentumPath
+
+Values = Float[np.ndarray, " n"]
+
+
+def lines_and_parabolas(
+    latent: pd.DataFrame, touching: pd.DataFrame, slices: pd.DataFrame, path: Sequence[float]
+) -> Figure:
+    """Left: F and its tangents at some losses. Right: Phi over one parameter, and the majorizer of each step.
+
+    Arguments:
+        latent: columns loss, F, of the curve.
+        touching: a row a tangent: columns loss, F, weight (its slope).
+        slices: columns theta, objective, and one more a step, in order, of its surrogate.
+        path: theta_0, theta_1 ..., one at least for every surrogate.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+    left.plot(latent["loss"], latent["F"], color="black", linewidth=2.4, label="latent loss F")
+    for number, row in enumerate(touching.itertuples()):
+        line = row.F + row.weight * (latent["loss"] - row.loss)
+        left.plot(
+            latent["loss"], line, color=f"C{number}", linewidth=1.2, label=f"tangent, slope v* = {row.weight:.2f}"
+        )
+        left.plot(row.loss, row.F, "o", color=f"C{number}")
+    left.set(title="A tangent never dips below a concave loss", xlabel="loss l of one sample", ylabel="F(l)",
+             ylim=(0, 1.45 * latent["F"].max()))  # fmt: skip
+    left.legend(loc="lower right")
+    theta, values = slices["theta"], slices["objective"]
+    right.plot(theta, values, color="black", linewidth=2.4, label="objective Φ")
+    for number, name in enumerate(slices.columns[2:]):
+        here, following = (np.interp(path[number + step], theta, values) for step in (0, 1))
+        right.plot(theta, slices[name], color=f"C{number}", linewidth=1.2, label=f"majorizer of step {number + 1}")
+        right.plot(path[number], here, "o", color=f"C{number}")
+        lowest = np.interp(path[number + 1], theta, slices[name])
+        right.plot([path[number + 1]] * 2, [lowest, following], ":", color=f"C{number}", linewidth=1.4)
+    top = np.interp(path[0], theta, values)
+    right.set(title="Down to the parabola's lowest point, and below it", xlabel="parameter θ", ylabel="Φ and Q",
+              ylim=(0.85 * values.min(), top + 0.5 * (top - values.min())))  # fmt: skip
+    right.legend(loc="upper left")
+    return figure
+
+
+def descent_bars(tables: Mapping[str, pd.DataFrame], shown: int = 12) -> Figure:
+    """A panel a run: each step's descent as a bar, the surrogate's part below and the Bregman part above.
+
+    tables: by name of the run, from `Path.table()`: columns surrogate, bregman.
+    """
+    figure, axes = plt.subplots(1, len(tables), figsize=(5 * len(tables), 3.8), squeeze=False)
+    for ax, (name, table) in zip(axes[0], tables.items(), strict=True):
+        k = table.index[:shown]
+        surrogate, bregman = (table[part].to_numpy()[:shown] for part in ("surrogate", "bregman"))
+        ax.bar(k, surrogate, color="C0", label="promised: descent of the surrogate")
+        ax.bar(k, bregman, bottom=surrogate, color="C4", label="for free: Bregman part")
+        ax.set(title=name, xlabel="step k")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    axes[0][0].set_ylabel("descent Φ(k) − Φ(k+1)")
+    axes[0][0].legend()
+    return figure
+
+
+def convergence(groups: Mapping[str, Mapping[str, Path]]) -> Figure:
+    """A panel a problem, a line a regularizer: how far Φ is above its last value, over steps."""
+    figure, axes = plt.subplots(1, len(groups), figsize=(5 * len(groups) + 1, 3.8), sharey=True, squeeze=False)
+    for ax, (title, paths) in zip(axes[0], groups.items(), strict=True):
+        for number, (name, path) in enumerate(paths.items()):
+            above = (path.objective[:-1] - path.objective[-1]) / path.objective[0]
+            above = np.where(above > 1e-16, above, np.nan)
+            ax.semilogy(above, color=f"C{number % 7}", linestyle="-" if number < 7 else "--", label=name, linewidth=1.3)
+        ax.set(title=title, xlabel="step k")
+    axes[0][0].set_ylabel("(Φ(k) − Φ(end)) / Φ(0)")
+    axes[0][-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def limit_cycle(paths: Mapping[float, Path], ends: pd.DataFrame, amplitudes: pd.DataFrame) -> Figure:
+    """Left: the student's θ over steps, a line a step length. Right: where each step length ends, and the prediction.
+
+    Arguments:
+        paths: by step length, on one parameter.
+        ends: columns step, theta: the attractor.
+        amplitudes: columns step, theta: the predicted cycle.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+    for number, (step, path) in enumerate(paths.items()):
+        theta = path.thetas[:31, 0].numpy()
+        left.plot(theta, marker="o", markersize=3, linewidth=1.2, color=f"C{number}", label=f"step {step:g} / L")
+    left.set(title="Beyond 2 / L the student swings for ever", xlabel="step k", ylabel="parameter θ")
+    left.legend(loc="upper left")
+    right.plot(ends["step"], ends["theta"], ",", color="black", alpha=0.6, label="_ends")
+    right.plot([], [], "o", color="black", markersize=3, label="where the student ends")
+    for sign, label in ((1, "predicted: weight = 2 / step"), (-1, "_mirrored")):
+        right.plot(amplitudes["step"], sign * amplitudes["theta"], color="C1", linewidth=1.2, label=label)
+    right.axvline(2, color="0.6", linewidth=1, linestyle="--")
+    right.set(title="One end point, then two, then disorder", xlabel="step length, units of 1 / L", ylabel="final θ")
+    right.legend(loc="upper left")
+    return figure
+
+
+def rate_bound(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """A panel a run: the smallest squared gradient so far against its bound, and a line that falls like 1/K.
+
+    tables: from `rates.rate_table`, by name of the run.
+    """
+    figure, axes = plt.subplots(1, len(tables), figsize=(5 * len(tables), 3.8), sharey=True, squeeze=False)
+    for ax, (name, table) in zip(axes[0], tables.items(), strict=True):
+        ax.loglog(table.index, table["bound"], color="C1", label="bound (Φ(0) − Φ(K)) / (c Σ step)")
+        ax.loglog(table.index, table["best"], color="C0", label="smallest |∇Φ|² so far")
+        ax.fill_between(table.index, table["best"], table["bound"], color="C1", alpha=0.12, linewidth=0)
+        ax.loglog(
+            table.index, table["bound"].iloc[0] / table.index, color="0.5", linewidth=1, linestyle="--", label="1 / K"
+        )
+        ax.set(title=name, xlabel="number of steps K")
+    axes[0][0].set_ylabel("squared gradient")
+    axes[0][0].legend(loc="lower left")
+    return figure
+
+
+def momentum_energy(path: MomentumPath, ax: Axes | None = None) -> Axes:
+    """The objective under momentum, which swings, and the energy above it, which only falls."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7, 3.8))
+    k = np.arange(len(path.objective))
+    ax.plot(k, path.energy, color="C1", label="energy H = Φ + β η |m|² / 2")
+    ax.plot(k, path.objective, color="C0", marker="o", markersize=3, linewidth=1.2, label="objective Φ")
+    ax.fill_between(k, path.objective, path.energy, color="C1", alpha=0.15, linewidth=0, label="kinetic part")
+    ax.set(title="Momentum lets Φ rise; the energy only falls", xlabel="step k", ylabel="Φ and H", ylim=(0, None))
+    ax.legend()
+    return ax
+
+
+def growing_pace(path: GrowthPath) -> Figure:
+    """Left: the normalised objective, the raw one, and what the student's descents alone would give. Right: budget."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+    lam, phi = path.column("lam"), path.column("objective")
+    descended = phi[0] - np.concatenate([[0], np.cumsum(path.column("descent"))[:-1]])
+    left.plot(lam, phi, color="C0", label="normalised Φ")
+    left.plot(lam, descended, color="C2", label="Φ(0) − descents so far")
+    left.fill_between(lam, descended, phi, color="C1", alpha=0.2, linewidth=0, label="growth so far")
+    left.plot(lam, path.column("raw"), color="C3", linestyle="--", label="raw objective E")
+    left.axhline(0, color="0.6", linewidth=0.8)
+    left.set(title="Three accounts of one run", xlabel="pace λ (grows a little at each step)", ylabel="objective")
+    left.legend(loc="lower left")
+    right.semilogy(lam, np.cumsum(path.column("growth")), color="C1", label="growth so far")
+    right.axhline(path.budget, color="black", linewidth=1.2, linestyle="--", label="budget")
+    most = path.column("largest").max()
+    right.axhline(most, color="0.5", linewidth=1.2, linestyle=":", label="largest loss M")
+    right.set(title="Growth stays within its budget", xlabel="pace λ", ylabel="sum of growth", ylim=(None, 3 * most))
+    right.legend(loc="lower right")
+    return figure
+
+
+def towards_plain(gaps: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Distance of grad Phi from the gradient of plain distillation: a line a column, over λ (the index)."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(8, 4))
+    for number, name in enumerate(gaps.columns):
+        shown = gaps[name].where(gaps[name] > 1e-14)
+        style = "-" if number < 7 else "--"
+        ax.loglog(gaps.index, shown, color=f"C{number % 7}", linestyle=style, linewidth=1.4, label=name)
+    ax.set(title="As λ grows, every road leads to plain distillation", xlabel="pace λ", ylabel="|∇Φ − ∇ mean l|")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
+
+
+def hysteresis_loop(swept: pd.DataFrame, critical: pd.DataFrame, marks: Landmarks, landscapes: pd.DataFrame) -> Figure:
+    """Left: the student on the way up and on the way down, over all critical points. Right: Φ at some λ.
+
+    Arguments:
+        swept, critical, marks: from `analysis.theory.hysteresis`.
+        landscapes: Phi, a column a lambda, over theta (the index).
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.3))
+    lasting = {True: ("0.6", "-", "minima"), False: ("0.6", ":", "maxima")}
+    zero = critical["theta"] == 0
+    for (stable, here), group in critical.groupby(["stable", zero]):
+        color, style, name = lasting[bool(stable)]
+        left.plot(
+            group["lam"], group["theta"], color=color, linestyle=style, linewidth=1.2, label="_" if here else name
+        )
+    for number, (direction, marker) in enumerate((("up", ">"), ("down", "<"))):
+        line = swept[swept["direction"] == direction]
+        left.plot(
+            line["lam"], line["theta"], color=f"C{number}", linewidth=2.2, alpha=0.85, label=f"λ goes {direction}"
+        )
+        left.plot(line["lam"][::8], line["theta"][::8], marker, color=f"C{number}", markersize=6)
+    for name, value in (("pitchfork", marks.pitchfork), ("fold", marks.fold)):
+        left.axvline(value, color="0.7", linewidth=0.8)
+        left.annotate(f"{name}\n{value:.2f}", (value, 2.32), ha="center", fontsize=8, color="0.35")
+    left.set(
+        title="Up and down take different roads", xlabel="pace λ", ylabel="student θ (samples at ±2)", ylim=(-0.15, 2.6)
+    )
+    left.legend(loc="center right")
+    for number, name in enumerate(landscapes.columns):
+        right.plot(landscapes.index, landscapes[name], color=f"C{number + 2}", label=f"λ = {float(name):.2f}")
+    right.set(title="Two valleys, then three, then one", xlabel="parameter θ", ylabel="objective Φ")
+    right.legend(loc="upper center")
+    return figure
+
+
+def chased(runs: Mapping[str, pd.DataFrame]) -> Figure:
+    """Left: what student and moving target did to Φ in all, in the first run. Right: the sample's weight, every run.
+
+    runs: from `drift.chase`, by name.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+    name, first = next(iter(runs.items()))
+    student, moved = first["student"].cumsum(), first["drift"].cumsum()
+    left.fill_between(first.index, student, color="C0", alpha=0.35, linewidth=0, label="the student's steps")
+    left.fill_between(first.index, moved, color="C1", alpha=0.35, linewidth=0, label="the target's moves")
+    left.plot(student + moved, color="black", label="both: Φ")
+    left.set(title=f"Every step descends, nothing is gained ({name})", xlabel="step k", ylabel="change of Φ so far")
+    left.legend(loc="upper left")
+    for number, (name, run) in enumerate(runs.items()):
+        right.plot(run["weight"], color=f"C{number + 2}", label=name)
+    right.set(
+        title="A sample that moves too fast is given up", xlabel="step k", ylabel="its weight v*", ylim=(-0.03, 1.05)
+    )
+    right.legend(loc="center right")
+    return figure

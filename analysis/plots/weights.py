@@ -1,0 +1,244 @@
+"""One sample and its weight, the latent loss that the weights belong to, and the distribution that they make."""
+
+from collections.abc import Mapping, Sequence
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from cudfkd import regularizers
+
+VERDICTS = {"holds": "#cfe8dc", "changed": "#fbe3a6", "fails": "#f0b9a0"}
+EASY_TO_HARD = "viridis"
+
+
+def valleys(name: str, lam: float, losses: Sequence[float]) -> Figure:
+    """Left, the cost v l + g(v) over v, a line a loss, its lowest point marked; right, the same points on v*(l)."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
+    reg, v = regularizers.get(name), torch.linspace(1e-3, 1, 300, dtype=torch.float64)
+    axis = torch.linspace(0, 1.15 * max(losses), 300, dtype=torch.float64)
+    right.plot(axis, reg.weight(axis, lam), color="0.6", label=f"closed form v*, λ = {lam:g}")
+    for loss, color in zip(losses, _colors(len(losses)), strict=True):
+        best = float(reg.weight(torch.tensor([loss], dtype=torch.float64), lam))
+        lowest = float(reg.latent(torch.tensor([loss], dtype=torch.float64), lam))
+        left.plot(v, v * loss + reg.penalty(v, lam), color=color, label=f"l = {loss:g}")
+        left.plot([best], [lowest], "o", color=color, markersize=8, zorder=3)
+        right.plot([loss], [best], "o", color=color, markersize=8, zorder=3)
+    left.set(title="A larger loss moves the lowest point to the left", xlabel="weight v", ylabel="cost v·l + g(v)")
+    right.set(title="Where the lowest points lie", xlabel="loss l", ylabel="best weight v*(l)", ylim=(-0.03, 1.05))
+    left.legend(loc="upper left", ncols=2)
+    right.legend()
+    return figure
+
+
+def one_weight(name: str, lam: float, loss: float, most: float = 10.0) -> Figure:
+    """The cost over v for one loss and one pace, and where the pair lies on the curve v*(l)."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
+    reg, at = regularizers.get(name), torch.tensor([loss], dtype=torch.float64)
+    v, axis = (torch.linspace(low, high, 300, dtype=torch.float64) for low, high in ((1e-3, 1), (0, most)))
+    best, lowest = float(reg.weight(at, lam)), float(reg.latent(at, lam))
+    left.plot(v, v * loss, color="0.6", linestyle="--", label="v·l: what the sample costs")
+    left.plot(v, reg.penalty(v, lam), color="0.6", linestyle=":", label="g(v): what leaving it out costs")
+    left.plot(v, v * loss + reg.penalty(v, lam), color="C0", label="their sum")
+    left.plot([best], [lowest], "o", color="C1", markersize=8, label=f"lowest at v = {best:.3f}")
+    right.plot(axis, reg.weight(axis, lam), color="C0", label=f"v*(l), λ = {lam:g}")
+    right.plot([loss], [best], "o", color="C1", markersize=8, label=f"l = {loss:g}, v* = {best:.3f}")
+    left.set(title="The price of each weight", xlabel="weight v", ylim=(0, 1.9 * max(loss, lam)))
+    right.set(title="The best weight", xlabel="loss l", xlim=(0, most), ylim=(-0.03, 1.05))
+    for ax in (left, right):
+        ax.legend()
+    return figure
+
+
+def weight_slider(name: str, lam: float, loss: float, most: float = 10.0) -> ipywidgets.interactive:
+    """`one_weight` with a slider each for lambda and loss, for a live notebook."""
+
+    def draw(lam: float, loss: float) -> None:
+        one_weight(name, lam, loss, most)
+        plt.show()
+
+    pace = ipywidgets.FloatSlider(lam, min=0.1, max=most, step=0.1, description="pace λ", continuous_update=False)
+    hard = ipywidgets.FloatSlider(loss, min=0.0, max=most, step=0.1, description="loss l", continuous_update=False)
+    return ipywidgets.interactive(draw, lam=pace, loss=hard)
+
+
+def weights_by_pace(curves: pd.DataFrame, half: Mapping[float, float], ax: Axes | None = None) -> Axes:
+    """v*(l), a line a lambda. curves: columns lam, loss, weight. half: the loss of half weight by lambda, marked."""
+    ax = plt.subplots(figsize=(6.5, 3.6))[1] if ax is None else ax
+    groups = list(curves.groupby("lam"))
+    for (lam, part), color in zip(groups, _colors(len(groups)), strict=True):
+        ax.plot(part["loss"], part["weight"], color=color, label=f"λ = {lam:g}")
+        ax.plot([half[lam]], [0.5], "o", color=color)
+    ax.axhline(0.5, color="0.6", linewidth=0.8, linestyle="--")
+    ax.set(title="The pace moves the step to the right (dots: half weight)", xlabel="loss l", ylabel="weight v*(l; λ)")
+    ax.set_ylim(-0.03, 1.05)
+    ax.legend()
+    return ax
+
+
+def area(curve: pd.DataFrame, loss: float) -> Figure:
+    """Above, v* with the area from 0 to `loss`; below, F, whose height there is that area."""
+    figure, (top, low) = plt.subplots(2, 1, figsize=(6.5, 5.4), sharex=True)
+    under = curve[curve["loss"] <= loss]
+    height = float(np.interp(loss, curve["loss"], curve["latent"]))
+    top.fill_between(under["loss"], under["weight"], color="C1", alpha=0.35, linewidth=0, label=f"area {height:.2f}")
+    top.plot(curve["loss"], curve["weight"], color="C0", label="weight v*")
+    low.plot(curve["loss"], curve["loss"], color="0.6", linestyle="--", label="l, all weights 1")
+    low.plot(curve["loss"], curve["latent"], color="C0", label="latent loss F")
+    low.plot([loss, loss], [0, height], color="C1", linewidth=4, alpha=0.6, label=f"height {height:.2f}")
+    top.set(title="The area under the weight ...", ylabel="weight v*(l)", ylim=(0, 1.08))
+    low.set(title="... is the height of F", xlabel="loss l", ylabel="F(l)", ylim=(0, 1.35 * curve["latent"].max()))
+    for ax in (top, low):
+        ax.legend(loc="upper right" if ax is top else "lower right")
+    return figure
+
+
+def tangent_lines(curve: pd.DataFrame, lines: pd.DataFrame) -> Axes:
+    """F under the lines v l + g(v) that touch it. curve: columns loss, latent; lines: touching, weight, loss, line."""
+    _, ax = plt.subplots(figsize=(7, 4.4))
+    groups = list(lines.groupby("touching"))
+    for (touching, part), color in zip(groups, _colors(len(groups)), strict=True):
+        label = f"touches at l = {touching:g}: slope v = {part['weight'].iloc[0]:.2f}"
+        ax.plot(part["loss"], part["line"], color=color, linewidth=1.2, label=label)
+        height = float(np.interp(touching, curve["loss"], curve["latent"]))
+        ax.plot([touching], [height], "o", color=color, markersize=7, zorder=4)
+    ax.plot(curve["loss"], curve["latent"], color="black", linewidth=2.6, label="F(l)", zorder=3)
+    ax.set(title="F is the roof under all its tangents; each tangent is one weight", xlabel="loss l", ylabel="cost")
+    ax.set_ylim(0, 1.9 * curve["latent"].max())
+    ax.legend(loc="upper left", ncols=2)
+    return ax
+
+
+def soft_minimum(curves: pd.DataFrame) -> Axes:
+    """F, a line a lambda, with min(l, lambda) dashed. curves: columns lam, loss, latent."""
+    _, ax = plt.subplots(figsize=(6.5, 3.8))
+    groups = list(curves.groupby("lam"))
+    for (lam, part), color in zip(groups, _colors(len(groups)), strict=True):
+        ax.plot(part["loss"], part["latent"], color=color, label=f"F, λ = {lam:g}")
+        ax.plot(part["loss"], part["loss"].clip(upper=lam), color=color, linewidth=1, linestyle="--")
+    ax.plot([], [], color="0.4", linewidth=1, linestyle="--", label="min(l, λ)")
+    ax.set(title="F is min(l, λ) with its corner rounded", xlabel="loss l", ylabel="F(l; λ)", ylim=(0, None))
+    ax.legend(loc="upper left")
+    return ax
+
+
+def through_the_weight(curve: pd.DataFrame) -> Axes:
+    """F beside l v*(l), whose slope turns negative. curve: columns loss, weight, latent."""
+    _, ax = plt.subplots(figsize=(6.5, 3.6))
+    weighted = curve["loss"] * curve["weight"]
+    top = int(weighted.idxmax())
+    ax.plot(curve["loss"], curve["latent"], color="C0", label="F(l): slope v*, never negative")
+    ax.plot(curve["loss"], weighted, color="C1", label="l·v*(l): differentiated through v*")
+    ax.axvspan(curve["loss"][top], curve["loss"].max(), color="C1", alpha=0.08, linewidth=0)
+    ax.annotate("here a step makes\nthe loss larger", (curve["loss"][top], 0), xytext=(8, 6), fontsize=9, color="C1",
+                textcoords="offset points")  # fmt: skip
+    ax.set(
+        title="Without g, hard samples would be pushed away", xlabel="loss l", ylim=(0, 1.35 * curve["latent"].max())
+    )
+    ax.legend(loc="upper left")
+    return ax
+
+
+def gallery(curves: Mapping[str, pd.DataFrame]) -> Figure:
+    """v*(l) of each regularizer, a panel each, a line a lambda. Values: data frames with columns lam, loss, weight."""
+    figure, axes = plt.subplots(2, (len(curves) + 1) // 2, figsize=(11, 4.6), sharex=True, sharey=True)
+    for ax, (name, frame) in zip(axes.flat, curves.items(), strict=True):
+        groups = list(frame.groupby("lam"))
+        for (lam, part), color in zip(groups, _colors(len(groups)), strict=True):
+            ax.plot(part["loss"], part["weight"], color=color, label=f"λ = {lam:g}")
+        ax.set(title=name, ylim=(-0.03, 1.05))
+    for ax in axes[-1]:
+        ax.set_xlabel("loss l")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("weight v*")
+    axes[0, -1].legend()
+    return figure
+
+
+def breakers(early: pd.DataFrame, limit: pd.Series, paths: pd.DataFrame) -> Figure:
+    """Left, log's weight as lambda falls, and its limit; right, weights of a few losses over lambda for jiang-log.
+
+    Arguments:
+        early: columns lam, loss, weight. limit: weights by loss. paths: columns lam, loss, weight.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
+    groups = list(early.groupby("lam", sort=False))
+    for (lam, part), color in zip(groups, _colors(len(groups)), strict=True):
+        left.plot(part["loss"], part["weight"], color=color, label=f"λ = {lam:g}")
+    left.plot(limit.index, limit, color="black", linewidth=1.2, linestyle="--", label="2 / (1 + exp l)")
+    left.set(title="log: at λ → 0 easy samples keep weight", xlabel="loss l", ylabel="weight v*(l)", ylim=(-0.03, 1.05))
+    groups = list(paths.groupby("loss"))
+    for (loss, part), color in zip(groups, _colors(len(groups)), strict=True):
+        right.plot(part["lam"], part["weight"], color=color, label=f"l = {loss:g}")
+        top = part.loc[part["weight"].idxmax()]
+        right.plot([top["lam"]], [top["weight"]], "o", color=color)
+    right.set(title="jiang-log: the weight rises, then falls", xlabel="pace λ", ylabel="weight v*(l; λ)")
+    right.set_ylim(-0.03, 1.05)
+    left.legend()
+    right.legend(loc="upper left")
+    return figure
+
+
+def theorem_matrix(verdicts: pd.DataFrame) -> Axes:
+    """Which theorem (columns) holds for which regularizer (rows): holds, changed or fails, as colour and word."""
+    _, ax = plt.subplots(figsize=(8.6, 4.4))
+    order = list(VERDICTS)
+    codes = verdicts.map(order.index).to_numpy()
+    ax.imshow(codes, cmap=ListedColormap(list(VERDICTS.values())), vmin=0, vmax=len(order) - 1, aspect="auto")
+    for (row, column), code in np.ndenumerate(codes):
+        word = order[code]
+        ax.text(column, row, word, ha="center", va="center", fontsize=8.5, color="0.35" if word == "holds" else "black")
+    ax.set_xticks(range(verdicts.shape[1]), list(verdicts.columns))
+    ax.set_yticks(range(verdicts.shape[0]), list(verdicts.index))
+    ax.set_title("Theorem by regularizer: most hold; hard and jiang-log pay")
+    ax.grid(visible=False)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def shares(probabilities: pd.DataFrame, losses: Sequence[float]) -> Axes:
+    """Q_lambda as stacked shares over lambda, easiest sample at the bottom, a column of `probabilities` a sample."""
+    _, ax = plt.subplots(figsize=(7.5, 4.2))
+    order = np.argsort(losses)
+    colors = _colors(len(order), 0.95)
+    ax.stackplot(probabilities.index, probabilities.to_numpy()[:, order].T, colors=colors, edgecolor="white",
+                 linewidth=0.4, labels=[f"l = {losses[k]:.2f}" for k in order])  # fmt: skip
+    handles, labels = ax.get_legend_handles_labels()
+    ax.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    ax.set(title="As λ grows, the shares even out from easy to hard", xlabel="pace λ", ylabel="share of Q")
+    ax.set(xscale="log", ylim=(0, 1), xlim=(probabilities.index.min(), probabilities.index.max()))
+    return ax
+
+
+def entropies(sweeps: Mapping[str, pd.DataFrame]) -> Figure:
+    """Entropy of Q and KL(Q || P) over lambda, a panel a prior. Values: data frames of `distribution.sweep`."""
+    figure, axes = plt.subplots(1, len(sweeps), figsize=(9, 3.6), squeeze=False)
+    for ax, (name, found) in zip(axes.flat, sweeps.items(), strict=True):
+        ax.plot(found.index, found["entropy"], color="C1", label="entropy H(Q)")
+        ax.plot(found.index, found["KL"], color="C0", label="KL(Q ‖ P)")
+        ax.axhline(found["entropy"].iloc[-1], color="C1", linewidth=0.9, linestyle="--")
+        ax.set(title=name, xlabel="pace λ", ylabel="nats", xscale="log", ylim=(0, 1.35 * found["entropy"].max()))
+        ax.legend(loc="upper left", ncols=2)
+    return figure
+
+
+def activity(sweeps: Sequence[pd.DataFrame]) -> Axes:
+    """Total variation between Q and P against 1 - alpha, a line a random problem; none crosses the diagonal."""
+    _, ax = plt.subplots(figsize=(5.6, 4.0))
+    for number, (found, color) in enumerate(zip(sweeps, _colors(len(sweeps)), strict=True)):
+        ax.plot(1 - found["alpha"], found["TV"], color=color, linewidth=1.2, label="" if number else "random problems")
+    ax.plot([0, 1], [0, 1], color="black", linewidth=1.2, linestyle="--", label="bound TV = 1 - α")
+    ax.set(title="The mean weight bounds the curriculum", xlabel="activity 1 - α", ylabel="total variation of Q from P")
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    ax.legend(loc="upper left")
+    return ax
+
+
+def _colors(count: int, most: float = 0.85) -> list:
+    return list(plt.get_cmap(EASY_TO_HARD)(np.linspace(0, most, count)))
