@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from analysis.execute import ROOT
-from cudfkd.files import write_bytes, write_json
+from cudfkd.files import write_json
 
 PACKAGES = ("cudfkd", "torch", "numpy", "scipy", "matplotlib", "papermill")
 

@@ -30,8 +30,8 @@ class DistillConfig(Described):
     """epochs of the run: evaluation, metrics and checkpoint come at the end of each"""
     steps_per_epoch: Count = 100
     """student steps an epoch"""
-    round_steps: Count = 10
-    """student steps after each round of synthesis; divides steps_per_epoch"""
+    round_steps: Count = 2
+    """student steps after each round of synthesis (10 in the authors' scripts); divides steps_per_epoch"""
     batch_size: Annotated[int, Field(ge=2)] = 64
     """samples a step, 2 or more because BatchNorm needs them"""
     lr: Annotated[float, Field(gt=0)] = 0.1

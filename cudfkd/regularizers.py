@@ -8,8 +8,9 @@ Each is a convex penalty g(v; lambda) on the weight, normalised so that g(1) = 0
 
 (Kumar et al., 2010; Meng, Zhao and Jiang, 2017, "A theoretical understanding of self-paced learning"; the last four
 are the implicit regularizers of Fan et al., 2017.) All functions are pure: tensors in, tensors out, any float dtype and
-device, no value checks (they would make the host wait for the device). In float32 and float64 they are finite for l in [0, 1e4] and lambda in
-[1e-3, 1e3]; JiangLog is defined for lambda in (0, 1) only. Forms are chosen for accuracy at small l.
+device, no value checks (they would make the host wait for the device). In float32 and float64 they are finite for l
+in [0, 1e4] and lambda in [1e-3, 1e3]; JiangLog is defined for lambda in (0, 1) only. Forms are chosen for accuracy
+at small l.
 """
 
 from abc import ABC, abstractmethod

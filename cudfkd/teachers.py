@@ -30,8 +30,8 @@ from cudfkd.validation import Described
 class Recipe(Described):
     """How a teacher is trained: SGD with Nesterov momentum, one cycle, random mirroring.
 
-    The learning rate rises to `lr` in the first fifth of the steps and falls to almost 0; momentum goes from 0.95 to 0.85
-    and back (Smith and Topin, 2018).
+    The learning rate rises to `lr` in the first fifth of the steps and falls to almost 0; momentum goes from 0.95 to
+    0.85 and back (Smith and Topin, 2018).
     """
 
     epochs: Annotated[int, Field(ge=1)] = 10

@@ -50,26 +50,33 @@ def lines_and_parabolas(
     top = np.interp(path[0], theta, values)
     right.set(title="Down to the parabola's lowest point, and below it", xlabel="parameter θ", ylabel="Φ and Q",
               ylim=(0.85 * values.min(), top + 0.5 * (top - values.min())))  # fmt: skip
-    right.legend(loc="upper left")
+    right.legend(loc="lower right")
     return figure
 
 
-def descent_bars(tables: Mapping[str, pd.DataFrame], shown: int = 12) -> Figure:
-    """A panel a run: each step's descent as a bar, the surrogate's part below and the Bregman part above.
+def descent_bars(tables: Mapping[str, pd.DataFrame], shown: int = 10) -> Figure:
+    """A column a run: each step's descent in bars, the surrogate's part below, the Bregman part above; then as shares.
 
     tables: by name of the run, from `Path.table()`: columns surrogate, bregman.
     """
-    figure, axes = plt.subplots(1, len(tables), figsize=(5 * len(tables), 3.8), squeeze=False)
-    for ax, (name, table) in zip(axes[0], tables.items(), strict=True):
-        k = table.index[:shown]
-        surrogate, bregman = (table[part].to_numpy()[:shown] for part in ("surrogate", "bregman"))
-        ax.bar(k, surrogate, color="C0", label="promised: descent of the surrogate")
-        ax.bar(k, bregman, bottom=surrogate, color="C4", label="for free: Bregman part")
-        ax.set(title=name, xlabel="step k")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+    figure, axes = plt.subplots(2, len(tables), figsize=(5 * len(tables), 5.2), sharex="col", squeeze=False,
+                                height_ratios=(3, 2))  # fmt: skip
+    for (above, below), (name, table) in zip(axes.T, tables.items(), strict=True):
+        parts = table[["surrogate", "bregman"]].iloc[:shown]
+        _stacked(above, parts)
+        _stacked(below, 100 * parts.div(parts.sum(axis=1), axis=0))
+        above.set(title=name)
+        below.set(xlabel="step k", ylim=(0, 100))
+        below.xaxis.get_major_locator().set_params(integer=True)
     axes[0][0].set_ylabel("descent Φ(k) − Φ(k+1)")
+    axes[1][0].set_ylabel("% of the step")
     axes[0][0].legend()
     return figure
+
+
+def _stacked(ax: Axes, parts: pd.DataFrame) -> None:
+    ax.bar(parts.index, parts["surrogate"], color="C0", label="promised: descent of the surrogate")
+    ax.bar(parts.index, parts["bregman"], bottom=parts["surrogate"], color="C4", label="for free: Bregman part")
 
 
 def convergence(groups: Mapping[str, Mapping[str, Path]]) -> Figure:
@@ -79,8 +86,16 @@ def convergence(groups: Mapping[str, Mapping[str, Path]]) -> Figure:
         for number, (name, path) in enumerate(paths.items()):
             above = (path.objective[:-1] - path.objective[-1]) / path.objective[0]
             above = np.where(above > 1e-16, above, np.nan)
-            ax.semilogy(above, color=f"C{number % 7}", linestyle="-" if number < 7 else "--", label=name, linewidth=1.3)
-        ax.set(title=title, xlabel="step k")
+            ax.loglog(
+                np.arange(1, len(above) + 1),
+                above,
+                marker=".",
+                color=f"C{number % 7}",
+                linestyle="-" if number < 7 else "--",
+                label=name,
+                linewidth=1.3,
+            )
+        ax.set(title=title, xlabel="number of steps")
     axes[0][0].set_ylabel("(Φ(k) − Φ(end)) / Φ(0)")
     axes[0][-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
@@ -98,12 +113,15 @@ def limit_cycle(paths: Mapping[float, Path], ends: pd.DataFrame, amplitudes: pd.
     for number, (step, path) in enumerate(paths.items()):
         theta = path.thetas[:31, 0].numpy()
         left.plot(theta, marker="o", markersize=3, linewidth=1.2, color=f"C{number}", label=f"step {step:g} / L")
-    left.set(title="Beyond 2 / L the student swings for ever", xlabel="step k", ylabel="parameter θ")
-    left.legend(loc="upper left")
-    right.plot(ends["step"], ends["theta"], ",", color="black", alpha=0.6, label="_ends")
-    right.plot([], [], "o", color="black", markersize=3, label="where the student ends")
+    left.set(title="Beyond 2 / L the student swings for ever", xlabel="step k", ylabel="parameter θ", ylim=(-1.75, 2.1))
+    left.legend(loc="upper left", ncols=3)
     for sign, label in ((1, "predicted: weight = 2 / step"), (-1, "_mirrored")):
-        right.plot(amplitudes["step"], sign * amplitudes["theta"], color="C1", linewidth=1.2, label=label)
+        theta = sign * amplitudes["theta"]
+        right.plot(amplitudes["step"], theta, color="C1", linewidth=5, alpha=0.45, label=label)
+    different = ends.round({"theta": 3}).drop_duplicates()
+    right.plot(
+        different["step"], different["theta"], ".", color="black", markersize=1.5, label="where the student ends"
+    )
     right.axvline(2, color="0.6", linewidth=1, linestyle="--")
     right.set(title="One end point, then two, then disorder", xlabel="step length, units of 1 / L", ylabel="final θ")
     right.legend(loc="upper left")

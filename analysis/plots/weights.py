@@ -48,8 +48,8 @@ def one_weight(name: str, lam: float, loss: float, most: float = 10.0) -> Figure
     left.plot([best], [lowest], "o", color="C1", markersize=8, label=f"lowest at v = {best:.3f}")
     right.plot(axis, reg.weight(axis, lam), color="C0", label=f"v*(l), λ = {lam:g}")
     right.plot([loss], [best], "o", color="C1", markersize=8, label=f"l = {loss:g}, v* = {best:.3f}")
-    left.set(title="The price of each weight", xlabel="weight v", ylim=(0, 1.9 * max(loss, lam)))
-    right.set(title="The best weight", xlabel="loss l", xlim=(0, most), ylim=(-0.03, 1.05))
+    left.set(title="The price of each weight", xlabel="weight v", ylabel="cost", ylim=(0, 1.9 * max(loss, lam)))
+    right.set(title="The best weight", xlabel="loss l", ylabel="weight v*", xlim=(0, most), ylim=(-0.03, 1.05))
     for ax in (left, right):
         ax.legend()
     return figure
@@ -108,9 +108,9 @@ def tangent_lines(curve: pd.DataFrame, lines: pd.DataFrame) -> Axes:
         height = float(np.interp(touching, curve["loss"], curve["latent"]))
         ax.plot([touching], [height], "o", color=color, markersize=7, zorder=4)
     ax.plot(curve["loss"], curve["latent"], color="black", linewidth=2.6, label="F(l)", zorder=3)
-    ax.set(title="F is the roof under all its tangents; each tangent is one weight", xlabel="loss l", ylabel="cost")
+    ax.set(title="F lies under all its tangents; each tangent is one weight", xlabel="loss l", ylabel="cost")
     ax.set_ylim(0, 1.9 * curve["latent"].max())
-    ax.legend(loc="upper left", ncols=2)
+    ax.legend(loc="lower right")
     return ax
 
 
@@ -208,11 +208,12 @@ def shares(probabilities: pd.DataFrame, losses: Sequence[float]) -> Axes:
     order = np.argsort(losses)
     colors = _colors(len(order), 0.95)
     ax.stackplot(probabilities.index, probabilities.to_numpy()[:, order].T, colors=colors, edgecolor="white",
-                 linewidth=0.4, labels=[f"l = {losses[k]:.2f}" for k in order])  # fmt: skip
+                 linewidth=0.4, labels=[f"l = {losses[k]:.3g}" for k in order])  # fmt: skip
     handles, labels = ax.get_legend_handles_labels()
     ax.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     ax.set(title="As λ grows, the shares even out from easy to hard", xlabel="pace λ", ylabel="share of Q")
-    ax.set(xscale="log", ylim=(0, 1), xlim=(probabilities.index.min(), probabilities.index.max()))
+    ax.set(ylim=(0, 1), xlim=(probabilities.index.min(), probabilities.index.max()))
+    _pace_axis(ax, probabilities.index)
     return ax
 
 
@@ -223,7 +224,8 @@ def entropies(sweeps: Mapping[str, pd.DataFrame]) -> Figure:
         ax.plot(found.index, found["entropy"], color="C1", label="entropy H(Q)")
         ax.plot(found.index, found["KL"], color="C0", label="KL(Q ‖ P)")
         ax.axhline(found["entropy"].iloc[-1], color="C1", linewidth=0.9, linestyle="--")
-        ax.set(title=name, xlabel="pace λ", ylabel="nats", xscale="log", ylim=(0, 1.35 * found["entropy"].max()))
+        ax.set(title=name, xlabel="pace λ", ylabel="nats", ylim=(0, 1.35 * found["entropy"].max()))
+        _pace_axis(ax, found.index)
         ax.legend(loc="upper left", ncols=2)
     return figure
 
@@ -235,9 +237,18 @@ def activity(sweeps: Sequence[pd.DataFrame]) -> Axes:
         ax.plot(1 - found["alpha"], found["TV"], color=color, linewidth=1.2, label="" if number else "random problems")
     ax.plot([0, 1], [0, 1], color="black", linewidth=1.2, linestyle="--", label="bound TV = 1 - α")
     ax.set(title="The mean weight bounds the curriculum", xlabel="activity 1 - α", ylabel="total variation of Q from P")
-    ax.set(xlim=(0, 1), ylim=(0, 1))
+    most = 1.05 * max(float(1 - found["alpha"].min()) for found in sweeps)
+    ax.set(xlim=(0, most), ylim=(0, most))
     ax.legend(loc="upper left")
     return ax
+
+
+def _pace_axis(ax: Axes, paces: pd.Index) -> None:
+    """A logarithmic axis with plain numbers."""
+    marks = [mark for mark in (0.1, 0.3, 1, 3, 10, 30, 100) if paces.min() <= mark <= paces.max()]
+    ax.set_xscale("log")
+    ax.set_xticks(marks, [f"{mark:g}" for mark in marks])
+    ax.minorticks_off()
 
 
 def _colors(count: int, most: float = 0.85) -> list:

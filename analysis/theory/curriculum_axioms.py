@@ -1,7 +1,7 @@
 """T9, checked over random losses and priors; what fails without its hypotheses; and what one logged number bounds.
 
-The step weight of `analysis.theory.controls` is a legal self-paced weight (A1 to A3 hold) without increasing differences: the
-axioms of self-paced learning do not imply those of a curriculum.
+The step weight of `analysis.theory.controls` is a legal self-paced weight (A1 to A3 hold) without increasing
+differences: the axioms of self-paced learning do not imply those of a curriculum.
 """
 
 from collections.abc import Callable, Sequence

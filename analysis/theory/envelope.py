@@ -1,7 +1,7 @@
 """One sample: the latent loss F is the lower envelope of the lines v l + g(v), and v* is the line that touches at l.
 
-Numbers beside the proofs of `analysis.theory.symbolic`: brute force over v, quadrature of v*, the conjugate by search. All in
-float64 with the torch code of `cudfkd.regularizers`.
+Numbers beside the proofs of `analysis.theory.symbolic`: brute force over v, quadrature of v*, the conjugate by
+search. All in float64 with the torch code of `cudfkd.regularizers`.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """The ten regularizers as sympy data: the penalty, and the weight and latent loss piece by piece, lambda symbolic.
 
-Nothing is proved here; `analysis.theory.derivations` proves that the three belong together. Symbols: l the loss of a sample, v
-its weight, lambda the pace, t and rho the shapes of Polynomial and Mixture. All are positive.
+Nothing is proved here; `analysis.theory.derivations` proves that the three belong together. Symbols: l the loss of
+a sample, v its weight, lambda the pace, t and rho the shapes of Polynomial and Mixture. All are positive.
 
 A *chart* is a substitution that turns an interval of l (or of v, or of lambda) into positive symbols without further
 constraint, for instance l = lambda / (1 + w) with w > 0 for 0 < l < lambda: then sympy knows every sign.

@@ -33,34 +33,38 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Options(Described):
-    """CuDFKD's own settings."""
+    """CuDFKD's own settings.
+
+    The defaults were chosen on the dev images for the small networks that ship; the values of the authors' scripts for
+    32 x 32 images stand in parentheses.
+    """
 
     loss: Literal["kl", "l1", "l2", "js"] = "l1"
     """what the student descends: kl, l1, l2 or js"""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """softens kl, js and the prediction in class_entropy"""
     latent_dim: Annotated[int, Field(ge=1)] = 64
-    """length of the generator's latent vectors"""
-    generator_width: Annotated[int, Field(ge=1)] = 16
-    """channels before the generator's last convolution"""
-    generator_lr: Annotated[float, Field(gt=0)] = 1e-3
-    """learning rate of the generator's Adam"""
+    """length of the generator's latent vectors (512)"""
+    generator_width: Annotated[int, Field(ge=1)] = 8
+    """channels before the generator's last convolution (64)"""
+    generator_lr: Annotated[float, Field(gt=0)] = 0.1
+    """learning rate of the generator's Adam (1e-3)"""
     generator_steps: Annotated[int, Field(ge=1)] = 1
     """generator steps a round"""
-    class_entropy: Weight = 20.0
-    """weight of drawing all classes equally"""
-    one_hot: Weight = 1.0
-    """weight of the teacher's certainty"""
-    bn: Weight = 1.0
-    """weight of matching the teacher's BatchNorm statistics; 0 for a teacher without BatchNorm"""
-    adv_start: Weight = 0.0
-    """adversarial weight before its ramp"""
-    adv_end: Weight = 1.0
-    """adversarial weight after it"""
-    adv_begin: Fraction = 0.25
-    """where in the run the ramp begins"""
-    adv_finish: Fraction = 0.75
-    """where it is complete"""
+    class_entropy: Weight = 5.0
+    """weight of drawing all classes equally (20)"""
+    one_hot: Weight = 2.0
+    """weight of the teacher's certainty (1)"""
+    bn: Weight = 3.0
+    """weight of matching the teacher's BatchNorm statistics (1); 0 for a teacher without BatchNorm"""
+    adv_start: Weight = 1.0
+    """adversarial weight before its ramp (0)"""
+    adv_end: Weight = 10.0
+    """adversarial weight after it (6.7 to 84)"""
+    adv_begin: Fraction = 0.0
+    """where in the run the ramp begins, a fraction (0.25)"""
+    adv_finish: Fraction = 0.5
+    """where it is complete, a fraction (0.75)"""
     adv_temperature: Annotated[float, Field(gt=0)] = 3.0
     """temperature of the adversarial KL"""
 

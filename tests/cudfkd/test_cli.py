@@ -31,7 +31,7 @@ TINY = "--epochs 1 --steps-per-epoch 2 --round-steps 2 --batch-size 4 --generato
         ("distill --lam-start 0", "lam_start = 0"),
         ("distill --lam-end inf", "lam_end = inf"),
         ("distill --loss hinge", "unknown loss 'hinge'"),
-        ("distill --adv-begin 0.9", "adv_begin = 0.9 is not allowed: it must not come after adv_finish = 0.75"),
+        ("distill --adv-begin 0.9", "adv_begin = 0.9 is not allowed: it must not come after adv_finish = 0.5"),
         ("distill --bn -1", "bn = -1"),
         ("distill --device cuda:99", "device = 'cuda:99' is not on this machine"),
         ("distill --device gpu", "device = 'gpu' is not allowed: it must be cpu, cuda"),

@@ -110,7 +110,7 @@ BAD = [
     (Options, {"adv_end": -1.0}, ["adv_end", "-1.0", "greater than or equal to 0"]),
     (Options, {"adv_begin": -0.1}, ["adv_begin", "-0.1", "greater than or equal to 0"]),
     (Options, {"adv_finish": 1.1}, ["adv_finish", "1.1", "less than or equal to 1"]),
-    (Options, {"adv_begin": 0.8}, ["adv_begin", "0.8", "adv_finish = 0.75"]),
+    (Options, {"adv_begin": 0.8}, ["adv_begin", "0.8", "adv_finish = 0.5"]),
     (Options, {"adv_temperature": 0.0}, ["adv_temperature", "0.0", "greater than 0"]),
     (Options, {"adv": 1.0}, ["'adv'", "adv_end"]),
     (Experiment, {"data": "fashion_mnist"}, ["data set", "'fashion_mnist'", "did you mean 'fashion-mnist'?"]),
@@ -167,7 +167,7 @@ ALTERNATIVES: dict[type[Described], dict[str, Any]] = {
     Options: {
         "loss": "kl", "temperature": 2.0, "latent_dim": 65, "generator_width": 17, "generator_lr": 2e-3,
         "generator_steps": 2, "class_entropy": 0.0, "one_hot": 0.0, "bn": 0.0, "adv_start": 0.5, "adv_end": 0.5,
-        "adv_begin": 0.0, "adv_finish": 1.0, "adv_temperature": 1.0,
+        "adv_begin": 0.25, "adv_finish": 1.0, "adv_temperature": 1.0,
     },
     Experiment: {"teacher_seed": 1, "student": "lenet5"},
     Recipe: {"epochs": 1, "batch_size": 64, "lr": 0.2, "weight_decay": 0.0},

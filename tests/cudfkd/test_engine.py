@@ -44,7 +44,7 @@ def same(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
-# The engine against a plain loop --------------------------------------------------------------------------------------
+# The engine against a plain loop
 
 
 def plain_loop(teacher: nn.Module, student: nn.Module, c: DistillConfig) -> nn.Module:
@@ -124,7 +124,7 @@ def test_the_comparison_with_the_plain_loop_can_fail(change):
     assert not torch.allclose(run.student.state_dict()[name], expected.state_dict()[name], rtol=1e-9, atol=1e-11)
 
 
-# What it borrows, and where its randomness comes from -------------------------------------------------------------------
+# What it borrows, and where its randomness comes from
 
 
 def test_the_teacher_is_given_back_as_it_came():
@@ -204,7 +204,7 @@ def test_colour_images_and_another_number_of_classes():
     assert run.generator(torch.randn(2, 8)).shape == (2, 3, 20, 20)
 
 
-# What can watch -----------------------------------------------------------------------------------------------------------
+# What can watch
 
 
 class Diary(Callback):
@@ -328,7 +328,7 @@ def test_no_tensor_is_read_by_the_host_inside_an_epoch():
     assert len(reads) == 1
 
 
-# Where it stops -----------------------------------------------------------------------------------------------------------
+# Where it stops
 
 
 @pytest.mark.parametrize("term", ["class_entropy_term", "one_hot_term", "bn_term", "adversarial_term", "objective"])
@@ -379,7 +379,7 @@ def test_a_living_curriculum_is_not_reported():
     assert run.history["dead_steps"].tolist() == [0.0, 0.0]
 
 
-# What it refuses ------------------------------------------------------------------------------------------------------------
+# What it refuses
 
 
 def no_batchnorm() -> nn.Module:
