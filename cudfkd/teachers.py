@@ -34,7 +34,7 @@ class Recipe(Described):
     0.85 and back (Smith and Topin, 2018).
     """
 
-    epochs: Annotated[int, Field(ge=1)] = 10
+    epochs: Annotated[int, Field(ge=1)] = 6
     """passes over the training images"""
     batch_size: Annotated[int, Field(ge=2)] = 128
     """images a step"""

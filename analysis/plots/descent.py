@@ -95,7 +95,7 @@ def convergence(groups: Mapping[str, Mapping[str, Path]]) -> Figure:
                 label=name,
                 linewidth=1.3,
             )
-        ax.set(title=title, xlabel="number of steps")
+        ax.set(title=title, xlabel="step")
     axes[0][0].set_ylabel("(Φ(k) − Φ(end)) / Φ(0)")
     axes[0][-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
@@ -161,23 +161,28 @@ def momentum_energy(path: MomentumPath, ax: Axes | None = None) -> Axes:
 
 
 def growing_pace(path: GrowthPath) -> Figure:
-    """Left: the normalised objective, the raw one, and what the student's descents alone would give. Right: budget."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+    """Over λ: the normalised objective above what the descents alone would give; the raw one; growth and its budget."""
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.9))
     lam, phi = path.column("lam"), path.column("objective")
     descended = phi[0] - np.concatenate([[0], np.cumsum(path.column("descent"))[:-1]])
     left.plot(lam, phi, color="C0", label="normalised Φ")
     left.plot(lam, descended, color="C2", label="Φ(0) − descents so far")
-    left.fill_between(lam, descended, phi, color="C1", alpha=0.2, linewidth=0, label="growth so far")
-    left.plot(lam, path.column("raw"), color="C3", linestyle="--", label="raw objective E")
-    left.axhline(0, color="0.6", linewidth=0.8)
-    left.set(title="Three accounts of one run", xlabel="pace λ (grows a little at each step)", ylabel="objective")
-    left.legend(loc="lower left")
+    left.fill_between(lam, descended, phi, color="C1", alpha=0.25, linewidth=0, label="growth so far")
+    left.set(title="Each step descends, yet Φ rises", ylabel="objective", ylim=(0, None))
+    left.legend()
+    middle.plot(lam, path.column("raw"), color="C3", linestyle="--", label="raw objective E")
+    middle.plot(lam, phi, color="C0", linewidth=1, label="normalised Φ")
+    middle.axhline(0, color="0.6", linewidth=0.8)
+    middle.set(title="The raw objective falls for free")
+    middle.legend(loc="lower left")
     right.semilogy(lam, np.cumsum(path.column("growth")), color="C1", label="growth so far")
     right.axhline(path.budget, color="black", linewidth=1.2, linestyle="--", label="budget")
     most = path.column("largest").max()
     right.axhline(most, color="0.5", linewidth=1.2, linestyle=":", label="largest loss M")
-    right.set(title="Growth stays within its budget", xlabel="pace λ", ylabel="sum of growth", ylim=(None, 3 * most))
+    right.set(title="Growth stays within its budget", ylim=(None, 3 * most))
     right.legend(loc="lower right")
+    for ax in (left, middle, right):
+        ax.set_xlabel("pace λ, higher at each step")
     return figure
 
 
@@ -217,11 +222,13 @@ def hysteresis_loop(swept: pd.DataFrame, critical: pd.DataFrame, marks: Landmark
         left.plot(line["lam"][::8], line["theta"][::8], marker, color=f"C{number}", markersize=6)
     for name, value in (("pitchfork", marks.pitchfork), ("fold", marks.fold)):
         left.axvline(value, color="0.7", linewidth=0.8)
-        left.annotate(f"{name}\n{value:.2f}", (value, 2.32), ha="center", fontsize=8, color="0.35")
+        left.annotate(
+            f"{name}\n{value:.2f}", (value, 2.32), ha="center", fontsize=8, color="0.35", backgroundcolor="white"
+        )
     left.set(
         title="Up and down take different roads", xlabel="pace λ", ylabel="student θ (samples at ±2)", ylim=(-0.15, 2.6)
     )
-    left.legend(loc="center right")
+    left.legend(loc="center left", bbox_to_anchor=(0.02, 0.42))
     for number, name in enumerate(landscapes.columns):
         right.plot(landscapes.index, landscapes[name], color=f"C{number + 2}", label=f"λ = {float(name):.2f}")
     right.set(title="Two valleys, then three, then one", xlabel="parameter θ", ylabel="objective Φ")

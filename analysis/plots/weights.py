@@ -70,7 +70,7 @@ def weight_slider(name: str, lam: float, loss: float, most: float = 10.0) -> ipy
 def weights_by_pace(curves: pd.DataFrame, half: Mapping[float, float], ax: Axes | None = None) -> Axes:
     """v*(l), a line a lambda. curves: columns lam, loss, weight. half: the loss of half weight by lambda, marked."""
     ax = plt.subplots(figsize=(6.5, 3.6))[1] if ax is None else ax
-    groups = list(curves.groupby("lam"))
+    groups = _groups(curves, "lam")
     for (lam, part), color in zip(groups, _colors(len(groups)), strict=True):
         ax.plot(part["loss"], part["weight"], color=color, label=f"λ = {lam:g}")
         ax.plot([half[lam]], [0.5], "o", color=color)
@@ -101,7 +101,7 @@ def area(curve: pd.DataFrame, loss: float) -> Figure:
 def tangent_lines(curve: pd.DataFrame, lines: pd.DataFrame) -> Axes:
     """F under the lines v l + g(v) that touch it. curve: columns loss, latent; lines: touching, weight, loss, line."""
     _, ax = plt.subplots(figsize=(7, 4.4))
-    groups = list(lines.groupby("touching"))
+    groups = _groups(lines, "touching")
     for (touching, part), color in zip(groups, _colors(len(groups)), strict=True):
         label = f"touches at l = {touching:g}: slope v = {part['weight'].iloc[0]:.2f}"
         ax.plot(part["loss"], part["line"], color=color, linewidth=1.2, label=label)
@@ -109,7 +109,7 @@ def tangent_lines(curve: pd.DataFrame, lines: pd.DataFrame) -> Axes:
         ax.plot([touching], [height], "o", color=color, markersize=7, zorder=4)
     ax.plot(curve["loss"], curve["latent"], color="black", linewidth=2.6, label="F(l)", zorder=3)
     ax.set(title="F lies under all its tangents; each tangent is one weight", xlabel="loss l", ylabel="cost")
-    ax.set_ylim(0, 1.9 * curve["latent"].max())
+    ax.set_ylim(0, 1.9 * curve["latent"].to_numpy().max())
     ax.legend(loc="lower right")
     return ax
 
@@ -117,7 +117,7 @@ def tangent_lines(curve: pd.DataFrame, lines: pd.DataFrame) -> Axes:
 def soft_minimum(curves: pd.DataFrame) -> Axes:
     """F, a line a lambda, with min(l, lambda) dashed. curves: columns lam, loss, latent."""
     _, ax = plt.subplots(figsize=(6.5, 3.8))
-    groups = list(curves.groupby("lam"))
+    groups = _groups(curves, "lam")
     for (lam, part), color in zip(groups, _colors(len(groups)), strict=True):
         ax.plot(part["loss"], part["latent"], color=color, label=f"F, λ = {lam:g}")
         ax.plot(part["loss"], part["loss"].clip(upper=lam), color=color, linewidth=1, linestyle="--")
@@ -131,11 +131,11 @@ def through_the_weight(curve: pd.DataFrame) -> Axes:
     """F beside l v*(l), whose slope turns negative. curve: columns loss, weight, latent."""
     _, ax = plt.subplots(figsize=(6.5, 3.6))
     weighted = curve["loss"] * curve["weight"]
-    top = int(weighted.idxmax())
+    top, end = float(curve["loss"].to_numpy()[weighted.argmax()]), float(curve["loss"].to_numpy().max())
     ax.plot(curve["loss"], curve["latent"], color="C0", label="F(l): slope v*, never negative")
     ax.plot(curve["loss"], weighted, color="C1", label="l·v*(l): differentiated through v*")
-    ax.axvspan(curve["loss"][top], curve["loss"].max(), color="C1", alpha=0.08, linewidth=0)
-    ax.annotate("here a step makes\nthe loss larger", (curve["loss"][top], 0), xytext=(8, 6), fontsize=9, color="C1",
+    ax.axvspan(top, end, color="C1", alpha=0.08, linewidth=0)
+    ax.annotate("here a step makes\nthe loss larger", (top, 0), xytext=(8, 6), fontsize=9, color="C1",
                 textcoords="offset points")  # fmt: skip
     ax.set(
         title="Without g, hard samples would be pushed away", xlabel="loss l", ylim=(0, 1.35 * curve["latent"].max())
@@ -148,7 +148,7 @@ def gallery(curves: Mapping[str, pd.DataFrame]) -> Figure:
     """v*(l) of each regularizer, a panel each, a line a lambda. Values: data frames with columns lam, loss, weight."""
     figure, axes = plt.subplots(2, (len(curves) + 1) // 2, figsize=(11, 4.6), sharex=True, sharey=True)
     for ax, (name, frame) in zip(axes.flat, curves.items(), strict=True):
-        groups = list(frame.groupby("lam"))
+        groups = _groups(frame, "lam")
         for (lam, part), color in zip(groups, _colors(len(groups)), strict=True):
             ax.plot(part["loss"], part["weight"], color=color, label=f"λ = {lam:g}")
         ax.set(title=name, ylim=(-0.03, 1.05))
@@ -167,12 +167,12 @@ def breakers(early: pd.DataFrame, limit: pd.Series, paths: pd.DataFrame) -> Figu
         early: columns lam, loss, weight. limit: weights by loss. paths: columns lam, loss, weight.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
-    groups = list(early.groupby("lam", sort=False))
+    groups = _groups(early, "lam")
     for (lam, part), color in zip(groups, _colors(len(groups)), strict=True):
         left.plot(part["loss"], part["weight"], color=color, label=f"λ = {lam:g}")
     left.plot(limit.index, limit, color="black", linewidth=1.2, linestyle="--", label="2 / (1 + exp l)")
     left.set(title="log: at λ → 0 easy samples keep weight", xlabel="loss l", ylabel="weight v*(l)", ylim=(-0.03, 1.05))
-    groups = list(paths.groupby("loss"))
+    groups = _groups(paths, "loss")
     for (loss, part), color in zip(groups, _colors(len(groups)), strict=True):
         right.plot(part["lam"], part["weight"], color=color, label=f"l = {loss:g}")
         top = part.loc[part["weight"].idxmax()]
@@ -195,7 +195,7 @@ def theorem_matrix(verdicts: pd.DataFrame) -> Axes:
         ax.text(column, row, word, ha="center", va="center", fontsize=8.5, color="0.35" if word == "holds" else "black")
     ax.set_xticks(range(verdicts.shape[1]), list(verdicts.columns))
     ax.set_yticks(range(verdicts.shape[0]), list(verdicts.index))
-    ax.set_title("Theorem by regularizer: most hold; hard and jiang-log pay")
+    ax.set(title="Theorem by regularizer: most hold; hard and jiang-log pay", xlabel="theorem")
     ax.grid(visible=False)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -237,7 +237,7 @@ def activity(sweeps: Sequence[pd.DataFrame]) -> Axes:
         ax.plot(1 - found["alpha"], found["TV"], color=color, linewidth=1.2, label="" if number else "random problems")
     ax.plot([0, 1], [0, 1], color="black", linewidth=1.2, linestyle="--", label="bound TV = 1 - α")
     ax.set(title="The mean weight bounds the curriculum", xlabel="activity 1 - α", ylabel="total variation of Q from P")
-    most = 1.05 * max(float(1 - found["alpha"].min()) for found in sweeps)
+    most = 1.05 * max(float(1 - found["alpha"].to_numpy().min()) for found in sweeps)
     ax.set(xlim=(0, most), ylim=(0, most))
     ax.legend(loc="upper left")
     return ax
@@ -245,10 +245,16 @@ def activity(sweeps: Sequence[pd.DataFrame]) -> Axes:
 
 def _pace_axis(ax: Axes, paces: pd.Index) -> None:
     """A logarithmic axis with plain numbers."""
-    marks = [mark for mark in (0.1, 0.3, 1, 3, 10, 30, 100) if paces.min() <= mark <= paces.max()]
+    low, high = paces.to_numpy().min(), paces.to_numpy().max()
+    marks = [mark for mark in (0.1, 0.3, 1, 3, 10, 30, 100) if low <= mark <= high]
     ax.set_xscale("log")
     ax.set_xticks(marks, [f"{mark:g}" for mark in marks])
     ax.minorticks_off()
+
+
+def _groups(frame: pd.DataFrame, column: str) -> list[tuple[float, pd.DataFrame]]:
+    """The rows of each value of a column, values in the order in which they come."""
+    return [(float(value), frame.loc[frame[column] == value, :]) for value in frame[column].unique()]
 
 
 def _colors(count: int, most: float = 0.85) -> list:
