@@ -76,8 +76,12 @@ def under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def _optimizer_state(optimizer: Optimizer, tensors: dict[str, Tensor]) -> dict:
+    """Slots by parameter, laid out in memory as the parameter is: fused optimizers pair them by address."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         index, slot = key.split("/", 1)
-        state.setdefault(int(index), {})[slot] = tensor
+        parameter = parameters[int(index)]
+        laid_out = torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor
+        state.setdefault(int(index), {})[slot] = laid_out.detach()
     return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
