@@ -24,17 +24,17 @@ def dynamics(history: pd.DataFrame) -> Figure:
     _band(top_left, history, "loss", "C0", "sample loss")
     top_left.plot(epoch, history["difficulty"], color="C3", label="difficulty (weighted mean)")
     top_left.plot(epoch, history["lam"], color="C1", label="pace λ")
-    top_left.set(title="Losses fall away from the pace", ylabel="loss", ylim=(0, None))
+    top_left.set(title="Losses against the pace", ylabel="loss", ylim=(0, None))
     _band(top_right, history, "weight", "C0", "weight")
     top_right.plot(epoch, history["mean_weight"], color="C3", label="mean weight")
-    top_right.set(title="So weights rise towards 1", ylabel="weight v*", ylim=(0, 1.03))
+    top_right.set(title="Weights follow", ylabel="weight v*", ylim=(0, 1.03))
     low_left.plot(epoch, history["adversarial_weight"], color="C1", drawstyle="steps-mid")
     low_left.set(title="The adversarial term ramps up", ylabel="adversarial weight", xlabel="epoch", ylim=(0, None))
     low_right.plot(epoch, history["class_entropy"] / np.log(2), color="C2")
     low_right.axhline(np.log2(10), color="0.5", linewidth=1, linestyle="--")
     low_right.annotate("all ten classes equally often", (epoch.iloc[0], np.log2(10)), xytext=(0, -12),
                        textcoords="offset points", fontsize=9, color="0.4")  # fmt: skip
-    low_right.set(title="Classes are drawn evenly", ylabel="class entropy, bits", xlabel="epoch")
+    low_right.set(title="How evenly classes are drawn", ylabel="class entropy, bits", xlabel="epoch")
     for ax in (top_left, top_right):
         ax.legend()
     return figure
