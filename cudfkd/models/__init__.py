@@ -1,7 +1,9 @@
 """Networks by name. `build` remembers how a network was made, so that a run folder can rebuild it."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,9 +11,29 @@ from torch import nn
 from cudfkd.errors import ConfigError, unknown
 from cudfkd.models.generator import Generator
 from cudfkd.models.lenet import LeNet5
+from cudfkd.models.resnet import ResNet
+from cudfkd.models.vgg import VGG11
+from cudfkd.models.wide_resnet import WideResNet
 
-_CLASSIFIERS = {"lenet5": LeNet5, "lenet5-half": partial(LeNet5, width=0.5)}
-_SMALLEST = {"lenet5": 16, "lenet5-half": 16}
+
+@dataclass(frozen=True)
+class _Architecture:
+    make: Callable[..., Any]  # an nn.Module, which takes further attributes
+    smallest: int  # pixels
+    any_size: bool = True  # one network for all image sizes; otherwise it is made for one
+
+
+_CLASSIFIERS = {
+    "lenet5": _Architecture(LeNet5, smallest=16, any_size=False),
+    "lenet5-half": _Architecture(partial(LeNet5, width=0.5), smallest=16, any_size=False),
+    "resnet18": _Architecture(partial(ResNet, (2, 2, 2, 2)), smallest=8),
+    "resnet34": _Architecture(partial(ResNet, (3, 4, 6, 3)), smallest=8),
+    "vgg11-bn": _Architecture(VGG11, smallest=8, any_size=False),
+    "wrn-16-1": _Architecture(partial(WideResNet, 16, 1), smallest=8),
+    "wrn-16-2": _Architecture(partial(WideResNet, 16, 2), smallest=8),
+    "wrn-40-1": _Architecture(partial(WideResNet, 40, 1), smallest=8),
+    "wrn-40-2": _Architecture(partial(WideResNet, 40, 2), smallest=8),
+}
 
 
 @dataclass(frozen=True)
@@ -49,14 +71,14 @@ def build(name: str, num_classes: int = 10, channels: int = 1, image_size: int =
     Raises:
         ConfigError: unknown name, or images smaller than the network can take.
     """
-    check(name)
-    if image_size < _SMALLEST[name]:
-        raise ConfigError(f"image_size = {image_size} is not allowed: {name} needs {_SMALLEST[name]} pixels or more")
-    spec = ModelSpec(name, num_classes, channels, image_size)
+    network = _CLASSIFIERS[check(name)]
+    if image_size < network.smallest:
+        raise ConfigError(f"image_size = {image_size} is not allowed: {name} needs {network.smallest} pixels or more")
+    arguments = {"num_classes": num_classes, "channels": channels}
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        model = _CLASSIFIERS[name](num_classes=num_classes, channels=channels, image_size=image_size)
-    model.spec = spec
+        model = network.make(**arguments) if network.any_size else network.make(**arguments, image_size=image_size)
+    model.spec = ModelSpec(name, num_classes, channels, image_size)
     return model
 
 
@@ -71,4 +93,16 @@ def spec_of(model: nn.Module) -> dict | None:
     return asdict(spec) if isinstance(spec, ModelSpec) else None
 
 
-__all__ = ["Generator", "LeNet5", "ModelSpec", "build", "check", "names", "rebuild", "spec_of"]
+__all__ = [
+    "Generator",
+    "LeNet5",
+    "ModelSpec",
+    "ResNet",
+    "VGG11",
+    "WideResNet",
+    "build",
+    "check",
+    "names",
+    "rebuild",
+    "spec_of",
+]

@@ -1,14 +1,22 @@
+from math import sqrt
+
 import pytest
 import torch
+import torchvision
 from torch import nn
+from torch.nn.functional import batch_norm, conv2d, linear, relu
 
 from cudfkd import models
 from cudfkd.errors import ConfigError
 from cudfkd.models import Generator, LeNet5, ModelSpec, build, rebuild, spec_of
+from cudfkd.models.resnet import BasicBlock
+from cudfkd.models.wide_resnet import PreActivationBlock
 
 SIZES = pytest.mark.parametrize("size", [16, 28, 32, 64])
 CHANNELS = pytest.mark.parametrize("channels", [1, 3])
-NAMES = ["lenet5", "lenet5-half"]
+LENETS = ["lenet5", "lenet5-half"]
+PAPER = ["resnet18", "resnet34", "vgg11-bn", "wrn-16-1", "wrn-16-2", "wrn-40-1", "wrn-40-2"]
+SMALL = ["resnet18", "vgg11-bn", "wrn-16-1"]  # one a family
 
 
 def parameters(module: nn.Module) -> int:
@@ -24,7 +32,7 @@ def equal_weights(a: nn.Module, b: nn.Module) -> bool:
 
 @SIZES
 @CHANNELS
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LENETS)
 @pytest.mark.parametrize("classes", [2, 10])
 def test_classifier_maps_images_to_logits(name, size, channels, classes):
     network = build(name, classes, channels, size)
@@ -81,10 +89,241 @@ def test_batch_norm_follows_each_convolution():
     assert layers == [nn.Conv2d, nn.BatchNorm2d] * 3
 
 
+# The paper's networks
+
+
+@pytest.mark.parametrize("name", PAPER)
+@pytest.mark.parametrize(("size", "channels", "classes"), [(28, 1, 10), (32, 3, 100), (64, 3, 200)])
+def test_the_papers_networks_map_images_to_logits(name, size, channels, classes):
+    network = build(name, classes, channels, size).eval()
+    with torch.no_grad():
+        logits = network(torch.rand(1, channels, size, size))
+    assert logits.shape == (1, classes)
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("size", [9, 15, 16, 33, 63])
+def test_the_papers_networks_take_odd_sizes(name, size):
+    with torch.no_grad():
+        assert build(name, 4, 1, size)(torch.rand(2, 1, size, size)).shape == (2, 4)
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_gradients_reach_every_parameter(name):
+    network = build(name, 4, 3, 16)
+    network(torch.rand(4, 3, 16, 16)).square().sum().backward()
+    assert all(
+        p.grad.isfinite().all() and p.grad.any() for n, p in network.named_parameters() if not dead_bias(n, name)
+    )
+
+
+def dead_bias(parameter: str, name: str) -> bool:
+    """A bias before a BatchNorm moves nothing: its gradient is 0 up to rounding."""
+    return name == "vgg11-bn" and parameter.startswith("stage") and parameter.endswith("bias")
+
+
+# Convolutions count kernel area * inputs * outputs, BatchNorm 2 a channel, linear layers have a bias; C = 10 classes.
+# ResNet: stem 27 * 64 + 128; a block of c -> d channels 9 c d + 9 d d + 4 d, and c d + 2 d for the projection of its
+#   shortcut; 512 C + C. VGG-11: 9 c d + d + 2 d a convolution.
+# WRN: stem 27 * 16; a block 9 c d + 9 d d + 2 c + 2 d, and c d for a projection; 2 * 64 k; 64 k C + C.
+def resnet_count(blocks, classes):
+    total, inputs = 27 * 64 + 128 + 513 * classes, 64
+    for count, d in zip(blocks, (64, 128, 256, 512), strict=True):
+        for c in [inputs] + [d] * (count - 1):
+            total += 9 * c * d + 9 * d * d + 4 * d + (c * d + 2 * d if c != d else 0)
+        inputs = d
+    return total
+
+
+def vgg_count(classes):
+    widths = [3, 64, 128, 256, 256, 512, 512, 512, 512]
+    return sum(9 * c * d + 3 * d for c, d in zip(widths, widths[1:], strict=False)) + 513 * classes
+
+
+def wrn_count(depth, k, classes):
+    total, inputs = 27 * 16 + 2 * 64 * k + (64 * k + 1) * classes, 16
+    for d in (16 * k, 32 * k, 64 * k):
+        for c in [inputs] + [d] * ((depth - 4) // 6 - 1):
+            total += 9 * c * d + 9 * d * d + 2 * c + 2 * d + (c * d if c != d else 0)
+        inputs = d
+    return total
+
+
+# Published, for 3 channels and 10 classes:
+# ResNet-18 11,173,962 and VGG-11 9,231,114 in Table 7 of NeuralFuse (Sun et al., 2024); ResNet-34 21.28M in the model
+#   zoo of DA2Lite.
+# WRN-40-1 0.6M and WRN-40-2 2.2M in Zagoruyko & Komodakis (2016); WRN-16-1 0.2M and WRN-16-2 0.7M in their "Paying More
+#   Attention to Attention" (2017).
+@pytest.mark.parametrize(
+    ("name", "ten", "hundred", "formula", "published", "digits"),
+    [
+        ("resnet18", 11_173_962, 11_220_132, lambda n: resnet_count((2, 2, 2, 2), n), 11_173_962, 0),
+        ("resnet34", 21_282_122, 21_328_292, lambda n: resnet_count((3, 4, 6, 3), n), 21.28e6, -4),
+        ("vgg11-bn", 9_231_114, 9_277_284, vgg_count, 9_231_114, 0),
+        ("wrn-16-1", 175_066, 180_916, lambda n: wrn_count(16, 1, n), 0.2e6, -5),
+        ("wrn-16-2", 691_674, 703_284, lambda n: wrn_count(16, 2, n), 0.7e6, -5),
+        ("wrn-40-1", 563_930, 569_780, lambda n: wrn_count(40, 1, n), 0.6e6, -5),
+        ("wrn-40-2", 2_243_546, 2_255_156, lambda n: wrn_count(40, 2, n), 2.2e6, -5),
+    ],
+)
+def test_parameter_counts_of_the_papers_networks(name, ten, hundred, formula, published, digits):
+    with torch.device("meta"):
+        counts = [parameters(build(name, classes, 3, 32)) for classes in (10, 100)]
+    assert counts == [ten, hundred] == [formula(10), formula(100)]
+    assert round(ten, digits) == published
+
+
+def some_statistics(network: nn.Module) -> nn.Module:
+    """In eval mode, with BatchNorm layers that are not the identity."""
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            for tensor in (layer.weight.data, layer.running_var):
+                tensor.uniform_(0.5, 1.5)
+            for tensor in (layer.bias.data, layer.running_mean):
+                tensor.normal_(0, 0.1)
+    return network.eval()
+
+
+def take_weights(twin: nn.Module, network: nn.Module) -> nn.Module:
+    """The twin, whose tensors come in the same order, with the network's weights."""
+    pairs = zip(twin.state_dict().items(), network.state_dict().values(), strict=True)
+    twin.load_state_dict({name: value for (name, _), value in pairs})
+    return twin.eval()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34"])
+def test_resnet_is_torchvisions_with_another_stem(name):
+    network = some_statistics(build(name, 10, 3, 32))
+    twin = getattr(torchvision.models, name)(num_classes=10)
+    twin.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    twin.maxpool = nn.Identity()
+    take_weights(twin, network)
+    x = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), twin(x))
+        assert not torch.allclose(network(x), network(x.flip(3)), rtol=1e-3)  # the comparison can fail
+
+
+@pytest.mark.parametrize(("size", "pools"), [(28, 3), (32, 3), (64, 4)])
+def test_vgg_is_torchvisions_with_fewer_pools_and_an_average(size, pools):
+    network = some_statistics(build("vgg11-bn", 10, 3, size))
+    with torch.device("meta"):  # its linear layers are large
+        features = torchvision.models.vgg11_bn().features
+    features.to_empty(device="cpu")
+    for index in [i for i, layer in enumerate(features) if isinstance(layer, nn.MaxPool2d)][pools:]:
+        features[index] = nn.Identity()
+    twin = take_weights(nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10)), network)
+    x = torch.rand(2, 3, size, size)
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), twin(x))
+        at_last_stage = network.stage4(network.stage3(network.stage2(network.stage1(x))))
+    assert at_last_stage.shape[2:] == (size // 2**pools, size // 2**pools)
+
+
+def norm(layer: nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:
+    return batch_norm(x, layer.running_mean, layer.running_var, layer.weight, layer.bias)
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "stride"), [(4, 4, 1), (4, 6, 2), (4, 6, 1), (4, 4, 2)])
+def test_a_basic_block_by_hand(inputs, outputs, stride):
+    block = some_statistics(BasicBlock(inputs, outputs, stride))
+    x = torch.randn(3, inputs, 6, 6)
+    f = norm(block.norm2, conv2d(relu(norm(block.norm1, conv2d(x, block.conv1.weight, None, stride, 1))),
+                                 block.conv2.weight, None, 1, 1))  # fmt: skip
+    shortcut = x
+    if (inputs, stride) != (outputs, 1):
+        shortcut = norm(block.shortcut[1], conv2d(x, block.shortcut[0].weight, None, stride))
+    torch.testing.assert_close(block(x), relu(f + shortcut))
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "stride"), [(4, 4, 1), (4, 6, 2), (4, 6, 1)])
+def test_a_pre_activation_block_by_hand(inputs, outputs, stride):
+    block = some_statistics(PreActivationBlock(inputs, outputs, stride))
+    x = torch.randn(3, inputs, 6, 6)
+    a = relu(norm(block.norm1, x))
+    f = conv2d(relu(norm(block.norm2, conv2d(a, block.conv1.weight, None, stride, 1))), block.conv2.weight, None, 1, 1)
+    shortcut = x if inputs == outputs else conv2d(a, block.projection.weight, None, stride)
+    torch.testing.assert_close(block(x), f + shortcut)
+
+
+def test_a_wide_resnet_by_hand():
+    network = some_statistics(build("wrn-16-2", 10, 3, 32))
+    x = torch.rand(2, 3, 32, 32)
+    y = conv2d(x, network.stem.weight, None, 1, 1)
+    for stage, stride in ((network.stage1, 1), (network.stage2, 2), (network.stage3, 2)):
+        for index, block in enumerate(stage):
+            s = stride if index == 0 else 1
+            a = relu(norm(block.norm1, y))
+            y = conv2d(a, block.projection.weight, None, s) if index == 0 else y
+            a = relu(norm(block.norm2, conv2d(a, block.conv1.weight, None, s, 1)))
+            y = y + conv2d(a, block.conv2.weight, None, 1, 1)
+    pooled = relu(norm(network.norm, y)).flatten(2).mean(2)
+    torch.testing.assert_close(network(x), linear(pooled, network.classifier.weight, network.classifier.bias))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"), [("wrn-16-1", [2, 3]), ("wrn-40-1", [2, 3]), ("wrn-16-2", [1, 2, 3]), ("wrn-40-2", [1, 2, 3])]
+)
+def test_only_the_first_block_of_a_widening_stage_has_no_identity_shortcut(name, changes):
+    with torch.device("meta"):
+        network = build(name)
+    for number in (1, 2, 3):
+        projected = [block.projection is not None for block in getattr(network, f"stage{number}")]
+        assert projected == [number in changes] + [False] * (len(projected) - 1)
+        assert len(projected) == {"16": 2, "40": 6}[name.split("-")[1]]
+
+
+def test_a_block_whose_residual_is_0_is_the_identity():
+    x = torch.randn(2, 4, 6, 6)
+    wide, basic = PreActivationBlock(4, 4).eval(), BasicBlock(4, 4).eval()
+    for layer in (wide.conv2.weight, basic.norm2.weight, basic.norm2.bias):
+        nn.init.zeros_(layer)
+    assert torch.equal(wide(x), x)
+    assert torch.equal(basic(x), relu(x))
+
+
+# What methods may watch: shapes (channels, size) of the outputs at 32 pixels
+@pytest.mark.parametrize(
+    ("name", "shapes"),
+    [
+        ("resnet18", dict(stem=[64, 32], stage1=[64, 32], stage2=[128, 16], stage3=[256, 8], stage4=[512, 4])),
+        ("vgg11-bn", dict(stage1=[64, 16], stage2=[128, 8], stage3=[256, 4], stage4=[512, 4], stage5=[512, 4])),
+        ("wrn-16-1", dict(stem=[16, 32], stage1=[16, 32], stage2=[32, 16], stage3=[64, 8], norm=[64, 8])),
+        ("wrn-40-2", dict(stem=[16, 32], stage1=[32, 32], stage2=[64, 16], stage3=[128, 8], norm=[128, 8])),
+    ],
+)
+def test_stages_can_be_watched_by_name(name, shapes):
+    network, seen = build(name, 10, 3, 32).eval(), {}
+    for part in shapes:
+        network.get_submodule(part).register_forward_hook(lambda m, i, o, part=part: seen.update({part: o}))
+    kept = {}
+    network.classifier.register_forward_pre_hook(lambda m, i: kept.update(pooled=i[0]))
+    with torch.no_grad():
+        network(torch.rand(1, 3, 32, 32))
+    assert {part: list(o.shape[1:3]) for part, o in seen.items()} == shapes
+    last = seen[list(shapes)[-1]]
+    pooled = (relu(last) if name.startswith("wrn") else last).mean((2, 3))
+    torch.testing.assert_close(kept["pooled"], pooled)
+    assert [n for n, _ in network.named_children()] == [*shapes, "classifier"]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_convolutions_start_as_kaiming_with_fan_out(name):
+    for layer in build(name, 10, 3, 32).modules():
+        if isinstance(layer, nn.Conv2d):
+            std = sqrt(2 / (layer.kernel_size[0] ** 2 * layer.out_channels))
+            assert layer.weight.std().item() == pytest.approx(std, rel=5 / sqrt(2 * layer.weight.numel()))
+        if isinstance(layer, nn.BatchNorm2d):
+            assert (layer.weight == 1).all()
+        if getattr(layer, "bias", None) is not None:
+            assert not layer.bias.any()
+
+
 # Seeds
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LENETS + SMALL)
 def test_weights_depend_on_the_seed_alone(name):
     torch.manual_seed(1)
     first = build(name, seed=5)
@@ -121,7 +360,7 @@ def test_the_generator_of_the_gpu_is_left_alone():
 # Descriptions and names
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LENETS + SMALL)
 def test_a_description_rebuilds_the_network(name):
     network = build(name, num_classes=7, channels=3, image_size=32, seed=4)
     spec = spec_of(network)
@@ -144,7 +383,7 @@ def test_a_foreign_network_has_no_description():
 
 
 def test_names_are_what_build_knows():
-    assert set(NAMES) <= set(models.names())
+    assert set(LENETS + PAPER) <= set(models.names())
     assert models.names() == sorted(models.names())
     for name in models.names():
         assert models.check(name) == name
@@ -152,20 +391,32 @@ def test_names_are_what_build_knows():
 
 
 @pytest.mark.parametrize("function", [models.check, build])
-def test_unknown_name_suggests_the_nearest(function):
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("lenet-5", "lenet5"),
+        ("ResNet-18", "resnet18"),
+        ("vgg11", "vgg11-bn"),
+        ("wrn_16_1", "wrn-16-1"),
+        ("wrn40_2", "wrn-40-2"),
+    ],
+)
+def test_unknown_name_suggests_the_nearest(function, wrong, right):
     with pytest.raises(ConfigError) as error:
-        function("lenet-5")
+        function(wrong)
     line = str(error.value)
-    assert line.startswith("unknown model 'lenet-5': did you mean 'lenet5'? known: ")
-    assert "lenet5-half" in line
+    assert line.startswith(f"unknown model '{wrong}': did you mean '{right}'? known: ")
+    assert all(name in line for name in models.names())
     assert "\n" not in line
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("size", [15, 8, 0, -4])
-def test_images_that_are_too_small_are_refused(name, size):
-    with pytest.raises(ConfigError, match=rf"^image_size = {size} is not allowed: {name} needs 16 pixels or more$"):
-        build(name, image_size=size)
+@pytest.mark.parametrize(("name", "least"), [*((n, 16) for n in LENETS), *((n, 8) for n in PAPER)])
+def test_images_that_are_too_small_are_refused(name, least):
+    for size in (least - 1, 4, 0, -4):
+        line = rf"^image_size = {size} is not allowed: {name} needs {least} pixels or more$"
+        with pytest.raises(ConfigError, match=line):
+            build(name, image_size=size)
+    assert build(name, image_size=least)(torch.rand(2, 1, least, least)).shape == (2, 10)
 
 
 # Generator
