@@ -1,6 +1,6 @@
 """A Check: a statement, how badly it was violated, and a control that must be violated, or the check says nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
 
@@ -71,6 +71,13 @@ class Check:
             return "void"
         return "holds" if self.holds else "fails"
 
+    @property
+    def kind(self) -> str:
+        """ "exact", "statistical", or "by construction": then it is a test of the code and no evidence."""
+        if self.by_construction:
+            return "by construction"
+        return "exact" if self.exact else "statistical"
+
     def to_dict(self) -> dict:
         """Plain data for result.json; a violation that is not finite becomes its name, as JSON has no such number."""
         plain = asdict(self) | {"verdict": self.verdict, "claims": list(self.claims)}
@@ -112,8 +119,7 @@ def table(checks: Iterable[Check]) -> pd.DataFrame:
     rows = [
         {"check": one.name, "theorem": one.theorem, "verdict": one.verdict, "worst violation": one.worst_violation,
          "tolerance": one.tolerance, "n": one.n, "control": one.control.name,
-         "control's violation": one.control.violation,
-         "kind": "by construction" if one.by_construction else "exact" if one.exact else "statistical"}
+         "control's violation": one.control.violation, "kind": one.kind}
         for one in checks
     ]  # fmt: skip
     return pd.DataFrame(rows).set_index("check")
@@ -121,9 +127,18 @@ def table(checks: Iterable[Check]) -> pd.DataFrame:
 
 def require(checks: Iterable[Check]) -> None:
     """Raises CheckError, naming them, unless all hold and all their controls fail."""
-    failed = [f"{one.name} ({one.verdict}, worst {one.worst_violation:g})" for one in checks if not one.passed]
+    failed = [_failed(one) for one in checks if not one.passed]
     if failed:
         raise CheckError(f"{len(failed)} checks did not pass: {', '.join(failed)}")
+
+
+def failures(checks: Iterable[Check], findings: Mapping[str, bool]) -> list[str]:
+    """What may not fail and did: exact checks that fail or are void, with their number, and findings that are false.
+
+    findings: yes or no by name, of what must be true and has no measure.
+    """
+    wrong = [_failed(one) for one in checks if one.exact and not one.passed]
+    return wrong + [f"{name} (false)" for name, holds in findings.items() if not holds]
 
 
 def merge(checks: Iterable[Check]) -> Check:
@@ -134,6 +149,10 @@ def merge(checks: Iterable[Check]) -> Check:
     held = all(one.holds for one in many)
     return Check(worst.name, worst.statement, worst.theorem, held, worst.worst_violation, worst.tolerance,
                  sum(one.n for one in many), worst.exact, weakest, worst.claims, worst.by_construction)  # fmt: skip
+
+
+def _failed(one: Check) -> str:
+    return f"{one.name} ({one.verdict}, worst {one.worst_violation:g})"
 
 
 def _badness(violation: float) -> float:

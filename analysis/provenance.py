@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,7 +18,9 @@ from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from analysis.execute import ROOT
+from analysis.checks import Check, CheckError, failures
+from analysis.execute import NOTEBOOKS, ROOT
+from cudfkd.errors import ConfigError
 from cudfkd.files import write_json
 
 PACKAGES = ("cudfkd", "torch", "numpy", "scipy", "matplotlib", "papermill")
@@ -40,6 +42,10 @@ class Record:
     parameters: dict[str, Any]
     out_dir: str = ""
     started: float = field(default_factory=perf_counter)
+    code: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.code = code(self.notebook[:2])  # now, as it was loaded, and not when the cells have run
 
     @property
     def folder(self) -> Path:
@@ -69,23 +75,43 @@ class Record:
         write_json(self.folder / f"{name}.json", {"story": story, "axes": [plotted(axes) for axes in figure.axes]})
         return figure
 
-    def result(self, metrics: Mapping[str, Any], checks: Mapping[str, bool] | None = None) -> dict[str, Any]:
+    def result(
+        self,
+        metrics: Mapping[str, Any],
+        checks: Iterable[Check] = (),
+        findings: Mapping[str, bool] | None = None,
+    ) -> dict[str, Any]:
         """Writes result.json and returns it for display.
 
-        metrics: numbers of this execution, with n and interval where they are estimates. checks: what had to hold.
+        Arguments:
+            metrics: numbers of this execution, with n and interval where they are estimates.
+            checks: statements measured against a control: the rows of the scorecard.
+            findings: what must be true and has no measure: algebra that sympy settled, a counterexample that is one.
+
+        Raises:
+            ConfigError: two checks or findings of one name; nothing is written.
+            CheckError: an exact check or a finding failed. It is written first, so that the scorecard shows it. A
+                statistical check that fails is a result, and no error.
         """
+        judged, found = list(checks), dict(findings or {})
+        _require_distinct([one.name for one in judged] + list(found))
         result = {
             "notebook": self.notebook,
             "profile": self.profile,
             "parameters": self.parameters,
             "metrics": dict(metrics),
-            "checks": dict(checks or {}),
+            "checks": [one.to_dict() for one in judged],
+            "findings": {name: bool(holds) for name, holds in found.items()},
             "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
             "commit": commit(),
+            "code": self.code,
             "hardware": f"{platform.machine()}, {os.cpu_count()} cores",
             "seconds": round(perf_counter() - self.started, 1),
         }
         write_json(self.folder / "result.json", json.loads(json.dumps(result, default=_plain)))
+        failed = failures(judged, found)
+        if failed:
+            raise CheckError(f"{self.notebook}: {len(failed)} did not hold: {', '.join(failed)}")
         return result
 
 
@@ -96,6 +122,20 @@ def commit() -> str:
         return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def code(number: str) -> str:
+    """A hash of all code that stands behind notebook `number`: the packages, and its own code cells as saved.
+
+    Two results of one hash and the same parameters are of one making, whatever the commits say.
+    """
+    told = hashlib.sha256()
+    for path in sorted(path for package in ("cudfkd", "analysis") for path in (ROOT / package).rglob("*.py")):
+        told.update(f"{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
+    for path in NOTEBOOKS.glob(f"{number}_*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        told.update("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code").encode())
+    return told.hexdigest()[:16]
 
 
 def plotted(axes: Axes) -> dict[str, Any]:
@@ -109,6 +149,12 @@ def plotted(axes: Axes) -> dict[str, Any]:
         "bars": [{"x": bar.get_x(), "height": bar.get_height()} for bar in axes.patches if isinstance(bar, Rectangle)],
         "images": [hashlib.sha256(np.asarray(i.get_array()).tobytes()).hexdigest()[:16] for i in axes.images],
     }
+
+
+def _require_distinct(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two checks are called {name!r}: rename one, or one would hide the other")
 
 
 def _vertices(area: Collection) -> list:
