@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cudfkd.log import EpochLog
 from cudfkd.losses import at_least_float32
+from cudfkd.models import spec_of
 from cudfkd.normalize import Normalize
 
 if TYPE_CHECKING:
@@ -82,5 +83,8 @@ class Context:
         optimizer.step()
 
     def _logits(self, network: nn.Module, images: Tensor) -> Tensor:
+        x = self.normalize(images)
+        if spec_of(network) is None:  # someone else's may call view, so it gets the layout that a data loader gives
+            x = x.contiguous()
         with self.autocast():
-            return at_least_float32(network(self.normalize(images)))
+            return at_least_float32(network(x))

@@ -106,7 +106,16 @@ class BatchNormStatistics:
                 handle.remove()
 
     def loss(self) -> Scalar:
-        """The sum over what was noted; it is forgotten afterwards, so that no graph stays in memory."""
+        """The sum over what was noted; it is forgotten afterwards, so that no graph stays in memory.
+
+        Raises:
+            ConfigError: the forward pass went through none of the layers.
+        """
+        if not self._distances:
+            raise ConfigError(
+                "the teacher's forward pass uses none of its BatchNorm2d layers, which the term bn needs:"
+                " set its weight to 0 (bn=0) or use another teacher"
+            )
         total = torch.stack(self._distances).sum()
         self._distances.clear()
         return total
