@@ -17,9 +17,9 @@ import torch
 
 import cudfkd
 from analysis.execute import profile_parameters
-from cudfkd.callbacks import EpochLines
 from cudfkd.experiments import run
 from cudfkd.files import write_json
+from cudfkd.progress import Progress
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def measure(seed: int, *, test: bool) -> dict:
     length = {name: profile_parameters("quick", "00")[name] for name in ("epochs", "steps_per_epoch")}
     experiment = cudfkd.Experiment(distill=cudfkd.DistillConfig(**length, seed=seed, keep_epochs=(1,)))
     with tempfile.TemporaryDirectory() as folder:
-        done = run(experiment, Path(folder) / "run", callbacks=[EpochLines(print)])
+        done = run(experiment, Path(folder) / "run", callbacks=[Progress()])
     row = {
         "seed": seed,
         "seconds": done.summary["total_seconds"],

@@ -1,7 +1,7 @@
 """Data-free knowledge distillation with CuDFKD's easy-to-hard curriculum.
 
 import cudfkd
-run = cudfkd.distill(teacher, student, cudfkd.DistillConfig(epochs=18), evaluate_on=dataset)
+run = cudfkd.distill(teacher, student, cudfkd.DistillConfig(epochs=25), evaluate_on=dataset)
 print(run.history["accuracy"])
 """
 
@@ -10,6 +10,7 @@ from cudfkd.curriculum import Curriculum
 from cudfkd.engine import distill
 from cudfkd.errors import ConfigError, CudfkdError, DataError, TrainingError
 from cudfkd.evaluation import evaluate
+from cudfkd.progress import Progress
 from cudfkd.runs import Run, get_or_run, load_run
 from cudfkd.teachers import load_teacher, train_teacher
 from cudfkd.version import __version__
@@ -21,6 +22,7 @@ __all__ = [
     "DataError",
     "DistillConfig",
     "Experiment",
+    "Progress",
     "Run",
     "TrainingError",
     "__version__",

@@ -8,7 +8,6 @@ A callback reads `ctx` (see `cudfkd.context.Context`) and must leave it as it wa
 tensor's value waits for the device; do it at the end of an epoch where that matters.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from jaxtyping import Float
@@ -57,21 +56,3 @@ class Callback:
 
     def after_lambda_update(self, ctx: Context) -> None:
         """After it."""
-
-
-class EpochLines(Callback):
-    """One line an epoch, for terminals and logs.
-
-    Arguments:
-        write: takes the line; `print`, a logger's `info`, ...
-    """
-
-    def __init__(self, write: Callable[[str], object]) -> None:
-        self._write = write
-
-    def after_epoch(self, ctx: Context, row: dict[str, float | int | None]) -> None:
-        parts = [f"epoch {row['epoch']:>3}/{ctx.config.epochs}", f"loss {row['loss']:.4f}", f"lambda {row['lam']:.3f}"]
-        parts.append(f"mean weight {row['mean_weight']:.3f}")
-        if row["accuracy"] is not None:
-            parts.append(f"accuracy {row['accuracy']:.4f}")
-        self._write("  ".join([*parts, f"{row['total_seconds']:.0f} s"]))

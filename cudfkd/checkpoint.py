@@ -1,19 +1,28 @@
-"""Everything that a run needs to go on, in one safetensors file: networks, optimizers, random generators.
+"""Everything that a run needs to go on: networks, optimizers, random generators, at the end of an epoch.
+
+The tensors are in checkpoint-EPOCH.safetensors; checkpoint.json names that file with its SHA-256. Both are written
+whole, the tensors first: until checkpoint.json is replaced the previous checkpoint is the valid one, and only then is
+it removed. So there is a whole checkpoint at every moment, whenever the process dies. Nothing is unpickled.
 
 Learning rate, lambda and the adversarial weight are functions of the step and need no saving.
 """
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cudfkd.errors import DataError
-from cudfkd.files import write_bytes
+from cudfkd.files import write_bytes, write_json
+
+POINTER = "checkpoint.json"
 
 
 @dataclass
@@ -24,29 +33,34 @@ class State:
     optimizers: dict[str, Optimizer]
     rng: torch.Generator
 
-    def save(self, path: Path, epoch: int, generator_steps: int) -> None:
-        """Writes the state after `epoch` complete epochs, in one step. Raises DataError if it cannot be written."""
+    def save(self, folder: Path, epoch: int, generator_steps: int) -> None:
+        """Writes the state after `epoch` complete epochs. Raises DataError if it cannot be; the previous one stays."""
         tensors = {f"rng/{name}": tensor for name, tensor in self._random_states().items()}
         for name, module in self.modules.items():
             tensors |= {f"{name}/{key}": tensor for key, tensor in module.state_dict().items()}
         for name, optimizer in self.optimizers.items():
             for index, slots in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{name}/{index}/{k}": v for k, v in slots.items() if isinstance(v, Tensor)}
-        counts = {"epoch": str(epoch), "generator_steps": str(generator_steps)}
-        write_bytes(path, save({key: tensor.cpu().contiguous() for key, tensor in tensors.items()}, counts))
+        content = save({key: tensor.cpu().contiguous() for key, tensor in tensors.items()})
+        file = f"checkpoint-{epoch:05d}.safetensors"
+        write_bytes(folder / file, content)
+        pointer = {"file": file, "sha256": sha256(content).hexdigest(), "epoch": epoch}
+        write_json(folder / POINTER, pointer | {"generator_steps": generator_steps})
+        _remove(folder, but=file)
 
-    def load(self, path: Path) -> tuple[int, int]:
-        """Restores the state; returns its epochs and generator steps. Raises DataError if the file is not whole."""
-        tensors, counts = read(path)
+    def load(self, folder: Path) -> tuple[int, int]:
+        """Restores the state; returns its epochs and generator steps. Raises DataError if a file is not whole."""
+        tensors, counts = read(folder)
         try:
             for name, module in self.modules.items():
                 module.load_state_dict(under(tensors, name))
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(_optimizer_state(optimizer, under(tensors, f"optimizer.{name}")))
             self._set_random_states(under(tensors, "rng"))
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise DataError(f"{path} does not hold the state of this run: start it again in another folder") from error
-        return int(counts["epoch"]), int(counts["generator_steps"])
+        except (KeyError, IndexError, RuntimeError, ValueError) as error:
+            what = f"the checkpoint in {folder} does not hold the state of this run"
+            raise DataError(f"{what}: start it again in another folder") from error
+        return counts
 
     def _random_states(self) -> dict[str, Tensor]:
         states = {"method": self.rng.get_state(), "global": torch.get_rng_state()}
@@ -61,18 +75,44 @@ class State:
             torch.cuda.set_rng_state(states["cuda"], self.rng.device)
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and counts of a checkpoint. Raises DataError if it is missing or damaged."""
+def exists(folder: Path) -> bool:
+    """Whether there is something to go on from."""
+    return (folder / POINTER).exists()
+
+
+def read(folder: Path) -> tuple[dict[str, Tensor], tuple[int, int]]:
+    """Tensors, and epochs and generator steps, of a folder's checkpoint. Raises DataError if missing or altered."""
     try:
-        with safe_open(path, "pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        pointer = json.loads((folder / POINTER).read_text())
+        file, digest = folder / str(pointer["file"]), pointer["sha256"]
+        counts = int(pointer["epoch"]), int(pointer["generator_steps"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / POINTER} is missing or damaged: start the run again in another folder") from error
+    try:
+        content = file.read_bytes()
+        if sha256(content).hexdigest() != digest:
+            raise DataError(f"{file} is damaged (its SHA-256 differs): start the run again in another folder")
+        return load(content), counts
     except (OSError, SafetensorError) as error:
-        raise DataError(f"{path} is missing or damaged: start the run again in another folder") from error
+        raise DataError(f"{file} is missing or damaged: start the run again in another folder") from error
+
+
+def remove(folder: Path) -> None:
+    """Removes a folder's checkpoint, once the run is finished."""
+    (folder / POINTER).unlink(missing_ok=True)
+    _remove(folder)
 
 
 def under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The part of a checkpoint that belongs to one object."""
     return {key.removeprefix(f"{name}/"): tensor for key, tensor in tensors.items() if key.startswith(f"{name}/")}
+
+
+def _remove(folder: Path, but: str = "") -> None:
+    for file in folder.glob("checkpoint-*.safetensors"):
+        if file.name != but:
+            with suppress(OSError):  # a file left over does no harm
+                file.unlink()
 
 
 def _optimizer_state(optimizer: Optimizer, tensors: dict[str, Tensor]) -> dict:

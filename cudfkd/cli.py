@@ -1,4 +1,5 @@
-"""The command line: `cudfkd distill | teacher | evaluate`. Bad input: one line on stderr, exit code 2.
+"""The command line: `cudfkd distill | teacher | evaluate | methods | doctor | completion`. Bad input: one line on
+stderr, exit code 2.
 
 Options are flat and come from the fields of the descriptions themselves, so that nothing is declared or checked twice.
 A run that stops itself (a loss not finite, a dead curriculum) ends with one line and exit code 1.
@@ -7,18 +8,22 @@ A run that stops itself (a loss not finite, a dead curriculum) ends with one lin
 import argparse
 import sys
 from collections.abc import Container, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, NoReturn
 
 from pydantic import BaseModel
 
-from cudfkd import data, methods, models, teachers
-from cudfkd.callbacks import EpochLines
+from cudfkd import data, experiments, methods, models, regularizers, teachers
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.curriculum import Curriculum
 from cudfkd.errors import ConfigError, CudfkdError, TrainingError, unknown
 from cudfkd.evaluation import Evaluation, evaluate
+from cudfkd.progress import Progress
 from cudfkd.runs import load_run
+from cudfkd.version import __version__
+
+SHELLS = ("bash", "zsh", "tcsh")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -30,36 +35,51 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
-    parser = _Parser(prog="cudfkd", description="Data-free knowledge distillation.", allow_abbrev=False)
-    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
-    for name, add in (("distill", _add_distill), ("teacher", _add_teacher), ("evaluate", _add_evaluate)):
-        command = commands.add_parser(name, allow_abbrev=False, help=add.__doc__, description=add.__doc__)
-        add(command)
-        command.set_defaults(options={option for option in command._option_string_actions if option[:2] == "--"})
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        asked, extra = parser.parse_known_args(arguments)
-        if not hasattr(asked, "run"):
-            raise ConfigError(unknown("command", (extra or [""])[0], ("distill", "teacher", "evaluate")))
+        if words[:1] == ["--version"]:
+            _say(__version__)
+            return 0
+        if words and words[0] not in (*COMMANDS, "-h", "--help"):
+            raise ConfigError(unknown("command", words[0], COMMANDS))
+        asked, extra = _parser().parse_known_args(words or ["--help"])
         if extra:
             raise ConfigError(unknown("option", extra[0].split("=")[0], asked.options))
-        asked.run(asked)
+        return asked.run(asked) or 0
     except CudfkdError as error:
         print(f"cudfkd: {error}", file=sys.stderr)
         return 1 if isinstance(error, TrainingError) else 2
     except KeyboardInterrupt:
         print("cudfkd: interrupted; a run with --out goes on from its last epoch with --resume", file=sys.stderr)
         return 130
-    return 0
+    except BrokenPipeError:  # the reader of stdout is gone, `cudfkd ... | head`
+        sys.stderr.close()
+        return 141
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="cudfkd", description="Data-free knowledge distillation.", allow_abbrev=False)
+    parser.add_argument("--version", action="store_true", help="show the version")
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
+    for name, add in COMMANDS.items():
+        command = commands.add_parser(name, allow_abbrev=False, help=add.__doc__, description=add.__doc__)
+        add(command)
+        command.set_defaults(options={option for option in command._option_string_actions if option[:2] == "--"})
+    return parser
 
 
 def _add_distill(parser: argparse.ArgumentParser) -> None:
     """distill one of our teachers without data, evaluating on held-out images"""
     parser.add_argument("--data", default="fashion-mnist", help="evaluation data: " + ", ".join(data.names()))
-    parser.add_argument("--teacher", default="lenet5", help="a teacher that ships")
-    parser.add_argument("--teacher-seed", type=_whole, default=0, help="of the teacher's training")
+    parser.add_argument("--data-root", type=Path, help="folder with the data set, where it does not ship")
+    parser.add_argument("--teacher", default="lenet5", help="a teacher that ships, or the file of one of yours")
+    parser.add_argument("--teacher-seed", type=_whole, default=0, help="of the training of one that ships")
     parser.add_argument("--student", default="lenet5-half", help=", ".join(models.names()))
     parser.add_argument("--out", type=Path, help="new folder for the run; without it nothing is written")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument(
+        "--stop-after", type=_minutes, metavar="MINUTES", help="end at a checkpoint before they are over, to be resumed"
+    )
     parser.add_argument("--method", default="cudfkd", help=", ".join(methods.names()))
     for kind in (DistillConfig, Curriculum, *(methods.get(name).Options for name in methods.names())):
         _add_fields(parser, kind, leave_out={"method", "curriculum", "options"})
@@ -67,10 +87,9 @@ def _add_distill(parser: argparse.ArgumentParser) -> None:
 
 
 def _distill(asked: argparse.Namespace) -> None:
-    from cudfkd.experiments import run
-
-    if asked.resume and asked.out is None:
-        raise ConfigError("--resume needs --out: the folder of the run to go on with")
+    for option in ("resume", "stop_after"):
+        if getattr(asked, option) and asked.out is None:
+            raise ConfigError(f"--{option.replace('_', '-')} needs --out: the folder of the run to go on with")
     options = _given(asked, methods.get(asked.method).Options)
     curriculum = Curriculum(**_given(asked, Curriculum))
     config = DistillConfig(
@@ -79,10 +98,17 @@ def _distill(asked: argparse.Namespace) -> None:
     experiment = Experiment(
         data=asked.data, teacher=asked.teacher, teacher_seed=asked.teacher_seed, student=asked.student, distill=config
     )
-    finished = run(experiment, asked.out, resume=asked.resume, callbacks=[EpochLines(_say)])
-    _say(f"accuracy of the last epoch on dev: {_interval(finished.summary['accuracy'])}")
-    if finished.path:
-        _say(f"run folder: {finished.path}")
+    with Progress(_say) as progress:
+        done = experiments.run(
+            experiment, asked.out, resume=asked.resume, callbacks=[progress], stop_after=asked.stop_after,
+            data_root=asked.data_root,
+        )  # fmt: skip
+    if not done.summary:
+        _say(f"stopped after epoch {done.rows[-1]['epoch']} of {config.epochs}: go on with --resume")
+        return
+    _say(f"accuracy of the last epoch on dev: {_interval(done.summary['accuracy'])}")
+    if done.path:
+        _say(f"run folder: {done.path}")
 
 
 def _add_teacher(parser: argparse.ArgumentParser) -> None:
@@ -116,20 +142,81 @@ def _teacher(asked: argparse.Namespace) -> None:
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     """accuracy, agreement and loyalty of a run's student against its teacher"""
     parser.add_argument("path", type=Path, metavar="RUN", help="a run folder")
-    parser.add_argument("--data", default="fashion-mnist", help=", ".join(data.names()))
     parser.add_argument("--split", default="dev", help="dev for choices; test for the number that is reported")
-    parser.add_argument("--teacher", default="lenet5", help="a teacher that ships")
-    parser.add_argument("--teacher-seed", type=_whole, default=0, help="of the teacher's training")
+    parser.add_argument("--data", help="default: the run's; one of " + ", ".join(data.names()))
+    parser.add_argument("--data-root", type=Path, help="folder with the data set, where it does not ship")
+    parser.add_argument("--teacher", help="default: the run's")
+    parser.add_argument("--teacher-seed", type=_whole, help="default: the run's")
     parser.set_defaults(run=_evaluate)
 
 
 def _evaluate(asked: argparse.Namespace) -> None:
-    dataset = data.load(asked.data, asked.split)
-    teacher = teachers.load_teacher(asked.data, asked.teacher, asked.teacher_seed)
+    names = {"data": asked.data, "teacher": asked.teacher, "teacher_seed": asked.teacher_seed}
+    given = {name: value for name, value in names.items() if value is not None}
     finished = load_run(asked.path)
+    of_run = {} if {"data", "teacher"} <= given.keys() else experiments.read(asked.path).model_dump(include=set(names))
+    names = {"teacher_seed": 0} | of_run | given
+    dataset = data.load(names["data"], asked.split, asked.data_root)
+    teacher = teachers.read_teacher(teachers.locate(names["data"], names["teacher"], names["teacher_seed"]))
     scores = evaluate(finished.student, teacher, dataset, finished.config.mean, finished.config.std)
     for name in Evaluation._fields:
         _say(f"{name:<18}{getattr(scores, name)}")
+
+
+def _add_methods(parser: argparse.ArgumentParser) -> None:
+    """the methods there are, a line each: paper, and what the teacher or the machine must have"""
+    parser.set_defaults(run=_methods)
+
+
+def _methods(asked: argparse.Namespace) -> None:  # noqa: ARG001
+    rows = [("method", "paper", "needs")]
+    rows += [(name, methods.get(name).ABOUT.paper, methods.get(name).ABOUT.needs) for name in methods.names()]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    for name, paper, needs in rows:
+        _say(f"{name:<{widths[0]}}  {paper:<{widths[1]}}  {needs}")
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    """versions, devices, data that is found, assets verified: what to look at when something does not work"""
+    parser.add_argument("--data-root", type=Path, help="folder with data sets")
+    parser.set_defaults(run=_doctor)
+
+
+def _doctor(asked: argparse.Namespace) -> int:
+    from cudfkd import doctor
+
+    lines, healthy = doctor.lines(asked.data_root)
+    for line in lines:
+        _say(line)
+    return 0 if healthy else 1
+
+
+def _add_completion(parser: argparse.ArgumentParser) -> None:
+    """a script that lets a shell complete commands, options and names: eval "$(cudfkd completion bash)" """
+    parser.add_argument("shell", metavar="SHELL", help=", ".join(SHELLS))
+    parser.set_defaults(run=_completion)
+
+
+def _completion(asked: argparse.Namespace) -> None:
+    import shtab
+
+    if asked.shell not in SHELLS:
+        raise ConfigError(unknown("shell", asked.shell, SHELLS))
+    _say(shtab.complete(_with_choices(_parser()), asked.shell))
+
+
+def _with_choices(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The parser with the names that options take, for completion alone: they are checked by the descriptions."""
+    known = {
+        "method": methods.names(), "data": data.names(), "student": models.names(), "model": models.names(),
+        "teacher": sorted({model for _, model, _ in teachers.shipped()}), "split": data.SPLITS,
+        "field_regularizer": regularizers.names(), "shell": SHELLS,
+    }  # fmt: skip
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    for command in commands.choices.values():
+        for action in command._actions:
+            action.choices = action.choices or known.get(action.dest)
+    return parser
 
 
 def _add_fields(parser: argparse.ArgumentParser, kind: type[BaseModel], leave_out: Container[str] = ()) -> None:
@@ -170,12 +257,25 @@ def _whole(text: str) -> int:
         raise ConfigError(f"{text!r} is not allowed for a seed: it must be a whole number") from None
 
 
+def _minutes(text: str) -> int | float | str:
+    number = _number(text)
+    if isinstance(number, str) or not 0 < number < inf:
+        raise ConfigError(f"--stop-after {text!r} is not allowed: it must be minutes, greater than 0")
+    return number
+
+
 def _interval(estimate: dict) -> str:
     return f"{estimate['value']:.4f} (95 % interval {estimate['low']:.4f} to {estimate['high']:.4f})"
 
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+COMMANDS = {
+    "distill": _add_distill, "teacher": _add_teacher, "evaluate": _add_evaluate, "methods": _add_methods,
+    "doctor": _add_doctor, "completion": _add_completion,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

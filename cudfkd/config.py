@@ -26,7 +26,7 @@ class DistillConfig(Described):
 
     method: Annotated[str, AfterValidator(lambda name: methods.get(name) and name)] = "cudfkd"
     """method, one of `cudfkd.methods.names()`"""
-    epochs: Count = 18
+    epochs: Count = 25
     """epochs of the run: evaluation, metrics and checkpoint come at the end of each"""
     steps_per_epoch: Count = 100
     """student steps an epoch"""
@@ -98,24 +98,28 @@ class Experiment(Described):
     data: Annotated[str, AfterValidator(lambda name: data.info(name) and name)] = "fashion-mnist"
     """evaluation data, one of `cudfkd.data.names()`"""
     teacher: str = "lenet5"
-    """architecture of a teacher that ships"""
+    """architecture of a teacher that ships, or the file of one trained with `cudfkd teacher`"""
     teacher_seed: Annotated[int, Field(ge=0)] = 0
-    """seed of that teacher's training"""
+    """seed of the training of one that ships"""
     student: Annotated[str, AfterValidator(lambda name: models.check(name) and name)] = "lenet5-half"
     """one of `cudfkd.models.names()`"""
     distill: DistillConfig = DistillConfig()
     """the rest; where its mean and std are None, those of the data are taken"""
 
     @model_validator(mode="after")
-    def _teacher_ships(self) -> "Experiment":
-        teachers.shipped_card(self.data, self.teacher, self.teacher_seed)
+    def _teacher_is_there(self) -> "Experiment":
+        self.teacher_card()
         return self
+
+    def teacher_card(self) -> dict:
+        """The teacher's card. Raises ConfigError, DataError as `cudfkd.teachers.locate`."""
+        return teachers.teacher_card(teachers.locate(self.data, self.teacher, self.teacher_seed))
 
     @property
     def key(self) -> str:
         """Short hash of all values and of the teacher's weights: equal descriptions have equal keys."""
-        weights = teachers.shipped_card(self.data, self.teacher, self.teacher_seed)["sha256"]
-        canonical = json.dumps([self.model_dump(mode="json"), weights], sort_keys=True)
+        values = self.model_dump(mode="json", exclude={"teacher", "teacher_seed"})
+        canonical = json.dumps([values, self.teacher_card()["sha256"]], sort_keys=True)
         return sha256(canonical.encode()).hexdigest()[:16]
 
 

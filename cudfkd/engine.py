@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, inf, pi
 from pathlib import Path
 from time import perf_counter
 
@@ -36,6 +36,7 @@ def distill(
     run_dir: str | Path | None = None,
     resume: bool = False,
     callbacks: Iterable[Callback] = (),
+    stop_after: int | float | None = None,
 ) -> Run:
     """Distills a teacher into a student without data.
 
@@ -47,15 +48,19 @@ def distill(
         evaluate_on: held-out pairs of (image in [0, 1], label). Looked at after each epoch, never trained on.
         run_dir: folder for the run; None writes nothing.
         resume: go on from the checkpoint in run_dir, if there is one; on the CPU the result is the same to the bit.
+            Of a finished run, only load the result.
         callbacks: what watches the run, see `cudfkd.callbacks`.
+        stop_after: minutes; end at the last checkpoint before they are over, but not before one epoch. The run that is
+            returned has an empty summary then, and resume goes on with it.
 
     Raises:
-        ConfigError: networks, data and config do not fit together, or run_dir holds another run.
+        ConfigError: networks, data and config do not fit together, or run_dir holds another run or is in use.
         DataError: run_dir cannot be written or is damaged.
         TrainingError: a loss was not finite or the curriculum is dead; the last good checkpoint is kept.
     """
     device = torch.device(config.device)
     folder = RunFolder(Path(run_dir) if run_dir is not None else None)
+    deadline = _deadline(stop_after, folder)
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
         torch.manual_seed(config.seed)
@@ -65,9 +70,20 @@ def distill(
         method = methods.get(config.method).build(config.options, ctx)
         ctx.modules = method.modules
         engine = _Engine(ctx, method, _Examiner.of(ctx, evaluate_on), folder, tuple(callbacks))
+        stack.enter_context(folder.claimed())
         engine.prepare(describe(config, student, teacher, method.modules.get("generator")), resume=resume)
-        engine.train()
-    return Run(config, folder.rows, engine.summary(), student, method.modules.get("generator"), folder.path)
+        engine.train(deadline)
+    return Run(config, folder.rows, engine.summary, student, method.modules.get("generator"), folder.path)
+
+
+def _deadline(minutes: int | float | None, folder: RunFolder) -> float:
+    if minutes is None:
+        return inf
+    if not isinstance(minutes, int | float) or not 0 < minutes < inf:
+        raise ConfigError(f"stop_after = {minutes!r} is not allowed: it must be minutes, greater than 0")
+    if folder.path is None:
+        raise ConfigError(f"stop_after = {minutes!r} needs run_dir: without a folder there is nothing to go on from")
+    return perf_counter() + 60 * minutes
 
 
 @dataclass
@@ -109,28 +125,43 @@ class _Engine:
         self.generator_steps = 0
         self.last_evaluation: Evaluation | None = None
         self.was_dead = False
+        self.summary: dict = {}  # of a finished run
 
     def prepare(self, description: dict, *, resume: bool) -> None:
-        """Opens the run folder, and goes back to its checkpoint if there is one to resume."""
-        if self.folder.open(description, resume=resume):
-            self.ctx.epoch, self.generator_steps = self.state.load(self.folder.checkpoint)
-            self.folder.rows = self.folder.rows[: self.ctx.epoch]
+        """Opens the run folder, and goes back to what is there to be resumed."""
+        stage = self.folder.open(description, resume=resume)
+        if stage == "new":
+            self.folder.save_start(self.state)
+        elif stage == "finished":
+            self.summary = self.folder.load_finished(self.state)
+            self.ctx.student.eval()
+        else:
+            self.ctx.epoch, self.generator_steps = self.folder.load(self.state)
             self.ctx.step = self.ctx.epoch * self.ctx.config.steps_per_epoch
             self.ctx.round = self.ctx.step // self.ctx.config.round_steps
             self.ctx.lam = pace(self.ctx.config.curriculum, self.ctx.step, self.ctx.config.total_steps)
 
-    def train(self) -> None:
-        ctx = self.ctx
+    def train(self, deadline: float) -> None:
+        """Trains to the end, or to the last epoch that is expected to end before `deadline` (of `perf_counter`)."""
+        if self.summary:
+            return
+        ctx, longest = self.ctx, 0.0
         self._call("before_run")
         while ctx.epoch < ctx.config.epochs:
+            started = perf_counter()
             self._epoch()
+            longest = max(longest, perf_counter() - started)
+            if ctx.epoch < ctx.config.epochs and perf_counter() + longest > deadline:
+                ctx.student.eval()
+                return
         ctx.student.eval()
         self._call("after_run")
         if self.examiner and self.last_evaluation is None:  # resumed after its last epoch
             self.last_evaluation = self.examiner.examine(ctx)
-        self.folder.finish(self.state, self.summary())
+        self.summary = self._summary()
+        self.folder.finish(self.state, self.summary)
 
-    def summary(self) -> dict:
+    def _summary(self) -> dict:
         """The student of the result is the last one; the best epoch stands beside it under its own name."""
         rows, scores = self.folder.rows, self.last_evaluation
         last = {name: estimate._asdict() for name, estimate in scores._asdict().items()} if scores else {}

@@ -6,19 +6,52 @@ from pathlib import Path
 from cudfkd import data, models, teachers
 from cudfkd.callbacks import Callback
 from cudfkd.config import Experiment
+from cudfkd.context import Context
 from cudfkd.engine import distill
+from cudfkd.errors import DataError
+from cudfkd.files import read_json, write_json
 from cudfkd.runs import Run
+
+FILE = "experiment.json"
 
 
 def run(
-    experiment: Experiment, run_dir: Path | None = None, *, resume: bool = False, callbacks: Iterable[Callback] = ()
+    experiment: Experiment,
+    run_dir: Path | None = None,
+    *,
+    resume: bool = False,
+    callbacks: Iterable[Callback] = (),
+    stop_after: int | float | None = None,
+    data_root: Path | None = None,
 ) -> Run:
-    """Builds what the experiment names and distills, evaluating on *dev*. Raises as `cudfkd.distill`."""
+    """Builds what the experiment names and distills, evaluating on *dev*; `data_root` as in `cudfkd.data.load`.
+
+    The run folder also gets experiment.json, which says what the names were. Raises as `cudfkd.distill`.
+    """
     about = data.info(experiment.data)
-    teacher = teachers.load_teacher(experiment.data, experiment.teacher, experiment.teacher_seed)
+    teacher = teachers.read_teacher(teachers.locate(experiment.data, experiment.teacher, experiment.teacher_seed))
     config = experiment.distill
     if config.mean is None:
         config = config.model_copy(update={"mean": about.mean, "std": about.std})
     student = models.build(experiment.student, about.num_classes, about.channels, about.image_size, config.seed)
-    dev = data.load(experiment.data, "dev")
-    return distill(teacher, student, config, evaluate_on=dev, run_dir=run_dir, resume=resume, callbacks=callbacks)
+    dev = data.load(experiment.data, "dev", data_root)
+    watching = [*callbacks, _Names(experiment, run_dir)] if run_dir else callbacks
+    return distill(
+        teacher, student, config, evaluate_on=dev, run_dir=run_dir, resume=resume, callbacks=watching,
+        stop_after=stop_after,
+    )  # fmt: skip
+
+
+def read(run_dir: Path) -> Experiment:
+    """The experiment of a run folder. Raises DataError if the folder holds none: a run of networks from outside."""
+    if not (run_dir / FILE).exists():
+        raise DataError(f"{run_dir} does not say which teacher and data it used (no {FILE}): name them")
+    return Experiment(**read_json(run_dir / FILE))
+
+
+class _Names(Callback):
+    def __init__(self, experiment: Experiment, run_dir: Path) -> None:
+        self._names, self._path = experiment.model_dump(mode="json"), run_dir / FILE
+
+    def before_run(self, ctx: Context) -> None:  # noqa: ARG002
+        write_json(self._path, self._names)

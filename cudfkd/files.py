@@ -34,6 +34,17 @@ def write_json(path: Path, content: Any) -> None:
     write_bytes(path, (json.dumps(_finite(content), indent=2, allow_nan=False) + "\n").encode())
 
 
+def read_json(path: Path) -> dict:
+    """The JSON object in a file. Raises DataError if the file is missing, cannot be read or holds something else."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is missing or damaged: run it again in another folder") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is damaged (it holds no JSON object): run it again in another folder")
+    return content
+
+
 def write_json_lines(path: Path, rows: list[dict]) -> None:
     """Writes one JSON object a line."""
     write_bytes(path, "".join(json.dumps(_finite(row), allow_nan=False) + "\n" for row in rows).encode())

@@ -1,33 +1,38 @@
 """One folder a run: what was asked, what happened, what came out.
 
     config.json              the description of the run and of its networks
+    experiment.json          names of data, teacher and student, where they are ours
     metrics.jsonl            one row an epoch (`cudfkd.metrics.row`)
-    checkpoint.safetensors   all that is needed to go on; gone once the run is finished
+    checkpoint.json          names checkpoint-EPOCH.safetensors, from which the run can go on; gone once it is finished
     student.safetensors      the student after the last epoch, and likewise generator.safetensors
     student-epoch0005...     weights of the epochs in `keep_epochs`
     summary.json             the last epoch's scores with their intervals; its presence says that the run is finished
+    .lock                    held by the process that writes the folder
 
 Every file is written whole: a reader never sees a part of one.
 """
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import nn
 
-from cudfkd import models
+from cudfkd import checkpoint, models
 from cudfkd.callbacks import Callback
-from cudfkd.checkpoint import State, read, under
+from cudfkd.checkpoint import State
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.errors import ConfigError, DataError
-from cudfkd.files import write_bytes, write_json, write_json_lines
+from cudfkd.files import read_json, write_bytes, write_json, write_json_lines
 from cudfkd.metrics import Row
 from cudfkd.version import __version__
 
@@ -66,58 +71,107 @@ class RunFolder:
     path: Path | None
     rows: list[Row] = field(default_factory=list)
 
-    def open(self, description: dict, *, resume: bool) -> bool:
-        """Claims the folder for this description; True if a checkpoint in it is to be resumed.
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Makes the folder and keeps other processes out of it. The lock ends with the process, however that dies.
+
+        Raises:
+            ConfigError: the folder holds something that is no run, or another process is writing it.
+            DataError: the folder cannot be made.
+        """
+        if self.path is None:
+            yield
+            return
+        if not (self.path / "config.json").exists() and _holds_other_files(self.path):
+            raise ConfigError(f"{self.path} holds other files: choose an empty or new folder for the run")
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise ConfigError(f"{self.path} is being written by another process: choose another folder") from None
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise DataError(f"{self.path} cannot be written ({why}): choose another folder for the run") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def open(self, description: dict, *, resume: bool) -> Literal["new", "resumed", "finished"]:
+        """Says where this description's run stands in the folder; of a new one, writes the description.
 
         Raises:
             ConfigError: a run is there already and resume is off, or it is the run of another description.
             DataError: the folder cannot be written or its files are damaged.
         """
         if self.path is None:
-            return False
+            return "new"
         config = self.path / "config.json"
-        if config.exists():
-            if not resume:
-                raise ConfigError(f"{self.path} holds a run already: choose another folder, or resume it")
-            _refuse_other(self.path, _read_json(config), description)
-            if self.checkpoint.exists():
-                self.rows = _read_rows(self.path)
-                return True
-        elif self.path.is_dir() and any(self.path.iterdir()):
-            raise ConfigError(f"{self.path} holds other files: choose an empty or new folder for the run")
-        write_json(config, description)
-        return False
+        if not config.exists():
+            write_json(config, description)
+            return "new"
+        if not resume:
+            raise ConfigError(f"{self.path} holds a run already: choose another folder, or resume it")
+        _refuse_other(self.path, read_json(config), description)
+        if (self.path / "summary.json").exists():
+            self.rows = _read_rows(self.path)
+            return "finished"
+        if checkpoint.exists(self.path):
+            self.rows = _read_rows(self.path)
+            return "resumed"
+        return "new"
 
-    @property
-    def checkpoint(self) -> Path:
-        """Where the run can go on from."""
+    def save_start(self, state: State) -> None:
+        """Saves what the run starts from, so that one that dies in its first epoch starts from the same again."""
+        if self.path is not None:
+            state.save(self.path, 0, 0)
+
+    def load(self, state: State) -> tuple[int, int]:
+        """Restores the state of a resumed run; returns its epochs and generator steps."""
         assert self.path is not None
-        return self.path / "checkpoint.safetensors"
+        epoch, generator_steps = state.load(self.path)
+        if len(self.rows) < epoch:
+            raise DataError(f"{self.path / 'metrics.jsonl'} is damaged: run it again in another folder")
+        self.rows = self.rows[:epoch]
+        return epoch, generator_steps
 
     def save_epoch(self, state: State, row: Row, generator_steps: int, *, keep: bool) -> None:
-        """Adds a row, replaces the checkpoint, and keeps the epoch's weights if asked."""
+        """Adds a row, keeps the epoch's weights if asked, and replaces the checkpoint, which makes the epoch count."""
         self.rows.append(row)
         if self.path is None:
             return
         epoch = int(row["epoch"] or 0)
         write_json_lines(self.path / "metrics.jsonl", self.rows)
-        state.save(self.checkpoint, epoch, generator_steps)
         if keep:
             self._save_weights(state, f"-epoch{epoch:04d}")
+        state.save(self.path, epoch, generator_steps)
 
     def finish(self, state: State, summary: dict) -> None:
         """Writes the last weights and the summary, which makes the run a finished one."""
         if self.path is None:
             return
-        self._save_weights(state, "")
-        write_json(self.path / "summary.json", summary)
-        self.checkpoint.unlink(missing_ok=True)
+        digests = self._save_weights(state, "")
+        write_json(self.path / "summary.json", summary | {"sha256": digests})
+        checkpoint.remove(self.path)
 
-    def _save_weights(self, state: State, suffix: str) -> None:
+    def load_finished(self, state: State) -> dict:
+        """Restores the networks of a finished run; returns its summary."""
         assert self.path is not None
+        summary = read_json(self.path / "summary.json")
         for name, module in state.modules.items():
-            tensors = {key: tensor.cpu().contiguous() for key, tensor in module.state_dict().items()}
-            write_bytes(self.path / f"{name}{suffix}.safetensors", save(tensors))
+            _load_weights(module, self.path, name, None, summary)
+        checkpoint.remove(self.path)  # it stays if the process died just before this
+        return _without_digests(summary)
+
+    def _save_weights(self, state: State, suffix: str) -> dict[str, str]:
+        assert self.path is not None
+        digests = {}
+        for name, module in state.modules.items():
+            content = save({key: tensor.cpu().contiguous() for key, tensor in module.state_dict().items()})
+            write_bytes(self.path / f"{name}{suffix}.safetensors", content)
+            digests[name] = sha256(content).hexdigest()
+        return digests
 
 
 def describe(config: DistillConfig, student: nn.Module, teacher: nn.Module, generator: nn.Module | None) -> dict:
@@ -126,6 +180,7 @@ def describe(config: DistillConfig, student: nn.Module, teacher: nn.Module, gene
         "distill": config.model_dump(mode="json"),
         "student": models.spec_of(student),
         "teacher": models.spec_of(teacher),
+        "teacher_sha256": _fingerprint(teacher),
         "generator": generator.arguments if isinstance(generator, models.Generator) else None,
         "versions": {"cudfkd": __version__, "torch": torch.__version__, "python": sys.version.split()[0]},
     }
@@ -140,24 +195,27 @@ def load_run(path: str | Path, student: nn.Module | None = None, epoch: int | No
         epoch: weights of one of the `keep_epochs` instead of the last.
 
     Raises:
-        DataError: no run there, or its files are damaged.
+        DataError: no run there, no epoch of it is complete, or its files are damaged.
         ConfigError: the student is foreign and was not passed in, or is of another kind; that epoch was not kept.
     """
     path = Path(path)
     if not (path / "config.json").is_file():
         raise DataError(f"{path} is no run folder: it has no config.json")
-    description = _read_json(path / "config.json")
+    description = read_json(path / "config.json")
     config = DistillConfig(**description["distill"])
+    rows = _read_rows(path)
+    if not rows:
+        raise DataError(f"{path} holds a run of which no epoch is complete: resume it first")
     if student is None:
         if description["student"] is None:
             raise ConfigError(f"the student of {path} is not a network of ours: pass it in with student=")
         student = models.rebuild(description["student"])
     generator = models.Generator(**description["generator"]) if description["generator"] else None
+    summary = read_json(path / "summary.json") if (path / "summary.json").exists() else {}
     for name, module in (("student", student), ("generator", generator)):
         if module is not None:
-            _load_weights(module.eval(), path, name, epoch)
-    summary = _read_json(path / "summary.json") if (path / "summary.json").exists() else {}
-    return Run(config, _read_rows(path), summary, student, generator, path)
+            _load_weights(module.eval(), path, name, epoch, summary)
+    return Run(config, rows, _without_digests(summary), student, generator, path)
 
 
 def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Callback] = ()) -> Run:
@@ -176,25 +234,40 @@ def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Cal
     return run(experiment, folder, resume=True, callbacks=callbacks)
 
 
-def _load_weights(module: nn.Module, path: Path, name: str, epoch: int | None) -> None:
+def _load_weights(module: nn.Module, path: Path, name: str, epoch: int | None, summary: dict) -> None:
     suffix = "" if epoch is None else f"-epoch{epoch:04d}"
     file = path / f"{name}{suffix}.safetensors"
     if epoch is not None and not file.exists():
         raise ConfigError(f"epoch = {epoch} was not kept in {path}: name it in keep_epochs before the run")
     try:
-        weights = load_file(file) if file.exists() else under(read(path / "checkpoint.safetensors")[0], name)
+        if epoch is None and not summary:
+            weights = checkpoint.under(checkpoint.read(path)[0], name)
+        else:
+            content = file.read_bytes()
+            if epoch is None and sha256(content).hexdigest() != summary.get("sha256", {}).get(name):
+                raise DataError(f"{file} is damaged (its SHA-256 differs): run it again in another folder")
+            weights = load(content)
         module.load_state_dict(weights)
     except (OSError, SafetensorError) as error:
-        raise DataError(f"{file} is damaged: run it again in another folder") from error
+        raise DataError(f"{file} is missing or damaged: run it again in another folder") from error
     except RuntimeError as error:
         raise ConfigError(f"the weights of {path} are not those of the given {name}: pass in the right one") from error
 
 
-def _read_json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is missing or damaged: run it again in another folder") from error
+def _without_digests(summary: dict) -> dict:
+    return {key: value for key, value in summary.items() if key != "sha256"}
+
+
+def _fingerprint(network: nn.Module) -> str:
+    digest = sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _holds_other_files(path: Path) -> bool:
+    return path.is_dir() and any(not file.name.startswith(".") for file in path.iterdir())
 
 
 def _read_rows(path: Path) -> list[Row]:
@@ -206,7 +279,7 @@ def _read_rows(path: Path) -> list[Row]:
 
 
 def _refuse_other(path: Path, found: dict, wanted: dict) -> None:
-    for key in ("distill", "student", "teacher", "generator"):
+    for key in ("distill", "student", "teacher", "teacher_sha256", "generator"):
         old, new = found.get(key), json.loads(json.dumps(wanted[key]))
         if old != new:
             name, was, now = key, old, new

@@ -59,6 +59,27 @@ def load_teacher(dataset: str, model: str, seed: int = 0) -> nn.Module:
     return read_teacher(_shipped(dataset, model, seed))
 
 
+def locate(dataset: str, teacher: str, seed: int = 0) -> Path:
+    """Where a teacher is, as the common stem of its weights and its card.
+
+    Arguments:
+        dataset: what it was trained on.
+        teacher: the architecture of one that ships; or a file that `train_teacher` wrote (weights or card).
+        seed: of the training of one that ships.
+
+    Raises:
+        ConfigError: there is no such teacher, or it was trained on other data.
+        DataError: the file's card is missing or damaged.
+    """
+    if not _is_file(teacher):
+        return _shipped(dataset, teacher, seed)
+    stem = Path(teacher).with_suffix("")
+    trained_on = teacher_card(stem).get("data")
+    if trained_on != dataset:
+        raise ConfigError(f"the teacher {teacher} was trained on {trained_on}, not on {dataset}: name that data set")
+    return stem
+
+
 def read_teacher(stem: Path) -> nn.Module:
     """The teacher in `stem`.safetensors, after checking it against the card `stem`.json. Raises DataError."""
     card = teacher_card(stem)
@@ -80,8 +101,9 @@ def teacher_card(stem: Path) -> dict:
     """The card beside a teacher's weights. Raises DataError if it is missing or not a card."""
     path = stem.with_suffix(".json")
     try:
-        return json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
+        card = json.loads(path.read_text())
+        return {name: card[name] for name in ("data", "model", "sha256")} | card
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is missing or not a teacher's card: reinstall cudfkd or train it again") from error
 
 
@@ -153,7 +175,7 @@ def train_teacher(
         "seed": seed,
         "recipe": recipe.model_dump(),
         "accuracy": {name: _accuracy(network, normalize, splits[name], device) for name in ("dev", "test")},
-        "trained_on": "split train: 58,000 images, none of dev or test",
+        "trained_on": f"split train: {len(labels):,} images, none of dev or test",
         "sha256": sha256(weights).hexdigest(),
         "torch": torch.__version__.split("+")[0],
         "device": device,
@@ -171,6 +193,10 @@ def flip(images: Float[Tensor, "batch channels height width"], rng: torch.Genera
     """Each image mirrored left to right with probability 1/2."""
     mirrored = torch.rand(len(images), 1, 1, 1, generator=rng, device=images.device) < 0.5
     return torch.where(mirrored, images.flip(3), images)
+
+
+def _is_file(teacher: str) -> bool:
+    return "/" in teacher or "\\" in teacher or teacher.endswith((".json", ".safetensors"))
 
 
 def _accuracy(network: nn.Module, normalize: Normalize, dataset, device: str) -> float:

@@ -1,4 +1,4 @@
-"""Methods by name. Each is a module with typed `Options` and `build(options, ctx) -> Method`."""
+"""Methods by name. Each is a module with typed `Options`, `build(options, ctx) -> Method` and `ABOUT`."""
 
 from types import ModuleType
 

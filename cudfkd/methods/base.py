@@ -10,6 +10,14 @@ from torch.optim import Optimizer
 from cudfkd.context import Context
 
 
+@dataclass(frozen=True)
+class About:
+    """What `cudfkd methods` says of a method: its paper, and what it needs besides a teacher."""
+
+    paper: str
+    needs: str
+
+
 @runtime_checkable
 class Synthesizer(Protocol):
     """Learns to make images. Called with the student in eval mode and the teacher frozen."""

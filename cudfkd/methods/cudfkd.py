@@ -23,10 +23,12 @@ from cudfkd import losses
 from cudfkd.context import Context
 from cudfkd.curriculum import ramp
 from cudfkd.errors import ConfigError
-from cudfkd.methods.base import Method
+from cudfkd.methods.base import About, Method
 from cudfkd.methods.parts import Divergence, FreshImages
 from cudfkd.models import Generator
 from cudfkd.validation import Described
+
+ABOUT = About("Li et al., 2023", "BatchNorm2d in the teacher, unless bn = 0")
 
 Weight = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -1,7 +1,11 @@
 """The command line, as a user types it: one plain line and exit code 2 for bad input, and nothing left behind."""
 
+import shutil
+
 import pytest
 
+import cudfkd
+from cudfkd import data
 from cudfkd.cli import main
 
 TINY = "--epochs 1 --steps-per-epoch 2 --round-steps 2 --batch-size 4 --generator-width 2"
@@ -49,9 +53,9 @@ TINY = "--epochs 1 --steps-per-epoch 2 --round-steps 2 --batch-size 4 --generato
         ("teacher --out {out} --model lenet", "unknown model 'lenet'"),
         ("teacher", "--out"),
         ("evaluate {tmp}/none", "is no run folder"),
-        ("evaluate {tmp}/none --split val", "unknown split 'val'"),
         ("dstill", "dstill"),
-        ("", "unknown command"),
+        ("--help-me", "unknown command '--help-me'"),
+        ("completion fish", "unknown shell 'fish'"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(command, message, tmp_path, capsys):
@@ -102,3 +106,52 @@ def test_help_explains_every_option(capsys):
     said = capsys.readouterr().out
     assert "student steps an epoch [100]" in said
     assert "None" not in said
+
+
+def test_stop_after_and_resume(tmp_path, capsys):
+    run, tiny = tmp_path / "run", TINY.replace("--epochs 1", "--epochs 2")
+    assert main(f"distill {tiny} --out {run} --stop-after 1e-9".split()) == 0
+    assert "stopped after epoch 1 of 2: go on with --resume" in capsys.readouterr().out
+    assert main(f"distill {tiny} --out {run} --resume".split()) == 0
+    said = capsys.readouterr().out
+    assert "epoch   2/2" in said
+    assert "epoch   1/2" not in said
+    assert main(f"distill {tiny} --out {run} --resume".split()) == 0
+    assert "epoch" not in capsys.readouterr().out.splitlines()[0].split("of")[0]
+
+
+def test_a_teacher_of_ones_own_is_named_by_its_file(tmp_path, capsys):
+    shipped = data.ASSETS / "fashion-mnist" / "lenet5-seed2"
+    for suffix in (".json", ".safetensors"):
+        shutil.copy(shipped.with_suffix(suffix), tmp_path / f"mine{suffix}")
+    mine, run = tmp_path / "mine.safetensors", tmp_path / "run"
+    assert main(f"distill {TINY} --out {run} --teacher {mine}".split()) == 0
+    assert main(["evaluate", str(run)]) == 0
+    own = capsys.readouterr().out
+    assert main(f"evaluate {run} --teacher lenet5 --teacher-seed 2".split()) == 0
+    assert capsys.readouterr().out in own
+    assert main(f"evaluate {run} --teacher lenet5 --teacher-seed 0".split()) == 0
+    assert capsys.readouterr().out not in own
+
+
+def test_methods_are_listed_with_paper_and_needs(capsys):
+    assert main(["methods"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["method", "paper", "needs"]
+    assert any(line.startswith("cudfkd ") and "BatchNorm" in line for line in lines)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_knows_commands_options_and_names(shell, capsys):
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(word in script for word in ("distill", "stop-after", "fashion-mnist", "lenet5-half", "welsch"))
+
+
+def test_without_a_command_help_is_shown(capsys):
+    with pytest.raises(SystemExit) as left:
+        main([])
+    assert left.value.code == 0
+    assert "doctor" in capsys.readouterr().out
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == cudfkd.__version__

@@ -71,7 +71,7 @@ BAD = [
     (DistillConfig, {"mean": ("a",), "std": (1.0,)}, ["mean", "'a'", "number"]),
     (DistillConfig, {"mean": (NAN,), "std": (1.0,)}, ["mean", "nan", "finite"]),
     (DistillConfig, {"mean": (0.5,), "std": (0.0,)}, ["std", "0.0", "greater than 0"]),
-    (DistillConfig, {"keep_epochs": (21,)}, ["keep_epochs", "21", "18 epochs"]),
+    (DistillConfig, {"keep_epochs": (31,)}, ["keep_epochs", "31", "25 epochs"]),
     (DistillConfig, {"keep_epochs": (0,)}, ["keep_epochs", "0", "greater than or equal to 1"]),
     (DistillConfig, {"keep_epochs": 5}, ["keep_epochs", "5", "tuple"]),
     (DistillConfig, {"keep_epochs": "12"}, ["keep_epochs", "'12'", "tuple"]),
@@ -115,7 +115,6 @@ BAD = [
     (Options, {"adv": 1.0}, ["'adv'", "adv_end"]),
     (Experiment, {"data": "fashion_mnist"}, ["data set", "'fashion_mnist'", "did you mean 'fashion-mnist'?"]),
     (Experiment, {"teacher": "lenet6"}, ["teacher", "lenet6", "did you mean", "fashion-mnist lenet5 seed 0"]),
-    (Experiment, {"teacher": "../lenet5"}, ["teacher", "../lenet5", "fashion-mnist lenet5 seed 0"]),
     (Experiment, {"teacher_seed": 7}, ["teacher", "seed 7", "fashion-mnist lenet5 seed 2"]),
     (Experiment, {"teacher_seed": -1}, ["teacher_seed", "-1", "greater than or equal to 0"]),
     (Experiment, {"student": "lenet5-haf"}, ["model", "'lenet5-haf'", "did you mean 'lenet5-half'?"]),
@@ -158,7 +157,7 @@ ALTERNATIVES: dict[type[Described], dict[str, Any]] = {
     DistillConfig: {
         "epochs": 21, "steps_per_epoch": 200, "round_steps": 20, "batch_size": 65, "lr": 0.2, "momentum": 0.8,
         "weight_decay": 0.0, "seed": 1, "device": "cpu:0", "precision": "bfloat16", "image_size": 32, "channels": 3,
-        "num_classes": 11, "keep_epochs": (1, 18), "curriculum": Curriculum(lam_end=5.0), "options": Options(bn=0.5),
+        "num_classes": 11, "keep_epochs": (1, 25), "curriculum": Curriculum(lam_end=5.0), "options": Options(bn=0.5),
         "mean": (0.5,), "std": (0.5,),
     },
     Curriculum: {
@@ -273,9 +272,9 @@ def test_every_value_changes_the_key():
 
 def test_other_weights_of_the_teacher_change_the_key(monkeypatch):
     key, card = Experiment().key, teachers.shipped_card("fashion-mnist", "lenet5", 0)
-    monkeypatch.setattr(teachers, "shipped_card", lambda *_: card)
+    monkeypatch.setattr(teachers, "teacher_card", lambda *_: card)
     assert Experiment().key == key
-    monkeypatch.setattr(teachers, "shipped_card", lambda *_: card | {"sha256": "0" * 64})
+    monkeypatch.setattr(teachers, "teacher_card", lambda *_: card | {"sha256": "0" * 64})
     assert Experiment().key != key
 
 

@@ -1,6 +1,10 @@
 """Run folders: what they hold, that they can be gone on with, and that they are found again."""
 
+import copy
 import json
+import subprocess
+import sys
+from contextlib import suppress
 
 import pytest
 import torch
@@ -25,7 +29,7 @@ def test_a_finished_folder_holds_what_the_docstring_says(tmp_path):
     run = cudfkd.distill(*networks(), config(keep_epochs=(1,)), evaluate_on=held_out(), run_dir=tmp_path / "a" / "run")
     names = {path.name for path in run.path.iterdir()}
     networks_kept = {f"{n}{s}.safetensors" for n in ("student", "generator") for s in ("", "-epoch0001")}
-    assert names == {"config.json", "metrics.jsonl", "summary.json"} | networks_kept
+    assert names == {"config.json", "metrics.jsonl", "summary.json", ".lock"} | networks_kept
     rows = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [1, 2]
     assert json.loads((run.path / "summary.json").read_text())["accuracy"]["n"] == 12
@@ -105,7 +109,7 @@ def test_resuming_another_run_names_what_differs(tmp_path):
         cudfkd.distill(*networks(), config(lr=0.2), run_dir=tmp_path / "run", resume=True)
 
 
-@pytest.mark.parametrize("file", ["config.json", "metrics.jsonl", "checkpoint.safetensors"])
+@pytest.mark.parametrize("file", ["config.json", "metrics.jsonl", "checkpoint.json", "checkpoint-00001.safetensors"])
 def test_damaged_files_are_named(tmp_path, file):
     with pytest.raises(KeyboardInterrupt):
         cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run", callbacks=[StopAfter(1)])
@@ -147,3 +151,133 @@ def test_weights_on_disk_are_those_of_the_student(tmp_path):
     run = cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run")
     stored = load_file(tmp_path / "run" / "student.safetensors")
     assert all(torch.equal(stored[name], value) for name, value in run.student.state_dict().items())
+
+
+# What a run survives
+
+
+def test_a_run_that_dies_in_its_first_epoch_starts_from_the_same_student(tmp_path):
+    c = config(epochs=2)
+    student = networks()[1]
+    whole = cudfkd.distill(networks()[0], copy.deepcopy(student), c)
+    with pytest.raises(KeyboardInterrupt):
+        cudfkd.distill(networks()[0], student, c, run_dir=tmp_path / "run", callbacks=[StopAfter(0)])
+    other = models.build("lenet5-half", image_size=16, seed=77)
+    run = cudfkd.distill(networks()[0], other, c, run_dir=tmp_path / "run", resume=True)
+    assert same(run.student, whole.student)
+
+
+def test_the_previous_checkpoint_is_there_until_the_next_is_whole(tmp_path, monkeypatch):
+    """Every write of a run in turn is the last thing that happens; what is in the folder then can be gone on with."""
+    from cudfkd import files
+
+    c = config(epochs=3, keep_epochs=(1, 2))
+    whole = cudfkd.distill(*networks(), c)
+    original, count, died = files.os.replace, [0], 0
+
+    def dies(at):
+        def replace(source, target):
+            count[0] += 1
+            if count[0] == at:
+                raise SystemExit
+            original(source, target)
+
+        return replace
+
+    for at in range(1, 100):
+        count[0] = 0
+        monkeypatch.setattr(files.os, "replace", dies(at))
+        folder = tmp_path / str(at)
+        try:
+            cudfkd.distill(*networks(), c, run_dir=folder)
+        except SystemExit:
+            died += 1
+        else:
+            break
+        finally:
+            monkeypatch.setattr(files.os, "replace", original)
+        run = cudfkd.distill(*networks(), c, run_dir=folder, resume=True)
+        assert same(run.student, whole.student), at
+        assert same(run.generator, whole.generator), at
+        assert len(run.rows) == 3
+        assert not same(cudfkd.load_run(folder, epoch=1).student, run.student)
+        cudfkd.load_run(folder, epoch=2)
+        assert not list(folder.glob("checkpoint*")) + list(folder.glob(".*.partial"))
+    assert died == 1 + 2 + 3 * 3 + 2 * 2 + 3  # description, start, epochs, kept weights, end
+
+
+def test_a_finished_run_is_loaded_and_not_trained_again(tmp_path):
+    first = cudfkd.distill(*networks(), config(), evaluate_on=held_out(), run_dir=tmp_path / "run")
+    count = Count()
+    again = cudfkd.distill(
+        *networks(), config(), evaluate_on=held_out(), run_dir=tmp_path / "run", resume=True, callbacks=[count]
+    )
+    assert count.steps == 0
+    assert same(again.student, first.student)
+    assert again.summary == json.loads(json.dumps(first.summary))
+    assert not again.student.training
+
+
+def test_stop_after_ends_at_a_checkpoint_and_resume_goes_on(tmp_path):
+    whole = cudfkd.distill(*networks(), config(epochs=3))
+    run = cudfkd.distill(*networks(), config(epochs=3), run_dir=tmp_path / "run", stop_after=1e-9)
+    assert [row["epoch"] for row in run.rows] == [1]
+    assert run.summary == {}
+    run = cudfkd.distill(*networks(), config(epochs=3), run_dir=tmp_path / "run", resume=True, stop_after=60)
+    assert same(run.student, whole.student)
+    assert run.summary["epoch"] == 3
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
+def test_stop_after_must_be_minutes(minutes, tmp_path):
+    with pytest.raises(ConfigError, match="stop_after = .* greater than 0"):
+        cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run", stop_after=minutes)
+
+
+def test_stop_after_needs_a_folder():
+    with pytest.raises(ConfigError, match=r"stop_after = 5 needs run_dir"):
+        cudfkd.distill(*networks(), config(), stop_after=5)
+
+
+def test_two_processes_do_not_write_one_folder(tmp_path):
+    class Second(Callback):
+        def before_epoch(self, ctx):
+            code = f"from filelock import FileLock; FileLock({str(tmp_path / 'run' / '.lock')!r}, timeout=0).acquire()"
+            assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode != 0
+            with pytest.raises(ConfigError, match="is being written by another process"):
+                cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run", resume=True)
+
+    cudfkd.distill(*networks(), config(epochs=1), run_dir=tmp_path / "run", callbacks=[Second()])
+    assert cudfkd.distill(*networks(), config(epochs=1), run_dir=tmp_path / "run", resume=True).summary
+
+
+def test_another_teacher_is_refused_on_resume(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run", callbacks=[StopAfter(1)])
+    teacher, student = networks()
+    with torch.no_grad():
+        teacher.classifier[0].weight[0, 0] += 1e-3
+    with pytest.raises(ConfigError, match="teacher_sha256"):
+        cudfkd.distill(teacher, student, config(), run_dir=tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize("file", ["checkpoint-00001.safetensors", "student.safetensors"])
+def test_a_flipped_bit_is_found(tmp_path, file):
+    callbacks = [StopAfter(1)] if file.startswith("checkpoint") else []
+    with suppress(KeyboardInterrupt):
+        cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run", callbacks=callbacks)
+    path = tmp_path / "run" / file
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"{file} is damaged \(its SHA-256 differs\)"):
+        cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run", resume=True)
+    with pytest.raises(DataError, match=rf"{file} is damaged"):
+        cudfkd.load_run(tmp_path / "run")
+
+
+def test_a_run_without_a_complete_epoch_cannot_be_loaded(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run", callbacks=[StopAfter(0)])
+    with pytest.raises(DataError, match="no epoch is complete"):
+        cudfkd.load_run(tmp_path / "run")

@@ -1,0 +1,77 @@
+"""What a run shows of itself: a bar in a terminal, one output in a notebook, lines in a log."""
+
+import io
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+import cudfkd
+from cudfkd.callbacks import Callback
+from cudfkd.progress import Progress
+from tests.cudfkd.test_engine import config, held_out, networks
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def distill(**more):
+    return cudfkd.distill(*networks(), config(epochs=2), evaluate_on=held_out(), **more)
+
+
+def test_a_log_gets_a_line_an_epoch(capsys):
+    distill(callbacks=[Progress()])
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("epoch   2/2  loss ")
+    assert "accuracy" in lines[1]
+    assert shown.err == ""
+
+
+def test_lines_go_where_they_are_asked_to():
+    lines = []
+    distill(callbacks=[Progress(lines.append)])
+    assert [line[:11] for line in lines] == ["epoch   1/2", "epoch   2/2"]
+
+
+def test_a_terminal_gets_a_bar_that_counts_student_steps_and_goes_away(monkeypatch, capsys):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    distill(callbacks=[Progress()])
+    assert "4/8" in terminal.getvalue()
+    assert "epoch   2/2" in terminal.getvalue()
+    assert "\n" not in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_bar_is_taken_away_after_an_error(monkeypatch):
+    class Breaks(Callback):
+        def after_epoch(self, ctx, row):
+            raise RuntimeError
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with pytest.raises(RuntimeError), Progress() as progress:
+        distill(callbacks=[progress, Breaks()])
+    assert terminal.getvalue().endswith("\r")
+
+
+def test_a_notebook_gets_one_output_that_is_replaced(monkeypatch):
+    import IPython.display
+
+    shown = []
+
+    def display(text, display_id):
+        assert display_id is True
+        shown.append(("new", repr(text)))
+        return SimpleNamespace(update=lambda text: shown.append(("replaced", repr(text))))
+
+    monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(kernel=object()))
+    monkeypatch.setattr(IPython.display, "display", display)
+    distill(callbacks=[Progress()])
+    assert [kind for kind, _ in shown] == ["new", "replaced", "replaced"]
+    assert shown[-1][1].startswith("epoch   2/2")
