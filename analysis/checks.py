@@ -104,10 +104,11 @@ def check(
         control: what was left out, and the violations without it, of which the worst must exceed the tolerance.
 
     Raises:
-        ConfigError: no violation at all, or a negative tolerance.
+        ConfigError: no violation at all, a negative tolerance, or violations in a precision that cannot resolve it.
     """
     validate.at_least("tolerance", tolerance, 0)
-    values, without = _vector(name, violations), _vector(f"the control of {name}", control[1])
+    values = _vector(name, violations, tolerance)
+    without = _vector(f"the control of {name}", control[1], tolerance)
     worst, unhinged = float(values.max()) + 0.0, float(without.max()) + 0.0  # max hands NaN on; + 0.0 turns -0.0 into 0
     judged = Control(control[0], not unhinged > tolerance, unhinged)
     return Check(name, statement, theorem, worst <= tolerance, worst, tolerance, len(values), exact, judged, claims,
@@ -120,14 +121,15 @@ def table(checks: Iterable[Check]) -> pd.DataFrame:
         {"check": one.name, "theorem": one.theorem, "verdict": one.verdict, "worst violation": one.worst_violation,
          "tolerance": one.tolerance, "n": one.n, "control": one.control.name,
          "control's violation": one.control.violation, "kind": one.kind}
-        for one in checks
+        for one in _some(checks)
     ]  # fmt: skip
     return pd.DataFrame(rows).set_index("check")
 
 
 def require(checks: Iterable[Check]) -> None:
-    """Raises CheckError, naming them, unless all hold and all their controls fail."""
-    failed = [_failed(one) for one in checks if not one.passed]
+    """Raises CheckError, naming them, unless all hold and all their controls fail; ConfigError if there is none."""
+    many = _some(checks)
+    failed = [_failed(one) for one in many if not one.passed]
     if failed:
         raise CheckError(f"{len(failed)} checks did not pass: {', '.join(failed)}")
 
@@ -142,13 +144,23 @@ def failures(checks: Iterable[Check], findings: Mapping[str, bool]) -> list[str]
 
 
 def merge(checks: Iterable[Check]) -> Check:
-    """One check out of several of the same statement: the worst of the violations, the weakest of the controls."""
-    many = list(checks)
-    worst = max(many, key=lambda one: _badness(one.worst_violation))
-    weakest = min((one.control for one in many), key=lambda one: one.violation)
+    """One check out of several: the worst of the violations, the weakest of the controls, exact if all are.
+
+    A violation is judged by its own check's tolerance. Raises ConfigError if there is no check.
+    """
+    many = _some(checks)
+    worst = max(many, key=lambda one: (not one.holds, _badness(one.worst_violation)))
+    weakest = max((one.control for one in many), key=lambda one: (one.holds, -_badness(one.violation)))
     held = all(one.holds for one in many)
     return Check(worst.name, worst.statement, worst.theorem, held, worst.worst_violation, worst.tolerance,
-                 sum(one.n for one in many), worst.exact, weakest, worst.claims, worst.by_construction)  # fmt: skip
+                 sum(one.n for one in many), all(one.exact for one in many), weakest, worst.claims,
+                 all(one.by_construction for one in many))  # fmt: skip
+
+
+def _some(checks: Iterable[Check]) -> list[Check]:
+    many = list(checks)
+    validate.count("number of checks", len(many))
+    return many
 
 
 def _failed(one: Check) -> str:
@@ -159,12 +171,16 @@ def _badness(violation: float) -> float:
     return violation if violation == violation else np.inf
 
 
-def _vector(name: str, values: Violations) -> np.ndarray:
+def _vector(name: str, values: Violations, tolerance: float) -> np.ndarray:
     plain = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
-    vector = np.asarray(plain if isinstance(plain, np.ndarray | float | int) else list(plain), dtype=np.float64).ravel()
+    vector = np.asarray(plain if isinstance(plain, np.ndarray | float | int) else list(plain)).ravel()
     if vector.size == 0:
         validate.refuse(f"the number of violations of {name}", 0, "1 or more")
-    return vector
+    if vector.dtype.kind not in "fiub":
+        validate.refuse(f"violations of {name}", values, "numbers")
+    if vector.dtype in (np.float16, np.float32):
+        validate.resolves(tolerance, **{f"violations of {name}": torch.from_numpy(vector)})
+    return vector.astype(np.float64)
 
 
 def _plain(value: float) -> float | str:

@@ -29,10 +29,13 @@ def bootstrap_mean(
     """The mean with a percentile bootstrap interval (independent observations).
 
     Raises:
-        ConfigError: fewer than 2 values, a value that is not finite, a level outside [0, 1).
+        ConfigError: fewer than 2 values, or not a vector; a value that is not finite, a level outside [0, 1).
     """
     values = np.asarray(values, dtype=np.float64)
-    validate.at_least("n", len(values), 2)
+    if values.ndim != 1:
+        validate.refuse("the shape of values", values.shape, "(n,)")
+    validate.count("n", len(values), 2)
+    validate.count("resamples", resamples)
     validate.within("level", level, 0, 1)
     if not np.isfinite(values).all():
         validate.refuse("values", float(values[~np.isfinite(values)][0]), "finite")
@@ -48,8 +51,8 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     Raises:
         ConfigError: successes outside 0 ... n, n < 1, a level outside [0, 1).
     """
-    validate.at_least("n", n, 1)
-    validate.within("successes", successes, 0, n + 1)
+    validate.count("n", n)
+    validate.within("successes", validate.count("successes", successes, 0), 0, n + 1)
     validate.within("level", level, 0, 1)
     z = float(norm.ppf((1 + level) / 2))
     share, extra = successes / n, z**2 / n

@@ -62,8 +62,9 @@ def cycle_amplitude(step: float, lam: float = 2.0) -> float:
     """|theta| of the cycle, where v*(theta^2 / 2) = 2 / step: (1 + e^-lambda) step / 2 = 1 + e^(l - lambda).
 
     Raises:
-        ConfigError: step <= 2, where there is no cycle.
+        ConfigError: step <= 2, where there is no cycle; lambda <= 0.
     """
+    lam = validate.pace(LOG, lam)
     if not step > 2:
         validate.refuse("step", step, "greater than 2: shorter steps converge")
     return float(sqrt(2 * (lam + np.log((1 + np.exp(-lam)) * step / 2 - 1))))
@@ -85,7 +86,8 @@ def attractor(steps: Sequence[float], keep: int = 40, settle: int = 400) -> pd.D
     Columns: step, theta. One point for steps below 2; two opposite ones up to 2.734, two unequal ones beyond; from
     2.92 on longer periods, and soon none at all.
     """
-    validate.at_least("keep", keep, 1)
+    validate.count("keep", keep)
+    validate.count("number of steps", len(steps))
     lengths = torch.tensor([validate.positive("step", step) for step in steps], dtype=torch.float64)
     theta, last = torch.full_like(lengths, 0.1), []
     for _ in range(settle + keep):
@@ -162,7 +164,8 @@ def hard_kink() -> Counterexample:
 
 def through_the_weight(loss: float = 6.0, lam: float = 2.0) -> Counterexample:
     """d/dl [v*(l) l] through v, with g dropped: negative for a hard sample, so that descent raises its loss."""
-    at = torch.tensor([loss], dtype=torch.float64, requires_grad=True)
+    at = validate.vector([loss], "loss").requires_grad_()
+    lam = validate.pace(LOG, lam)
     (through,) = torch.autograd.grad((LOG.weight(at, lam) * at).sum(), at)
     weight = LOG.weight(at, lam)
     (kept,) = torch.autograd.grad((weight * at + LOG.penalty(weight, lam)).sum(), at)

@@ -122,7 +122,7 @@ def _path(reg: Regularizer, seed: int, uniform: bool = False) -> list[Curriculum
 def _rises(reg: Regularizer | str, statistic: Statistic, problems: int, seed: int, uniform: bool = False) -> np.ndarray:
     """By how much the statistic rises from one lambda to the next, relative to max(1, its size); problems joined."""
     known, rises = validate.known(reg), []
-    for path in (_path(known, seed + k, uniform) for k in range(problems)):
+    for path in (_path(known, seed + k, uniform) for k in range(validate.count("problems", problems))):
         values = np.array([statistic(one) for one in path])
         rises.append(np.diff(values) / np.maximum(1, np.abs(values[:-1])))
     return np.concatenate(rises)

@@ -74,7 +74,7 @@ class Armijo:
 
     def __post_init__(self) -> None:
         validate.positive("first", self.first)
-        validate.at_least("inner", self.inner, 1)
+        validate.count("inner", self.inner)
         if not 0 < self.c < 1:
             validate.refuse("c", self.c, "in (0, 1)")
 
@@ -156,13 +156,15 @@ def run(
         start: the first theta; None takes the problem's.
 
     Raises:
-        ConfigError: lambda outside its domain, losses negative or not float64, steps < 1.
+        ConfigError: lambda outside its domain, losses negative or not float64, steps < 1; a start of another dtype or
+            shape than the problem's.
         NotConvergedError: an inner solver failed, or the iterates left the finite numbers.
     """
-    validate.at_least("steps", steps, 1)
+    validate.count("steps", steps)
     validate.positive("tolerance", tolerance)
     phi, solver = objective(problem, reg, lam), _named(inner)
     path, lengths, balances = [phi.point(problem.start if start is None else start)], [], []
+    validate.losses(path[0].losses, "losses at the start")
     while len(lengths) < steps and float(path[-1].gradient.norm()) > tolerance:
         move = solver(phi, path[-1])
         if move.step == 0:  # nothing left to gain

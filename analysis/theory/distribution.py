@@ -61,12 +61,14 @@ class Curriculum:
         """D_f(Q || P) = sum P phi(Q / P), for a convex phi with phi(1) = 0 or a name of `DIVERGENCES`.
 
         Raises:
-            ConfigError: an unknown name.
+            ConfigError: an unknown name; a function that is not convex on (0, 1 / alpha], or not 0 at 1.
         """
         if isinstance(phi, str):
             if phi not in DIVERGENCES:
                 validate.refuse("divergence", phi, f"one of {', '.join(DIVERGENCES)}, or a function")
             phi = DIVERGENCES[phi]
+        else:
+            _generates(phi, 1 / self.alpha)
         return float((self.prior * phi(self.q / self.prior)).sum())
 
 
@@ -79,10 +81,10 @@ def curriculum(
         ConfigError: losses negative, not finite or not float64; a prior of another shape or dtype, not positive, not
             summing to 1; lambda outside its domain; a dead curriculum, where every weight is 0.
     """
-    reg, losses = validate.known(reg), validate.losses(_vector(losses))
+    reg, losses = validate.known(reg), validate.vector(losses)
     lam = validate.pace(reg, lam)
     validate.resolves(1e-10, losses=losses)
-    p = torch.full_like(losses, 1 / len(losses)) if prior is None else _vector(prior)
+    p = torch.full_like(losses, 1 / len(losses)) if prior is None else validate.vector(prior, "prior")
     validate.alike(losses=losses, prior=p)
     validate.distribution(p)
     if float(p.min()) <= 0:
@@ -120,7 +122,7 @@ def probabilities(
 
 def random_problem(seed: int, n: int = 12, uniform: bool = False) -> tuple[Losses, Losses]:
     """Losses (n,) drawn from an exponential of mean 2, and a prior: uniform, or uneven (Dirichlet of 0.5)."""
-    validate.at_least("n", n, 2)
+    validate.count("n", n, 2)
     rng = np.random.default_rng(seed)
     losses = torch.from_numpy(rng.exponential(2.0, n))
     uneven = rng.dirichlet(np.full(n, 0.5)) + 1e-6
@@ -128,5 +130,12 @@ def random_problem(seed: int, n: int = 12, uniform: bool = False) -> tuple[Losse
     return losses, torch.from_numpy(p)
 
 
-def _vector(values: Losses | Sequence[float]) -> Tensor:
-    return values if isinstance(values, Tensor) else torch.tensor(values, dtype=torch.float64)
+def _generates(phi: Phi, most: float) -> None:
+    """Refuses a function that generates no divergence: phi(1) is not 0, or phi bulges somewhere on (0, most]."""
+    grid = torch.linspace(0, max(most, 2.0), 2001, dtype=torch.float64)[1:]  # at 0 phi may be infinite
+    value, at_one = phi(grid), float(phi(torch.ones(1, dtype=torch.float64)))
+    if not abs(at_one) <= 1e-12:
+        validate.refuse("phi(1)", at_one, "0")
+    bulge = float((value[1:-1] - (value[:-2] + value[2:]) / 2).max())
+    if not bulge <= 1e-12 * max(1.0, float(value.abs().max())):
+        validate.refuse("the bulge of phi above a chord", bulge, "0: a divergence needs a convex phi")

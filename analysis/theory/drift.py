@@ -37,11 +37,12 @@ def drift(reg: Regularizer | str, lam: float, before: Losses, after: Float[Tenso
     """Gamma and its bounds for the losses (n,) of the same codes before and after.
 
     Raises:
-        ConfigError: losses negative, not finite, of different shape or dtype; lambda outside its domain.
+        ConfigError: losses negative, not finite, not float64, of different shape or dtype; lambda outside its domain.
     """
     reg = validate.known(reg)
     lam = validate.pace(reg, lam)
     validate.alike(before=before, after=after)
+    validate.resolves(1e-10, before=before, after=after)
     validate.losses(before, "before")
     validate.losses(after, "after")
     change = (after - before).abs()
@@ -116,9 +117,10 @@ def chase(
     the sample escapes and its weight goes to 0.
 
     Raises:
-        ConfigError: steps < 1, a step length <= 0, lambda outside its domain.
+        ConfigError: steps < 1, a negative speed, a step length <= 0, lambda outside its domain.
     """
-    validate.at_least("steps", steps, 1)
+    validate.count("steps", steps)
+    validate.at_least("speed", speed, 0)
     solver, rows, theta = Gradient(step), [], torch.zeros(1, dtype=torch.float64)
     for k in range(steps):
         here, moved = (objective(points(speed * at), reg, lam) for at in (k, k + 1))
@@ -133,7 +135,16 @@ def chase(
 
 
 def wasserstein(first: Float[Tensor, "n d"], second: Float[Tensor, "n d"]) -> float:
-    """W1 between two samples of n points each, Euclidean, as an assignment."""
+    """W1 between two samples of n points each, Euclidean, as an assignment.
+
+    Raises:
+        ConfigError: samples of different shape or dtype, or not finite.
+    """
+    validate.alike(first=first, second=second)
+    validate.shape("first", first, None, None)
+    for name, points_ in (("first", first), ("second", second)):
+        if not bool(points_.isfinite().all()):
+            validate.refuse(name, float(points_[~points_.isfinite()][0]), "finite")
     cost = torch.cdist(first, second).numpy()
     rows, columns = linear_sum_assignment(cost)
     return float(cost[rows, columns].mean())

@@ -17,7 +17,7 @@ from analysis.checks import Check, check
 from analysis.theory import families, symbolic, validate
 from analysis.theory.controls import ConvexLoss
 from analysis.theory.families import FAMILIES
-from analysis.theory.problems import Losses
+from analysis.theory.problems import Losses, NotConvergedError
 from cudfkd.regularizers import Mixture, Regularizer
 
 LOSSES = tuple(np.geomspace(1e-4, 50, 40).tolist())
@@ -36,7 +36,7 @@ def checks(reg: Regularizer | str, lam: float) -> tuple[Check, ...]:
 def best_weight(reg: Regularizer | str, lam: float, losses: Sequence[float] = LOSSES, grid: int = 2001) -> Check:
     """v* minimises v l + g(v): it attains F, and no v of a grid on [0, 1] does better. Control: the v* of 2 lambda."""
     reg, lam, at = _start(reg, lam, losses)
-    v = torch.linspace(1e-9, 1, grid, dtype=torch.float64)
+    v = torch.linspace(1e-9, 1, validate.count("grid", grid, 2), dtype=torch.float64)
     found, latent = reg.weight(at, lam), reg.latent(at, lam)
     beaten = latent - (v[:, None] * at + reg.penalty(v, lam)[:, None]).min(0).values
     missed = (found * at + reg.penalty(found, lam) - latent).abs()
@@ -58,7 +58,7 @@ def slope_integrates(reg: Regularizer | str, lam: float, losses: Sequence[float]
 def conjugate(reg: Regularizer | str, lam: float, count: int = 50) -> Check:
     """g(v) = sup over l >= 0 of F(l) - v l, by golden section on [0, 1e4]. Control: the penalty of 1.01 lambda."""
     reg, lam, _ = _start(reg, lam, LOSSES)
-    v = torch.linspace(0.05, 1, count, dtype=torch.float64)
+    v = torch.linspace(0.05, 1, validate.count("count", count), dtype=torch.float64)
     found = _highest(lambda at: reg.latent(at, lam) - v * at, count)
     nearby = lam * 1.01 if lam * 1.01 < reg.lam_below else lam * 0.99
     off, wrong = ((found - reg.penalty(v, one)).abs() for one in (lam, nearby))
@@ -126,7 +126,9 @@ def search_weight(reg: Regularizer | str, lam: float, losses: Sequence[float]) -
 
 def _start(reg: Regularizer | str, lam: float, losses: Sequence[float]) -> tuple[Regularizer, float, Losses]:
     known = validate.known(reg)
-    return known, validate.pace(known, lam), validate.losses(torch.tensor(list(losses), dtype=torch.float64))
+    at = validate.vector(losses)
+    validate.resolves(1e-10, losses=at)
+    return known, validate.pace(known, lam), at
 
 
 def _joints(reg: Regularizer, lam: float) -> list[float]:
@@ -142,7 +144,11 @@ def _area(reg: Regularizer, lam: float, loss: float) -> float:
         return float(reg.weight(torch.tensor([at], dtype=torch.float64), lam)[0])
 
     pieces = zip(edges[:-1], edges[1:], strict=True)
-    return sum(quad(weight, low, high * (1 - 1e-16), epsabs=1e-13, epsrel=1e-13)[0] for low, high in pieces)
+    areas = [quad(weight, low, high * (1 - 1e-16), epsabs=1e-13, epsrel=1e-13) for low, high in pieces]
+    doubt = sum(one[1] for one in areas)
+    if doubt > 1e-10 * max(1.0, loss):
+        raise NotConvergedError(f"quadrature of v* up to {loss:g} is sure to {doubt:.1g} only")
+    return sum(one[0] for one in areas)
 
 
 def _highest(concave: Callable[[Tensor], Tensor], count: int, most: float = 1e4) -> Float[Tensor, " count"]:

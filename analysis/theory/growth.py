@@ -74,7 +74,7 @@ def growing_run(
         ConfigError: fewer than 2 lambdas, or one outside its domain.
         NotConvergedError: the inner solver failed.
     """
-    validate.at_least("number of lambdas", len(lams), 2)
+    validate.count("number of lambdas", len(lams), 2)
     solver, phis = Armijo(C) if inner is None else inner, [objective(problem, reg, lam) for lam in lams]
     before, rows = phis[0].point(problem.start), []
     for phi, following in zip(phis[:-1], phis[1:], strict=True):
@@ -123,14 +123,14 @@ def raw_offset(reg: Regularizer | str, lam: float) -> float:
 
 def grows(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
     """T5: Lambda_k >= 0 at every step. The control lets lambda fall."""
-    path, back = _run(problem, validate.known(reg), tuple(lams)), growing_run(problem, reg, lams[::-1])
+    path, back = _run(problem, validate.known(reg), validate.growing(lams)), growing_run(problem, reg, lams[::-1])
     return check("growth is not negative", "Phi_{k+1}(theta) >= Phi_k(theta) for lambda_{k+1} >= lambda_k", "T5",
                  -path.column("growth"), ("lambda falls", -back.column("growth")))  # fmt: skip
 
 
 def telescopes(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
     """T5: the final objective is the first one - descents + growths. By construction: a test of the bookkeeping."""
-    path = _run(problem, validate.known(reg), tuple(lams))
+    path = _run(problem, validate.known(reg), validate.growing(lams))
     without = abs(path.residual + float(path.column("growth").sum()))
     return check("telescoping", "Phi_K = Phi_0 - sum descent + sum Lambda", "T5", [abs(path.residual)],
                  ("growth left out", [without]), by_construction=True)  # fmt: skip
@@ -139,7 +139,7 @@ def telescopes(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) 
 def within_budget(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
     """T5: sum Lambda <= F_{lambda_K}(M) - F_{lambda_0}(M) <= M. The control takes the smallest loss for M."""
     known = validate.known(reg)
-    path = _run(problem, known, tuple(lams))
+    path = _run(problem, known, validate.growing(lams))
     total, most = float(path.column("growth").sum()), float(path.column("largest").max())
     small = _budget(known, lams, float(path.column("smallest").min()))
     return check("growth has a budget", "sum Lambda <= F_K(M) - F_0(M) <= M", "T5",
@@ -148,7 +148,7 @@ def within_budget(problem: Problem, reg: Regularizer | str, lams: Sequence[float
 
 def rate(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
     """T5: min |grad Phi_k|^2 <= (Phi_0 + budget) / (c sum eta), Armijo steps. The control steps by 2.5 / L instead."""
-    path = _run(problem, validate.known(reg), tuple(lams))
+    path = _run(problem, validate.known(reg), validate.growing(lams))
     return check("rate while lambda grows", "min |grad|^2 <= (Phi_0 + budget) / (c sum eta)", "T5", [_over_rate(path)],
                  ("eta = 2.5 / L", [_over_rate(_cycling())]))  # fmt: skip
 
@@ -174,8 +174,9 @@ def limit(problem: Problem, reg: Regularizer | str, lams: Sequence[float], seed:
 
     For log also <= e^-lambda (e^M - 1) G. The control takes the smallest loss for M.
     """
+    validate.count("number of lambdas", len(lams))
     rng = torch.Generator().manual_seed(seed)
-    shifts = torch.randn(trials, len(problem.start), generator=rng, dtype=torch.float64)
+    shifts = torch.randn(validate.count("trials", trials), len(problem.start), generator=rng, dtype=torch.float64)
     slack = np.array(
         [_to_plain(objective(problem, reg, lam), problem.start + shift) for lam in lams for shift in shifts]
     )
@@ -191,7 +192,7 @@ def plain_limit(problem: Problem, reg: Regularizer | str, seed: int = 0, trials:
     known = validate.known(reg)
     end = 1e13 if np.isinf(known.lam_below) else known.lam_below - 1e-13
     rng = torch.Generator().manual_seed(seed)
-    thetas = problem.start + torch.randn(trials, len(problem.start), generator=rng, dtype=torch.float64)
+    thetas = problem.start + torch.randn(validate.count("trials", trials), len(problem.start), generator=rng, dtype=torch.float64)
     far, near = ([_to_plain(objective(problem, known, lam), theta)[3] for theta in thetas] for lam in (end, 0.5))
     return check("plain distillation in the limit", "grad Phi_lambda -> grad mean l as lambda grows", "T5'", far,
                  ("lambda = 0.5", near))  # fmt: skip

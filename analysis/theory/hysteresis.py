@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import sympy as sp
 import torch
-from scipy.optimize import brentq, fminbound
+from scipy.optimize import brentq, minimize_scalar
 
 from analysis.checks import Check, check
 from analysis.theory import validate
@@ -65,7 +65,13 @@ def proofs() -> tuple[Proof, ...]:
 
 
 def branch(theta: float, apart: float = 2.0) -> float:
-    """The lambda at which theta, 0 < theta < apart, is a critical point; -inf where there is none."""
+    """The lambda at which theta, 0 < theta < apart, is a critical point; -inf where there is none.
+
+    Raises:
+        ConfigError: theta outside (0, apart).
+    """
+    if not 0 < theta < apart:
+        validate.refuse("theta", theta, f"in (0, {apart:g})")
     ratio = (apart + theta) / (apart - theta)
     numerator = exp((theta + apart) ** 2 / 2) - ratio * exp((theta - apart) ** 2 / 2)
     return log(numerator / (ratio - 1)) if numerator > 0 else -np.inf
@@ -79,7 +85,7 @@ def landmarks(apart: float = 2.0) -> Landmarks:
     """
     if not 3**0.25 < apart <= 20:
         validate.refuse("apart", apart, "in (3^(1/4), 20]: below it there is no loop")
-    outer = np.asarray(fminbound(lambda theta: -branch(theta, apart), 1e-6, apart * (1 - 1e-9), xtol=1e-12)).item()
+    outer = _highest(lambda theta: branch(theta, apart), 1e-6, apart * (1 - 1e-9))
     crossing = _root(lambda theta: _advantage(theta, apart), outer, _last(apart))
     return Landmarks(apart**2 / 2 + log(apart**2 - 1), branch(crossing, apart), branch(outer, apart), outer)
 
@@ -87,7 +93,7 @@ def landmarks(apart: float = 2.0) -> Landmarks:
 def branches(apart: float = 2.0, count: int = 400) -> pd.DataFrame:
     """All critical points for a figure: columns lam, theta (>= 0, mirrored below), stable. Rows in order of theta."""
     marks = landmarks(apart)
-    thetas = np.linspace(1e-3, _last(apart), count)
+    thetas = np.linspace(1e-3, _last(apart), validate.count("count", count, 2))
     lams = np.array([branch(theta, apart) for theta in thetas])
     outer = pd.DataFrame({"lam": lams, "theta": thetas, "stable": thetas > marks.outer})
     line = np.linspace(max(lams.min(), 0.05), marks.fold + 1, count)
@@ -106,8 +112,9 @@ def sweep(
         ConfigError: count < 2, low <= 0, low >= high.
         NotConvergedError: 100,000 steps did not reach |grad Phi| <= tolerance at some lambda.
     """
-    validate.at_least("count", count, 2)
+    validate.count("count", count, 2)
     validate.positive("low", low)
+    validate.positive("tolerance", tolerance)
     validate.positive("high - low", high - low)
     problem, theta, rows = points(apart, -apart), apart, []
     lams = np.linspace(low, high, count)
@@ -154,6 +161,13 @@ def _settled(reg: Regularizer, pace: float, apart: float, theta: float, toleranc
 def _last(apart: float) -> float:
     """The largest theta that is a critical point at some lambda > 0."""
     return _root(lambda theta: max(branch(theta, apart), -50.0), apart / 2, apart * (1 - 1e-12))
+
+
+def _highest(function: Callable[[float], float], low: float, high: float) -> float:
+    found = minimize_scalar(lambda at: -function(at), bounds=(low, high), method="bounded", options={"xatol": 1e-12})
+    if not found.success:
+        raise NotConvergedError(f"the fold was not found between {low:g} and {high:g}: {found.message}")
+    return float(found.x)
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:

@@ -115,6 +115,7 @@ def bregman(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0,
 
 def gaps(phi: Objective, at: Point, thetas: Thetas, surrogate: Surrogate) -> Float[Tensor, " m"]:
     """(surrogate - Phi) / max(1, |surrogate|) at many thetas; nonnegative where the surrogate majorizes."""
+    validate.losses(torch.vmap(phi.problem.losses)(thetas).flatten())
     q = torch.vmap(lambda theta: surrogate(phi, at, theta))(thetas)
     return (q - phi.values(thetas)) / q.abs().clamp(min=1)
 
@@ -140,7 +141,7 @@ def slice_table(
     """
     phi = objective(problem, reg, lam)
     at = phi.point(problem.start)
-    t = torch.linspace(-span, span, count, dtype=torch.float64)
+    t = torch.linspace(-span, span, validate.count("count", count, 2), dtype=torch.float64)
     thetas = at.theta - t[:, None] * at.gradient / at.gradient.norm()
     q = torch.vmap(lambda theta: tangent(phi, at, theta))(thetas)
     return pd.DataFrame({"t": t.numpy(), "objective": phi.values(thetas).numpy(), "surrogate": q.numpy()})
@@ -152,7 +153,7 @@ def _start(problem: Problem, reg: Regularizer | str, lam: float, seed: int) -> t
 
 
 def _directions(theta: Theta, seed: int, count: int) -> Thetas:
-    validate.at_least("points", count, 1)
+    validate.count("points", count)
     rng = torch.Generator().manual_seed(seed)
     drawn = torch.randn(count, len(theta), generator=rng, dtype=torch.float64)
     return drawn / drawn.norm(dim=1, keepdim=True)

@@ -155,7 +155,7 @@ def cell(theorem: str, reg: str, problems: int = 8, seed: int = 0) -> Cell:
     theorems.known(theorem)
     known = validate.known(reg)
     found = [
-        one for k in range(int(validate.at_least("problems", problems, 1))) for one in COLUMNS[theorem](known, seed + k)
+        one for k in range(validate.count("problems", problems)) for one in COLUMNS[theorem](known, seed + k)
     ]
     verdict, reason = EXPECTED.get((theorem, known.name), ("holds", HOLDS.get(theorem, "")))
     original = _original(theorem, known) if verdict == "changed" else None

@@ -53,12 +53,12 @@ def expectation(
     """The mean of Phi after one step, over every batch of `batch` of the n samples (without replacement).
 
     Raises:
-        ConfigError: more than 20,000 batches; a step <= 0; a network (no curvature bound).
+        ConfigError: fewer than 2 samples, more than 20,000 batches; a step <= 0; a network (no curvature bound).
     """
     validate.positive("step", step)
     phi = objective(problem, reg, lam)
     point, gradients = phi.point(theta), sample_gradients(phi, theta)
-    n, chosen = len(gradients), _batches(len(gradients), batch)
+    n, chosen = validate.count("number of samples", len(gradients), 2), _batches(len(gradients), batch)
     after = phi.values(theta - step * gradients[chosen].mean(1)).mean()
     bound = solvable(problem).curvature(point.weights)
     steepness = float(point.gradient.square().sum())
@@ -124,8 +124,8 @@ def regression(
     Raises:
         ConfigError: draws < 2, batch < 1, longest <= 0.
     """
-    validate.at_least("draws", draws, 2)
-    validate.at_least("batch", batch, 1)
+    validate.count("draws", draws, 2)
+    validate.count("batch", batch)
     phi = objective(problem, reg, lam)
     point = phi.point(problem.start if theta is None else theta)
     gradients, rng = sample_gradients(phi, point.theta), torch.Generator().manual_seed(seed)
@@ -162,7 +162,7 @@ def _outside(fit: Regression) -> float:
 
 
 def _batches(n: int, batch: int) -> Tensor:
-    validate.within("batch", batch, 1, n + 1)
+    validate.within("batch", validate.count("batch", batch), 1, n + 1)
     chosen = []
     for one in combinations(range(n), batch):
         chosen.append(one)
@@ -173,6 +173,6 @@ def _batches(n: int, batch: int) -> Tensor:
 
 def _gap_of_batches(problem: Student, reg: Regularizer | str, lam: float, batch: int) -> float:
     phi = objective(problem, reg, lam)
-    rows = torch.arange(len(problem.inputs)).split(validate.at_least("batch", batch, 2))
+    rows = torch.arange(len(problem.inputs)).split(validate.count("batch", batch, 2))
     parts = torch.cat([phi.reg.latent(problem.losses_on(problem.start, one), phi.lam) for one in rows])
     return abs(float(parts.mean() - phi.value(problem.start)))

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from analysis.checks import Check, check
 from analysis.theory import validate
@@ -25,9 +26,9 @@ from cudfkd.regularizers import Logistic, Regularizer
 
 @dataclass(frozen=True, eq=False)
 class MomentumPath:
-    """K steps. objective, gradient (norms), momentum (norms): (K+1,); steps eta_k: (K,); theta: the last one, (d,).
+    """K steps. thetas (K+1, d); objective, gradient (norms), momentum (norms): (K+1,); steps eta_k: (K,).
 
-    momentum[k] is |m_k|, so momentum[0] = 0.
+    momentum[k] is |m_k|, so momentum[0] = 0. gradient_tolerance: at or below it the run counts as converged.
     """
 
     objective: Float[np.ndarray, " k1"]
@@ -35,7 +36,16 @@ class MomentumPath:
     momentum: Float[np.ndarray, " k1"]
     steps: Float[np.ndarray, " k"]
     beta: float
-    theta: Theta
+    thetas: Float[Tensor, "k1 d"]
+    gradient_tolerance: float
+
+    @property
+    def solution(self) -> Theta:
+        """The last theta. Raises NotConvergedError if its gradient is not small enough."""
+        if not self.gradient[-1] <= self.gradient_tolerance:
+            left = f"|gradient| = {self.gradient[-1]:g} is above {self.gradient_tolerance:g}"
+            raise NotConvergedError(f"not converged: after {len(self.steps)} steps with momentum {left}")
+        return self.thetas[-1]
 
     @property
     def energy(self) -> Float[np.ndarray, " k1"]:
@@ -60,16 +70,22 @@ class MomentumPath:
 
 
 def run(
-    problem: Problem, reg: Regularizer | str, lam: float, steps: Sequence[float], beta: float = 0.9
+    problem: Problem,
+    reg: Regularizer | str,
+    lam: float,
+    steps: Sequence[float],
+    beta: float = 0.9,
+    tolerance: float = 1e-8,
 ) -> MomentumPath:
-    """Momentum steps of the given lengths (see `constant` and `cosine`).
+    """Momentum steps of the given lengths (see `constant` and `cosine`); `tolerance` is that of `solution`.
 
     Raises:
         ConfigError: lambda outside its domain, beta outside [0, 1), a step <= 0, no step, losses that are refused.
         NotConvergedError: the iterates left the finite numbers.
     """
     validate.within("beta", beta, 0, 1)
-    validate.at_least("number of steps", len(steps), 1)
+    validate.positive("tolerance", tolerance)
+    validate.count("number of steps", len(steps))
     phi = objective(problem, reg, lam)
     path, m, norms = [phi.point(problem.start)], torch.zeros_like(problem.start), [0.0]
     for k, step in enumerate(steps):
@@ -80,7 +96,8 @@ def run(
             raise NotConvergedError(f"the objective is {path[-1].value} after step {k + 1} of length {step:g}")
     values = np.array([point.value for point in path])
     gradients = np.array([float(point.gradient.norm()) for point in path])
-    return MomentumPath(values, gradients, np.array(norms), np.array(steps, dtype=np.float64), beta, path[-1].theta)
+    thetas, lengths = torch.stack([point.theta for point in path]), np.array(steps, dtype=np.float64)
+    return MomentumPath(values, gradients, np.array(norms), lengths, beta, thetas, tolerance)
 
 
 def constant(step: float, count: int) -> list[float]:
@@ -118,7 +135,7 @@ def gradients(
 ) -> Check:
     """T8: at constant eta, sum |g|^2 <= 2 (1 + beta^2) (Phi_0 - inf Phi) / [eta (1 - beta - L eta / 2)]; inf Phi >= 0.
 
-    The control takes six times the largest step that T8 allows: the bound is then negative, the gradients are not.
+    The control takes six times the largest step that T8 allows, and the bound without its sign, which is negative there.
     """
     validate.within("share", share, 0, 1)
     path = run(problem, reg, lam, constant(share * largest_step(problem, beta), count), beta)
@@ -129,7 +146,7 @@ def gradients(
 
 def _over_sum(path: MomentumPath, bound: float) -> float:
     step, beta = float(path.steps[0]), path.beta
-    allowed = 2 * (1 + beta**2) * float(path.objective[0]) / (step * (1 - beta - bound * step / 2))
+    allowed = 2 * (1 + beta**2) * float(path.objective[0]) / (step * abs(1 - beta - bound * step / 2))
     return (float((path.gradient[:-1] ** 2).sum()) - allowed) / max(1.0, abs(allowed))
 
 

@@ -51,7 +51,7 @@ class Objective:
 
     Raises:
         ConfigError: lambda outside the regularizer's domain; losses at the start that are negative, not finite or not
-            float64.
+            float64. `point` raises it for a theta of another dtype or shape than the start, and for negative losses.
     """
 
     problem: Problem
@@ -65,8 +65,11 @@ class Objective:
 
     def point(self, theta: Theta) -> Point:
         """Losses, weights, value and gradient at theta; no gradient flows through the weights."""
+        validate.alike(start=self.problem.start, theta=theta)
         variable = theta.detach().requires_grad_()
         losses = self.problem.losses(variable)
+        if bool((losses < 0).any()):
+            validate.losses(losses.detach())
         weights = self.reg.weight(losses.detach(), self.lam)
         (slope,) = torch.autograd.grad((weights * losses).mean(), variable)
         value = self._phi(losses.detach(), variable.detach())
@@ -110,4 +113,4 @@ class Objective:
 
 def objective(problem: Problem, reg: Regularizer | str, lam: float) -> Objective:
     """The objective for a regularizer given by name or as an object."""
-    return Objective(problem, validate.known(reg), float(lam))
+    return Objective(problem, validate.known(reg), validate.number("lam", lam))

@@ -18,6 +18,8 @@ from cudfkd.errors import CudfkdError
 Theta = Float[Tensor, " d"]
 Losses = Float[Tensor, " n"]
 
+SINGULAR = 1e-13  # a pivot this small, relative to the largest diagonal entry, is rounding
+
 
 class NotConvergedError(CudfkdError):
     """A solver did not reach what it promises; its last iterate is not handed out."""
@@ -25,10 +27,19 @@ class NotConvergedError(CudfkdError):
 
 @dataclass(frozen=True, eq=False)
 class Problem(ABC):
-    """start: the first theta, (d,). decay: R(theta) = decay / 2 |theta|^2."""
+    """start: the first theta, (d,). decay: R(theta) = decay / 2 |theta|^2.
+
+    Raises:
+        ConfigError: a start that is not a vector, a negative decay; tensors of another dtype or shape than the start's.
+    """
 
     start: Theta
     decay: float
+
+    def __post_init__(self) -> None:
+        validate.floats(start=self.start)
+        validate.shape("start", self.start, None)
+        validate.at_least("decay", self.decay, 0)
 
     @abstractmethod
     def losses(self, theta: Theta) -> Losses:
@@ -58,7 +69,8 @@ class Solvable(Problem):
         """The minimiser of mean v_i l_i + R at fixed weights.
 
         Raises:
-            NotConvergedError: it does not exist or was not found.
+            ConfigError: weights (n,) that are negative, not finite, or of another dtype or shape than the losses.
+            NotConvergedError: it does not exist, is not unique, or was not found.
         """
 
 
@@ -69,6 +81,12 @@ class Ridge(Solvable):
     inputs: Float[Tensor, "n d"]
     targets: Losses
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        validate.same_dtype(start=self.start, inputs=self.inputs, targets=self.targets)
+        validate.shape("inputs", self.inputs, None, len(self.start))
+        validate.shape("targets", self.targets, len(self.inputs))
+
     def losses(self, theta: Theta) -> Losses:
         return (self.inputs @ theta - self.targets).square() / 2
 
@@ -76,9 +94,10 @@ class Ridge(Solvable):
         return float(torch.linalg.eigvalsh(self._gram(weights))[-1])
 
     def minimise(self, weights: Losses) -> Theta:
-        """(X' V X / n + decay)^-1 X' V y / n. Raises NotConvergedError when no sample has weight and decay is 0."""
-        factor, failed = torch.linalg.cholesky_ex(self._gram(weights))
-        if int(failed):
+        """(X' V X / n + decay)^-1 X' V y / n. Raises NotConvergedError where that matrix is singular to rounding."""
+        gram = self._gram(_weights(weights, self.targets))
+        factor, failed = torch.linalg.cholesky_ex(gram)
+        if int(failed) or float(factor.diagonal().min()) ** 2 <= SINGULAR * float(gram.diagonal().max()):
             raise NotConvergedError(
                 f"the weighted least squares problem has no unique solution: sum v = {float(weights.sum()):g}"
             )
@@ -96,6 +115,11 @@ class Logistic(Solvable):
 
     inputs: Float[Tensor, "n d"]
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        validate.same_dtype(start=self.start, inputs=self.inputs)
+        validate.shape("inputs", self.inputs, None, len(self.start))
+
     def losses(self, theta: Theta) -> Losses:
         return softplus(-(self.inputs @ theta))
 
@@ -105,20 +129,24 @@ class Logistic(Solvable):
     def minimise(self, weights: Losses, tolerance: float = 1e-12, most: int = 50) -> Theta:
         """Newton's method, halved where a whole step would raise the objective.
 
+        A small gradient alone is no minimum: on separable labels without decay the gradient vanishes while theta runs
+        away, one unit a step. So the step must be small too.
+
         Raises:
-            NotConvergedError: the gradient did not fall to `tolerance` in `most` steps.
+            NotConvergedError: in `most` steps the gradient did not fall to `tolerance` with a step below 1e-6 |theta|.
         """
-        theta = torch.zeros_like(self.start)
+        weights, theta = _weights(weights, self.inputs[:, 0]), torch.zeros_like(self.start)
         for _ in range(most):
             q = torch.sigmoid(-(self.inputs @ theta))
             gradient = self.decay * theta - self.inputs.T @ (weights * q) / len(q)
-            if float(gradient.norm()) <= tolerance:
-                return theta
             factor, failed = torch.linalg.cholesky_ex(self._hessian(weights * q * (1 - q)))
             if int(failed):
                 break
-            theta = theta - self._damped(theta, torch.cholesky_solve(gradient[:, None], factor)[:, 0], weights)
-        raise NotConvergedError(f"Newton's method did not reach a gradient of {tolerance:g} in {most} steps")
+            step = torch.cholesky_solve(gradient[:, None], factor)[:, 0]
+            if float(gradient.norm()) <= tolerance and float(step.norm()) <= 1e-6 * max(1.0, float(theta.norm())):
+                return theta
+            theta = theta - self._damped(theta, step, weights)
+        raise NotConvergedError(f"Newton's method did not reach a minimum (gradient {tolerance:g}) in {most} steps")
 
     def _damped(self, theta: Theta, step: Theta, weights: Losses) -> Theta:
         here = self._weighted(theta, weights)
@@ -148,6 +176,15 @@ class Student(Problem):
     hidden: int
     temperature: float
     batch_norm: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        validate.same_dtype(start=self.start, inputs=self.inputs, teacher=self.teacher)
+        validate.shape("inputs", self.inputs, None, None)
+        validate.shape("teacher", self.teacher, len(self.inputs), None)
+        validate.positive("temperature", self.temperature)
+        hidden, classes = validate.count("hidden", self.hidden), self.teacher.shape[1]
+        validate.shape("start", self.start, hidden * (self.inputs.shape[1] + 2 + classes) + classes)
 
     def losses(self, theta: Theta) -> Losses:
         return self.losses_on(theta, torch.arange(len(self.inputs)))
@@ -198,7 +235,11 @@ def logistic(seed: int = 0, n: int = 200, d: int = 5, flipped: float = 0.15, dec
 
 
 def points(*targets: float, start: float = 0.0, decay: float = 0.0) -> Ridge:
-    """One parameter, l_i = (theta - a_i)^2 / 2: every counterexample that needs no more than a line."""
+    """One parameter, l_i = (theta - a_i)^2 / 2: every counterexample that needs no more than a line.
+
+    Raises:
+        ConfigError: no target, a negative decay.
+    """
     column = torch.ones(len(targets), 1, dtype=torch.float64)
     return Ridge(torch.tensor([start], dtype=torch.float64), decay, column, torch.tensor(targets, dtype=torch.float64))
 
@@ -216,9 +257,10 @@ def student(
     corrupted: share of samples whose teacher answer is exchanged for another sample's.
 
     Raises:
-        ConfigError: a share outside [0, 1), a temperature <= 0, n < 2.
+        ConfigError: a share outside [0, 1), a temperature <= 0, n < 2, hidden < 1.
     """
     validate.positive("temperature", temperature)
+    validate.count("hidden", hidden)
     rng = _generator(seed, n, 2, corrupted, 0.0)
     inputs = _normal(rng, n, 8)
     logits = torch.tanh(inputs @ _normal(rng, 8, 32)) @ _normal(rng, 32, 5) / 2
@@ -232,10 +274,16 @@ def student(
 
 
 def _generator(seed: int, n: int, d: int, share: float, decay: float) -> torch.Generator:
-    validate.at_least("n", n, d)
+    validate.count("n", n, d)
     validate.within("share of bad samples", share, 0, 1)
     validate.at_least("decay", decay, 0)
     return torch.Generator().manual_seed(seed)
+
+
+def _weights(weights: Losses, losses: Losses) -> Losses:
+    """Weights as `minimise` takes them: one a sample, finite, not negative."""
+    validate.alike(losses=losses, weights=weights)
+    return validate.losses(weights, "weights")
 
 
 def _normal(rng: torch.Generator, *shape: int) -> Tensor:

@@ -37,7 +37,7 @@ def step_bound(problem: Problem, reg: Regularizer | str, lam: float, seed: int =
     """
     solved, phi = solvable(problem), objective(problem, reg, lam)
     rng = torch.Generator().manual_seed(seed)
-    shifts = torch.randn(trials, len(problem.start), generator=rng, dtype=torch.float64)
+    shifts = torch.randn(validate.count("trials", trials), len(problem.start), generator=rng, dtype=torch.float64)
     slack = [
         _excess(phi, solved, phi.point(problem.start + shift), share)
         for shift in shifts

@@ -13,6 +13,7 @@ from 0 to 1. Last, d2 ln v* / dl dlambda >= 0 (the hypothesis of T9) and the lar
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 
 import numpy as np
 import pandas as pd
@@ -112,19 +113,19 @@ def weight(name: Regularizer | str, losses: Array, lam: float) -> Array:
     """v*(l; lambda) from the symbolic form, in float64. Same shape as losses.
 
     Raises:
-        ConfigError: unknown name, lambda outside its domain.
+        ConfigError: unknown name, lambda outside its domain, a loss that is negative or NaN.
     """
-    return _evaluate(name, "weight", losses, lam)
+    return _evaluate(name, "weight", _inside("loss", losses, inf), lam)
 
 
 def latent(name: Regularizer | str, losses: Array, lam: float) -> Array:
     """F(l; lambda) from the symbolic form, in float64. Same shape as losses."""
-    return _evaluate(name, "latent", losses, lam)
+    return _evaluate(name, "latent", _inside("loss", losses, inf), lam)
 
 
 def penalty(name: Regularizer | str, weights: Array, lam: float) -> Array:
-    """g(v; lambda) from the symbolic form, in float64. Same shape as weights."""
-    return _evaluate(name, "penalty", weights, lam)
+    """g(v; lambda) from the symbolic form, in float64. Same shape as weights, which must lie in [0, 1]."""
+    return _evaluate(name, "penalty", _inside("weight", weights, 1), lam)
 
 
 def curvature(name: Regularizer | str, lam: float) -> float:
@@ -138,10 +139,20 @@ def _evaluate(name: Regularizer | str, what: str, argument: Array, lam: float) -
     shape = {families.t: getattr(reg, "t", None), families.rho: getattr(reg, "ratio", None)}
     family = FAMILIES[reg.name]
     values = [shape[symbol] for symbol in family.parameters]
-    argument = np.asarray(argument, dtype=np.float64)
     with np.errstate(all="ignore"):  # numpy evaluates every branch of a Piecewise, also outside its interval
         result = _function(family.name, what)(argument, lam, *values)
     return np.broadcast_to(np.asarray(result, dtype=np.float64), argument.shape).copy()
+
+
+def _inside(name: str, values: Array, most: float) -> Array:
+    plain = np.asarray(values)
+    if plain.dtype.kind not in "fiu":
+        validate.refuse(f"the dtype of {name}", str(plain.dtype), "a real number's")
+    array = plain.astype(np.float64)
+    outside = array[~((array >= 0) & (array <= most))]
+    if outside.size:
+        validate.refuse(name, float(outside[0]), f"in [0, {most:g}]")
+    return array
 
 
 @cache

@@ -1,8 +1,11 @@
 """What checks and solvers refuse, each in one line that names the value. (The regularizers themselves stay pure.)"""
 
+from collections.abc import Sequence
 from math import isfinite
+from numbers import Real
 from typing import NoReturn
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,18 +18,34 @@ TIGHT = 1e-6  # float32 cannot resolve a smaller tolerance
 
 def known(reg: Regularizer | str) -> Regularizer:
     """The regularizer itself, or the one of that name. Raises ConfigError for an unknown name."""
-    return regularizers.get(reg) if isinstance(reg, str) else reg
+    if isinstance(reg, str):
+        return regularizers.get(reg)
+    if not isinstance(reg, Regularizer):
+        refuse("regularizer", reg, f"a Regularizer or one of {', '.join(regularizers.names())}")
+    return reg
 
 
 def pace(reg: Regularizer, lam: float, name: str = "lam") -> float:
     """lambda, refused unless it lies in the regularizer's domain (0, lam_below)."""
-    if not (isfinite(lam) and 0 < lam < reg.lam_below):
-        refuse(name, float(lam), f"in (0, {reg.lam_below:g}) for the regularizer {reg.name}")
-    return float(lam)
+    value = number(name, lam)
+    if not (isfinite(value) and 0 < value < reg.lam_below):
+        refuse(name, value, f"in (0, {reg.lam_below:g}) for the regularizer {reg.name}")
+    return value
+
+
+def growing(lams: Sequence[float]) -> tuple[float, ...]:
+    """At least two lambdas, none smaller than the one before it."""
+    paces = tuple(number(f"lams[{k}]", lam) for k, lam in enumerate(lams))
+    count("number of lambdas", len(paces), 2)
+    for k, (first, second) in enumerate(zip(paces, paces[1:], strict=False)):
+        if second < first:
+            refuse(f"lams[{k + 1}]", second, f"at least lams[{k}] = {first:g}: T5 needs lambdas that do not fall")
+    return paces
 
 
 def losses(values: Tensor, name: str = "losses") -> Tensor:
-    """A vector of finite losses >= 0; the first that is not is named."""
+    """A vector of finite floating-point losses >= 0; the first that is not is named."""
+    floats(**{name: values})
     if values.ndim != 1 or values.numel() == 0:
         refuse(f"the shape of {name}", tuple(values.shape), "(n,) with n > 0")
     bad = (~(values >= 0) | values.isinf()).nonzero()
@@ -34,6 +53,18 @@ def losses(values: Tensor, name: str = "losses") -> Tensor:
         first = int(bad[0])
         refuse(f"{name}[{first}]", float(values[first]), "a finite number >= 0")
     return values
+
+
+def vector(values: Tensor | Sequence[float] | np.ndarray, name: str = "losses") -> Tensor:
+    """`losses` of a tensor, as it is, or of a list or an array, whose precision is kept; plain numbers are float64."""
+    if isinstance(values, Tensor):
+        return losses(values, name)
+    try:
+        plain = np.asarray(values)
+        tensor = torch.from_numpy(plain.copy() if plain.dtype.kind == "f" else plain.astype(np.float64))
+    except (TypeError, ValueError):
+        refuse(name, values, "a list of numbers")
+    return losses(tensor, name)
 
 
 def distribution(values: Tensor, name: str = "prior") -> Tensor:
@@ -44,20 +75,48 @@ def distribution(values: Tensor, name: str = "prior") -> Tensor:
     return values
 
 
+def floats(**tensors: Tensor) -> None:
+    """Every one is a tensor of real floating-point numbers."""
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, Tensor):
+            refuse(name, tensor, "a tensor")
+        if not tensor.is_floating_point():
+            refuse(f"the dtype of {name}", tensor.dtype, "torch.float64, or another floating-point one")
+
+
 def alike(**tensors: Tensor) -> None:
     """All tensors have one dtype and one shape; the first pair that differs is named."""
+    same_dtype(**tensors)
     (first, reference), *others = tensors.items()
     for name, tensor in others:
-        if tensor.dtype != reference.dtype:
-            raise ConfigError(f"{first} is {reference.dtype} and {name} is {tensor.dtype}: they must have one dtype")
         if tensor.shape != reference.shape:
             shapes = f"{first} has shape {tuple(reference.shape)} and {name} has {tuple(tensor.shape)}"
             raise ConfigError(f"{shapes}: they must have one shape")
 
 
+def same_dtype(**tensors: Tensor) -> None:
+    """All tensors are floating-point ones of one dtype."""
+    floats(**tensors)
+    (first, reference), *others = tensors.items()
+    for name, tensor in others:
+        if tensor.dtype != reference.dtype:
+            raise ConfigError(f"{first} is {reference.dtype} and {name} is {tensor.dtype}: they must have one dtype")
+
+
+def shape(name: str, tensor: Tensor, *sizes: int | None) -> None:
+    """The tensor has this shape; None stands for any size > 0."""
+    fits = len(sizes) == tensor.ndim and all(
+        size > 0 if wanted is None else size == wanted for size, wanted in zip(tensor.shape, sizes, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("n > 0" if size is None else str(size) for size in sizes)
+        refuse(f"the shape of {name}", tuple(tensor.shape), f"({wanted})")
+
+
 def resolves(tolerance: float, **tensors: Tensor) -> None:
     """The tensors' precision can resolve the tolerance: below 1e-6 only float64 can."""
     at_least("tolerance", tolerance, 0)
+    floats(**tensors)
     for name, tensor in tensors.items():
         if tolerance < TIGHT and tensor.dtype != torch.float64:
             raise ConfigError(
@@ -65,27 +124,43 @@ def resolves(tolerance: float, **tensors: Tensor) -> None:
             )
 
 
+def number(name: str, value: float) -> float:
+    """A real number, also a 0-d tensor or array, as a float. NaN and infinities pass."""
+    plain = value.item() if isinstance(value, Tensor | np.ndarray) and value.ndim == 0 else value
+    if not isinstance(plain, Real):
+        refuse(name, plain, "a number")
+    return float(plain)
+
+
 def positive(name: str, value: float) -> float:
     """A finite number > 0."""
-    if not (isfinite(value) and value > 0):
+    if not (isfinite(number(name, value)) and value > 0):
         refuse(name, value, "a finite number > 0")
     return value
 
 
 def at_least(name: str, value: float, least: float) -> float:
     """A finite number >= least."""
-    if not (isfinite(value) and value >= least):
+    if not (isfinite(number(name, value)) and value >= least):
         refuse(name, value, f"a finite number >= {least:g}")
     return value
 
 
+def count(name: str, value: int, least: int = 1) -> int:
+    """A whole number >= least."""
+    plain = number(name, value)
+    if not (isfinite(plain) and plain == int(plain) and plain >= least):
+        refuse(name, value, f"a whole number >= {least}")
+    return int(plain)
+
+
 def within(name: str, value: float, low: float, high: float) -> float:
     """A number with low <= value < high."""
-    if not low <= value < high:
+    if not low <= number(name, value) < high:
         refuse(name, value, f"in [{low:g}, {high:g})")
     return value
 
 
 def refuse(name: str, value: object, allowed: str) -> NoReturn:
     """Raises the ConfigError that says what was given and what is allowed."""
-    raise ConfigError(f"{name} = {value!r} is not allowed: it must be {allowed}")
+    raise ConfigError(f"{name} = {' '.join(repr(value).split())} is not allowed: it must be {allowed}")

@@ -28,7 +28,7 @@ def test_steps_are_those_of_torch():
         optimizer.zero_grad()
         phi.value(theta).backward()
         optimizer.step()
-    assert torch.allclose(path.theta, theta.detach(), rtol=0, atol=1e-12)
+    assert torch.allclose(path.thetas[-1], theta.detach(), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("step", "certified"), [(0.10, True), (0.19, True), (0.5, False), (1.2, False)])

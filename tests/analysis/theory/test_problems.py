@@ -47,8 +47,11 @@ def test_no_minimiser_is_said():
     with pytest.raises(NotConvergedError, match="no unique solution: sum v = 0"):
         bare.minimise(torch.zeros(2).double())
     separable = Logistic(torch.zeros(1).double(), 0.0, torch.tensor([[1.0], [2.0]]).double())
-    with pytest.raises(NotConvergedError, match="did not reach a gradient"):
-        separable.minimise(torch.ones(2).double(), most=5)
+    with pytest.raises(NotConvergedError, match="did not reach a minimum"):
+        separable.minimise(torch.ones(2).double(), most=200)
+    flat = Ridge(torch.zeros(2).double(), 0.0, torch.tensor([[1.0, 1.0], [0.3, 0.3]]).double(), torch.ones(2).double())
+    with pytest.raises(NotConvergedError, match="no unique solution: sum v = 2"):
+        flat.minimise(torch.ones(2).double())
 
 
 def test_newton_says_when_it_ran_out_of_steps():
