@@ -122,6 +122,7 @@ class BatchNormStatistics:
 
     def _note(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         stored_var, stored_mean = layer.get_buffer("running_var"), layer.get_buffer("running_mean")
-        x = at_least_float32(inputs[0])
-        var, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
-        self._distances.append((var - stored_var).norm() + (mean - stored_mean).norm())
+        x = at_least_float32(inputs[0]) - stored_mean.view(1, -1, 1, 1)
+        shift = x.mean((0, 2, 3))  # E y - mean for the layer's inputs y; Var y = E x^2 - (E x)^2 with x = y - mean
+        var = x.square().mean((0, 2, 3)) - shift.square()
+        self._distances.append((var - stored_var).norm() + shift.norm())
