@@ -1,5 +1,7 @@
 import gzip
+import sys
 from hashlib import sha256
+from http.client import IncompleteRead
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,11 @@ import pytest
 import torch
 
 from cudfkd import data
+from cudfkd.data import fashion_mnist, idx
+from cudfkd.data.fashion_mnist import FashionMnist
+from cudfkd.data.images import held_out
 from cudfkd.errors import ConfigError, DataError
+from cudfkd.evaluation import as_tensors
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 DEV_IMAGES, DEV_LABELS = "dev-images-idx3-ubyte", "dev-labels-idx1-ubyte"
@@ -20,7 +26,7 @@ def hash_of(content: bytes) -> str:
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
     """Makes folders that hold 90 training images of `shade`, whose hashes are then the published ones."""
-    monkeypatch.setattr(data, "_SHA256", dict(data._SHA256))
+    monkeypatch.setattr(fashion_mnist, "SHA256", dict(fashion_mnist.SHA256))
     monkeypatch.delenv("CUDFKD_DATA", raising=False)
 
     def make(name: str, shade: int = 0, inside: str = "") -> Path:
@@ -35,7 +41,7 @@ def fake(tmp_path, monkeypatch):
 
     def trust(folder: Path) -> None:
         for stem in (TRAIN_IMAGES, TRAIN_LABELS):
-            data._SHA256[stem] = hash_of(gzip.decompress((folder / f"{stem}.gz").read_bytes()))
+            fashion_mnist.SHA256[stem] = hash_of(gzip.decompress((folder / f"{stem}.gz").read_bytes()))
 
     make.trust = trust
     return make
@@ -88,7 +94,6 @@ def test_info():
     assert (about.num_classes, about.channels, about.image_size) == (10, 1, 28)
     assert len(about.mean) == len(about.std) == 1
     assert len(set(about.classes)) == 10
-    assert data.names() == ["fashion-mnist"]
 
 
 def test_a_batch_of_dev_has_about_the_mean_and_deviation_that_are_stated():
@@ -105,7 +110,7 @@ def whole():
         pytest.skip("the training images are not on this machine")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "_download", skip)
+        patch.setattr(FashionMnist, "download", lambda *_: skip())
         return data.full_training_set()
 
 
@@ -158,7 +163,7 @@ def test_data_root_wins_over_the_environment_and_that_over_the_cache(fake, tmp_p
     asked, named = fake("asked", 1), fake("named", 2)
     cache = fake("cache", 3, "cudfkd/FashionMNIST/raw")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setattr(data, "Path", lambda place: Path(str(place).replace("/usr/share", str(tmp_path / "none"))))
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "none")
     fake.trust(cache / "cudfkd/FashionMNIST/raw")
     assert shade() == 3
     monkeypatch.setenv("CUDFKD_DATA", str(named))
@@ -171,7 +176,7 @@ def test_data_root_wins_over_the_environment_and_that_over_the_cache(fake, tmp_p
 def test_debians_folder_wins_over_the_cache(fake, monkeypatch):
     system, cache = fake("system", 4, "datasets/fashion-mnist"), fake("cache", 3, "cudfkd/FashionMNIST/raw")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setattr(data, "Path", lambda place: Path(str(place).replace("/usr/share", str(system))))
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", system / "datasets/fashion-mnist")
     fake.trust(system / "datasets/fashion-mnist")
     assert shade() == 4
 
@@ -179,7 +184,7 @@ def test_debians_folder_wins_over_the_cache(fake, monkeypatch):
 @pytest.mark.parametrize("variable", [True, False])
 def test_a_folder_that_was_asked_for_is_never_replaced_by_another(fake, tmp_path, monkeypatch, variable):
     """Neither the default folders nor a download may stand in for it."""
-    monkeypatch.setattr(data, "_download", lambda: pytest.fail("went to the network"))
+    monkeypatch.setattr(FashionMnist, "download", lambda *_: pytest.fail("went to the network"))
     asked = tmp_path / "empty"
     if variable:
         monkeypatch.setenv("CUDFKD_DATA", str(asked))
@@ -198,7 +203,7 @@ def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
 
     monkeypatch.delenv("CUDFKD_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(data, "Path", lambda place: Path(str(place).replace("/usr/share", str(tmp_path / "none"))))
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "none")
     monkeypatch.setattr(torchvision.datasets, "FashionMNIST", offline)
     line = refused(data.full_training_set)
     assert "--data-root" in line
@@ -210,12 +215,11 @@ def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 4), (4, 3, 2)])
-def test_idx_round_trip(tmp_path, monkeypatch, shape):
+def test_idx_round_trip(tmp_path, shape):
     array = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-    path = tmp_path / f"{DEV_IMAGES}.gz"
+    path = tmp_path / "a.gz"
     data.write_idx(path, array)
-    monkeypatch.setitem(data._SHA256, DEV_IMAGES, hash_of(gzip.decompress(path.read_bytes())))
-    found = data._read(tmp_path, DEV_IMAGES)
+    found = idx.read_idx(path, hash_of(gzip.decompress(path.read_bytes())))
     assert found.dtype == torch.uint8
     np.testing.assert_array_equal(found.numpy(), array)
 
@@ -305,7 +309,7 @@ def test_damaged_assets_are_refused_by_name(tmp_path, monkeypatch, stem, damage)
     folder.mkdir()
     for name in (DEV_IMAGES, DEV_LABELS):
         (folder / f"{name}.gz").write_bytes((data.ASSETS / "fashion-mnist" / f"{name}.gz").read_bytes())
-    monkeypatch.setattr(data, "ASSETS", tmp_path)
+    monkeypatch.setattr(fashion_mnist, "ASSETS", tmp_path)
     assert len(data.load("fashion-mnist", "dev")) == 2000
     path = folder / f"{stem}.gz"
     if damage == "missing":
@@ -317,6 +321,114 @@ def test_damaged_assets_are_refused_by_name(tmp_path, monkeypatch, stem, damage)
     assert str(folder) in line
 
 
+# Images as bytes
+
+
+@pytest.fixture
+def bytes_of_images():
+    pixels = torch.randint(256, (7, 3, 4, 4), dtype=torch.uint8)
+    return data.ImageSet(pixels, torch.arange(7, dtype=torch.uint8))
+
+
+def test_an_image_set_is_a_tensor_data_set_of_float_images_and_labels(bytes_of_images):
+    images, labels = bytes_of_images.tensors
+    assert (images.dtype, labels.dtype) == (torch.float32, torch.int64)
+    assert torch.equal(images, bytes_of_images.pixels.float() / 255)
+    assert len(bytes_of_images) == 7
+    image, label = bytes_of_images[5]
+    assert torch.equal(image, images[5])
+    assert label == 5
+    assert bytes_of_images.pixels.dtype == torch.uint8
+
+
+def test_an_image_set_can_be_evaluated_on_batched_and_divided(bytes_of_images):
+    images, labels = bytes_of_images.tensors
+    for given in (bytes_of_images, torch.utils.data.Subset(bytes_of_images, range(7))):
+        found = as_tensors(given)
+        assert torch.equal(found[0], images)
+        assert torch.equal(found[1], labels)
+
+
+def test_held_out_blocks():
+    assert held_out(7, every=3).nonzero().flatten().tolist() == [0, 3, 6]
+    assert held_out(9, every=3, block=2).nonzero().flatten().tolist() == [0, 1, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("n", "every", "block"), [(60_000, 30, 1), (50_000, 25, 1), (73_257, 37, 100), (100_000, 50, 1)]
+)
+def test_each_set_has_2000_images_of_dev(n, every, block):
+    assert held_out(n, every, block).sum() == 2000
+
+
+# What is said of the sets
+
+
+@pytest.mark.parametrize("name", data.names())
+def test_what_is_said_of_a_set_fits_together(name):
+    about = data.info(name)
+    assert about.name == name
+    assert len(about.mean) == len(about.std) == about.channels
+    assert all(0 < value < 1 for value in about.mean + about.std)
+    assert len(set(about.classes)) == (0 if name == "tiny-imagenet" else about.num_classes)
+    assert about.source
+    assert about.licence
+
+
+def test_the_papers_sets_are_there():
+    assert data.names() == ["cifar10", "cifar100", "fashion-mnist", "svhn", "tiny-imagenet"]
+
+
+@pytest.mark.parametrize("split", data.SPLITS)
+@pytest.mark.parametrize("name", [name for name in data.names() if name != "fashion-mnist"])
+def test_a_set_that_is_not_there_says_what_to_put_where(name, split, tmp_path, monkeypatch):
+    """The folder that was asked for is never replaced by the cache or a download."""
+    monkeypatch.setattr(type(data.source(name)), "download", lambda *_: pytest.fail("went to the network"))
+    line = refused(data.load, name, split, tmp_path)
+    assert str(tmp_path) in line
+    for word in (name, "--data-root", "CUDFKD_DATA", {"svhn": ".mat"}.get(name, "unpack")):
+        assert word in line
+
+
+@pytest.mark.parametrize("error", [OSError("no route\nto host"), RuntimeError("corrupted"), IncompleteRead(b"")])
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "svhn"])
+def test_a_download_that_fails_leaves_one_line(name, error, tmp_path, monkeypatch):
+    import torchvision.datasets
+
+    def offline(*_, **__):
+        raise error
+
+    monkeypatch.delenv("CUDFKD_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for kind in (torchvision.datasets.CIFAR10, torchvision.datasets.SVHN):
+        monkeypatch.setattr(kind, "download", offline)
+    line = refused(data.load, name, "dev")
+    assert line.startswith(f"{name} is not on this machine and could not be downloaded: ")
+
+
+def test_tiny_imagenet_is_not_downloaded(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDFKD_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    line = refused(data.load, "tiny-imagenet", "test")
+    assert f"no val in {tmp_path / 'cudfkd'}" in line
+    assert "not downloaded" in line
+
+
+def test_a_torchvision_that_does_not_import_says_why(tmp_path, monkeypatch):
+    """What an ordinary torchvision does beside a CPU-only torch."""
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision/__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    (tmp_path / "svhn").mkdir()
+    (tmp_path / "svhn/test_32x32.mat").touch()
+    for module in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.syspath_prepend(tmp_path)
+    line = refused(data.load, "svhn", "test", tmp_path)
+    assert "torchvision::nms does not exist" in line
+    assert "CPU-only" in line
+    assert len(data.load("fashion-mnist", "dev")) == 2000
+
+
 # Names
 
 
@@ -325,5 +437,5 @@ def test_unknown_names_suggest_the_nearest():
         data.load("fashion_mnist", "dev")
     with pytest.raises(ConfigError, match="^unknown split 'tests': did you mean 'test'. known: dev, test, train$"):
         data.load("fashion-mnist", "tests")
-    with pytest.raises(ConfigError, match="^unknown data set 'cifar10'"):
-        data.info("cifar10")
+    with pytest.raises(ConfigError, match="^unknown data set 'cifar': did you mean 'cifar10'"):
+        data.info("cifar")

@@ -1,0 +1,120 @@
+"""Tiny-ImageNet-200 as JPEG files: train/WNID/images/*.JPEG, 500 a class, and val/, 50 a class.
+
+Classes are numbered in the order of their WNIDs (WordNet identifiers such as n01443537), as torchvision's ImageFolder
+does. *test* is the validation set: the labels of the set's own test images were never published. val/ may be as
+published (val/images and val_annotations.txt) or re-arranged into folders named by WNIDs. dev is every 50th training
+image, sorted by class and then by file name: 10 of each class, 2,000 in all; only the files of a split are read.
+
+No hashes of these files were published, so what is checked is that each class has its number of images and that each
+is a whole JPEG of 64 x 64 pixels: a changed bit that leaves it readable goes unnoticed.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cudfkd.data.catalog import TINY_IMAGENET
+from cudfkd.data.images import held_out
+from cudfkd.data.places import cache, import_torchvision
+from cudfkd.data.source import Source
+from cudfkd.errors import DataError
+
+DEV_EVERY = 50
+EACH = {"train": 500, "val": 50}
+
+
+class TinyImageNet(Source):
+    """See the module."""
+
+    info = TINY_IMAGENET
+    advice = (
+        "unpack tiny-imagenet-200.zip (cs231n.stanford.edu) in a folder and name it with --data-root or CUDFKD_DATA;"
+        " it is not downloaded for you"
+    )
+
+    def files(self, split: str) -> tuple[str, ...]:
+        return (_part(split),)
+
+    def folders(self, asked: Path | None) -> list[Path]:
+        places = [(asked or cache()) / name for name in ("tiny-imagenet-200", "tiny-imagenet")]
+        return [*places, asked] if asked else places
+
+    def read(self, split: str, data_root: str | Path | None) -> tuple[Tensor, Tensor]:
+        folder = self.folder(split, data_root) / _part(split)
+        named = _training(folder) if split != "test" else _validation(folder)
+        paths, labels = _numbered(named, folder)
+        if split != "test":
+            keep = held_out(len(labels), DEV_EVERY) == (split == "dev")
+            paths, labels = [path for path, kept in zip(paths, keep.tolist(), strict=True) if kept], labels[keep]
+        return _decoded(paths), labels
+
+
+def _part(split: str) -> str:
+    return "val" if split == "test" else "train"
+
+
+def _training(folder: Path) -> list[tuple[str, Path]]:
+    """WNID and path of each training image."""
+    try:
+        found = import_torchvision().datasets.ImageFolder(str(folder), allow_empty=True)
+    except OSError as error:
+        raise DataError(f"{folder} holds no folders of classes: {TinyImageNet.advice}") from error
+    return [(found.classes[label], Path(path)) for path, label in found.samples]
+
+
+def _validation(folder: Path) -> list[tuple[str, Path]]:
+    """WNID and path of each validation image: val_annotations.txt names its class, else a folder that it lies in."""
+    stated, found = _annotations(folder / "val_annotations.txt"), {path.name: path for path in folder.rglob("*.JPEG")}
+    missing = sorted(stated.keys() - found.keys())
+    if missing:
+        raise DataError(f"{folder}: {missing[0]} is missing, which val_annotations.txt names: unpack the set again")
+    return [(stated.get(name) or _wnid(path.relative_to(folder)), path) for name, path in found.items()]
+
+
+def _annotations(path: Path) -> dict[str, str]:
+    """WNIDs by file name; nothing without such a file."""
+    try:
+        lines = path.read_text().splitlines() if path.exists() else []
+        return {name: wnid for name, wnid, *_ in (line.split() for line in lines)}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: unpack the set again") from error
+
+
+def _wnid(path: Path) -> str:
+    return next((part for part in path.parts if part[:1] == "n" and part[1:].isdigit()), "no WNID")
+
+
+def _numbered(named: list[tuple[str, Path]], folder: Path) -> tuple[list[Path], Tensor]:
+    """Paths sorted by class and name, and the numbers of their classes. Raises DataError unless all are there."""
+    each, counts = EACH[folder.name], Counter(wnid for wnid, _ in named)
+    for wnid, count in sorted(counts.items()):
+        if count != each:
+            raise DataError(f"{folder}: {count} images of {wnid} where {each} belong: unpack the set again")
+    if len(counts) != TINY_IMAGENET.num_classes:
+        belong = TINY_IMAGENET.num_classes
+        raise DataError(f"{folder}: images of {len(counts)} classes where {belong} belong: unpack the set again")
+    numbers = {wnid: number for number, wnid in enumerate(sorted(counts))}
+    ordered = sorted(named, key=lambda one: (one[0], one[1].name))
+    return [path for _, path in ordered], torch.tensor([numbers[wnid] for wnid, _ in ordered])
+
+
+def _decoded(paths: list[Path]) -> Tensor:
+    """Bytes (n, 3, 64, 64). Some of the files are grey: their three channels are equal."""
+    size = TINY_IMAGENET.image_size
+    images = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
+    for image, path in zip(images, paths, strict=True):
+        image.copy_(_pixels(path, size))
+    return images
+
+
+def _pixels(path: Path, size: int) -> Tensor:
+    try:
+        picture = import_torchvision().datasets.folder.default_loader(str(path))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path} is not a whole JPEG file ({error}): unpack the set again") from error
+    if picture.size != (size, size):
+        raise DataError(f"{path} is {picture.width} x {picture.height} pixels where {size} x {size} belong")
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
