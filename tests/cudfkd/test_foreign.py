@@ -277,7 +277,7 @@ def test_the_teacher_comes_back_when_it_raises_itself(call):
     teacher.calls = [5, 4, 3, 2, 1]
     lived_in(teacher)
     before = portrait(teacher)
-    with pytest.raises(OSError, match="failed"):
+    with pytest.raises((OSError, ConfigError), match="failed"):  # the first call is a probe, whose errors get a line
         cudfkd.distill(teacher, Flat(), config())
     assert changed(before, portrait(teacher)) == []
 

@@ -6,6 +6,7 @@ import torchvision
 from torch import nn
 from torch.nn.functional import batch_norm, conv2d, linear, relu
 
+import cudfkd
 from cudfkd import models
 from cudfkd.errors import ConfigError
 from cudfkd.models import Generator, LeNet5, ModelSpec, build, rebuild, spec_of
@@ -306,6 +307,19 @@ def test_stages_can_be_watched_by_name(name, shapes):
     pooled = (relu(last) if name.startswith("wrn") else last).mean((2, 3))
     torch.testing.assert_close(kept["pooled"], pooled)
     assert [n for n, _ in network.named_children()] == [*shapes, "classifier"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("teacher", "student"), [("wrn-40-2", "wrn-16-1"), ("vgg11-bn", "resnet18")])
+def test_the_papers_pairs_are_distilled_and_loaded(teacher, student, precision, tmp_path):
+    networks = [build(name, 10, 3, 32) for name in (teacher, student)]
+    options = {"latent_dim": 8, "generator_width": 2}
+    short = {"epochs": 1, "steps_per_epoch": 2, "batch_size": 4, "options": options, "precision": precision}
+    config = cudfkd.DistillConfig(image_size=32, channels=3, **short)
+    run = cudfkd.distill(*networks, config, run_dir=tmp_path / "run")
+    assert run.rows[0]["bn_term"] > 0
+    assert equal_weights(cudfkd.load_run(tmp_path / "run").student, run.student)
+    assert not equal_weights(run.student, build(student, 10, 3, 32))
 
 
 @pytest.mark.parametrize("name", SMALL)
