@@ -22,12 +22,12 @@ class Found(NamedTuple):
 def asked_for(data_root: str | Path | None) -> Path | None:
     """The folder that was asked for: `data_root`, else the one that CUDFKD_DATA names. Nothing may stand in for it."""
     asked = data_root or os.environ.get("CUDFKD_DATA")
-    return Path(asked).expanduser() if asked else None
+    return Path(_expanded(asked)) if asked else None
 
 
 def cache() -> Path:
     """Where downloads go, in torchvision's own layout."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cudfkd"
+    return Path(os.environ.get("XDG_CACHE_HOME") or _expanded("~/.cache")) / "cudfkd"
 
 
 def find(files: Sequence[str], folders: Sequence[Path], endings: Sequence[str] = ("",)) -> Found:
@@ -67,3 +67,8 @@ def import_torchvision() -> ModuleType:
             " torch; install both anew in one pip command and from one source"
         ) from error
     return torchvision
+
+
+def _expanded(path: str | Path) -> str:
+    """With ~ replaced by the home folder; unlike Path.expanduser, nothing is raised where there is none."""
+    return os.path.expanduser(path)  # noqa: PTH111
