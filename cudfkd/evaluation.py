@@ -57,13 +57,14 @@ def evaluate(
         device: where to compute.
 
     Raises:
-        ConfigError: the data set is empty, or student and teacher have different numbers of classes.
+        ConfigError: the data set is empty or does not fit, or student and teacher have different numbers of classes.
     """
     images, labels = as_tensors(dataset)
     normalize = Normalize(mean, std)
     logits = [predict(nn.Sequential(normalize, network), images, device).cpu() for network in (student, teacher)]
     if logits[0].shape != logits[1].shape:
         raise ConfigError(f"student has {logits[0].shape[1]} classes, teacher {logits[1].shape[1]}: they must agree")
+    check_labels(labels, logits[1].shape[1])
     return compare(logits[0], logits[1], labels)
 
 
@@ -78,6 +79,14 @@ def compare(
         loyalty=average(loyalty(divergence)),
         loyalty_published=average(loyalty_published(divergence)),
     )
+
+
+def check_labels(labels: Int[Tensor, " n"], num_classes: int) -> None:
+    """Raises ConfigError for a label that is none of the teacher's classes."""
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= num_classes:
+        allowed = f"the teacher's classes are 0 to {num_classes - 1}"
+        raise ConfigError(f"the data set to evaluate on has labels from {low} to {high}: {allowed}")
 
 
 def jensen_shannon(a: Float[Tensor, "n classes"], b: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
@@ -120,21 +129,35 @@ def average(values: Float[Tensor, " n"]) -> Estimate:
 
 
 def as_tensors(dataset: Dataset) -> tuple[Tensor, Tensor]:
-    """A data set of (image, label) as two tensors. Raises ConfigError if it is empty or no such set."""
+    """A data set of (image, label) as two tensors: images in [0, 1], (n, channels, height, width), and labels, int64.
+
+    Raises:
+        ConfigError: it is empty, no set of such pairs, or its images are not in [0, 1] (normalised already, or bytes).
+    """
     if isinstance(dataset, TensorDataset):
         columns = dataset.tensors
     else:
-        batches = list(DataLoader(dataset, batch_size=256))
+        try:
+            batches = list(DataLoader(dataset, batch_size=256))
+        except TypeError as error:  # images that are no tensors, or a set without a length
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"the data set to evaluate on gives no tensors ({reason}): add ToTensor") from error
+        pairs = all(isinstance(batch, list | tuple) and len(batch) == 2 for batch in batches)
+        columns = [torch.cat(column) for column in zip(*batches, strict=True)] if batches and pairs else []
         if not batches:
             raise ConfigError("the data set to evaluate on is empty: give it at least one image")
-        pairs = all(isinstance(batch, list | tuple) for batch in batches)
-        columns = [torch.cat(column) for column in zip(*batches, strict=True)] if pairs else []
     if len(columns) != 2:
         raise ConfigError("the data set to evaluate on is not one of pairs: it must give an image and a label each")
     images, labels = columns
     if len(images) == 0:
         raise ConfigError("the data set to evaluate on is empty: give it at least one image")
-    return images, labels
+    if not images.is_floating_point():
+        raise ConfigError(f"the data set to evaluate on has images of {images.dtype}: they must be floats in [0, 1]")
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0 and high <= 1):
+        allowed = "they must lie in [0, 1], and mean and std be given to the library instead of a Normalize inside"
+        raise ConfigError(f"the data set to evaluate on has images from {low:.3g} to {high:.3g}: {allowed}")
+    return images, labels.long()
 
 
 @torch.no_grad()

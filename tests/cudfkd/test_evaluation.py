@@ -170,9 +170,10 @@ def test_each_channel_has_its_own_normalisation():
     images, labels = held_out(channels=3)
     mean, std = (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)
     by_hand = torch.stack([(images[:, c] - mean[c]) / std[c] for c in range(3)], 1)
-    student, teacher = classifier(3), classifier(3)
+    student, teacher = classifier(3).eval(), classifier(3).eval()
     found = cudfkd.evaluate(student, teacher, TensorDataset(images, labels), mean, std)
-    expected = cudfkd.evaluate(student, teacher, TensorDataset(by_hand, labels))
+    with torch.no_grad():
+        expected = compare(student(by_hand), teacher(by_hand), labels)
     for estimate, slow in zip(found, expected, strict=True):
         assert estimate == pytest.approx(slow, abs=1e-6)
 
@@ -294,3 +295,34 @@ class Images(Dataset):
 )
 def test_a_data_set_of_no_pairs_is_refused(dataset):
     assert "data set" in refused(dataset)
+
+
+class Pictures(Dataset):
+    """Images that are no tensors yet, as ImageFolder without a transform gives them."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> tuple[object, int]:
+        return object(), 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x, y: (3 * x - 1, y), "images from -1"),
+        (lambda x, y: (x * float("nan"), y), "images from nan"),
+        (lambda x, y: ((255 * x).byte(), y), "images of torch.uint8"),
+        (lambda x, y: (x, y + 1), "labels from 1 to 3: the teacher's classes are 0 to 2"),
+        (lambda x, y: (x, y - 1), "labels from -1 to 1"),
+    ],
+)
+def test_images_and_labels_that_do_not_fit_are_refused(change, message):
+    images, labels = torch.rand(9, 1, 4, 4), torch.arange(9) % 3
+    images[0, 0, 0, 0], images[0, 0, 0, 1] = 0.0, 1.0
+    cudfkd.evaluate(classifier(), classifier(), TensorDataset(images, labels))
+    assert message in refused(TensorDataset(*change(images, labels)))
+
+
+def test_images_that_are_no_tensors_are_refused():
+    assert "add ToTensor" in refused(Pictures())
