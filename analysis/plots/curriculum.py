@@ -12,11 +12,11 @@ from scipy.stats import gaussian_kde
 from analysis.snapshots import Snapshot, easiest_to_hardest
 
 
-def dynamics(history: pd.DataFrame) -> Figure:
+def dynamics(history: pd.DataFrame, num_classes: int) -> Figure:
     """Four views of one run, over epochs: losses against lambda, weights, adversarial weight, class entropy.
 
     history: columns epoch, lam, loss_q05 ... loss_q95, difficulty, weight_q05 ... weight_q95, mean_weight,
-    adversarial_weight, class_entropy (nats).
+    adversarial_weight, class_entropy (nats). num_classes: of the data, for the highest entropy there is.
     """
     figure, axes = plt.subplots(2, 2, figsize=(9, 5.8), sharex=True)
     epoch = history["epoch"]
@@ -31,8 +31,9 @@ def dynamics(history: pd.DataFrame) -> Figure:
     low_left.plot(epoch, history["adversarial_weight"], color="C1", drawstyle="steps-mid")
     low_left.set(title="The adversarial term ramps up", ylabel="adversarial weight", xlabel="epoch", ylim=(0, None))
     low_right.plot(epoch, history["class_entropy"] / np.log(2), color="C2")
-    low_right.axhline(np.log2(10), color="0.5", linewidth=1, linestyle="--")
-    low_right.annotate("all ten classes equally often", (epoch.iloc[0], np.log2(10)), xytext=(0, -12),
+    low_right.axhline(np.log2(num_classes), color="0.5", linewidth=1, linestyle="--")
+    even = f"all {num_classes} classes equally often"
+    low_right.annotate(even, (epoch.iloc[0], np.log2(num_classes)), xytext=(0, -12),
                        textcoords="offset points", fontsize=9, color="0.4")  # fmt: skip
     low_right.set(title="How evenly classes are drawn", ylabel="class entropy, bits", xlabel="epoch")
     for ax in (top_left, top_right):
