@@ -24,6 +24,7 @@ from analysis.plots.descent import (  # noqa: E402
     rate_bound,
     towards_plain,
 )
+from analysis.plots.scorecard import scorecard  # noqa: E402
 from analysis.plots.students import learning, samples_by_class  # noqa: E402
 from analysis.plots.weights import (  # noqa: E402
     activity,
@@ -33,6 +34,7 @@ from analysis.plots.weights import (  # noqa: E402
     gallery,
     one_weight,
     shares,
+    slider_frames,
     soft_minimum,
     tangent_lines,
     theorem_matrix,
@@ -63,7 +65,9 @@ __all__ = [
     "one_weight",
     "rate_bound",
     "samples_by_class",
+    "scorecard",
     "shares",
+    "slider_frames",
     "soft_minimum",
     "tangent_lines",
     "theorem_matrix",

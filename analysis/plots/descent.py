@@ -36,7 +36,7 @@ def lines_and_parabolas(
             latent["loss"], line, color=f"C{number}", linewidth=1.2, label=f"tangent, slope v* = {row.weight:.2f}"
         )
         left.plot(row.loss, row.F, "o", color=f"C{number}")
-    left.set(title="A tangent never dips below a concave loss", xlabel="loss l of one sample", ylabel="F(l)",
+    left.set(title="A tangent never dips below a concave loss", xlabel="loss ℓ of one sample", ylabel="F(ℓ)",
              ylim=(0, 1.45 * latent["F"].max()))  # fmt: skip
     left.legend(loc="lower right")
     theta, values = slices["theta"], slices["objective"]
@@ -89,13 +89,17 @@ def convergence(groups: Mapping[str, Mapping[str, Path]]) -> Figure:
             ax.loglog(
                 np.arange(1, len(above) + 1),
                 above,
-                marker=".",
+                marker="s" if name == "hard" else ".",  # hard is there in a step or two: a line of one point
                 color=f"C{number % 7}",
                 linestyle="-" if number < 7 else "--",
                 label=name,
                 linewidth=1.3,
             )
         ax.set(title=title, xlabel="step")
+        most = max(len(path.objective) for path in paths.values())
+        marks = [mark for mark in (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000) if mark <= most]
+        ax.set_xticks(marks, [f"{mark}" for mark in marks])
+        ax.minorticks_off()
     axes[0][0].set_ylabel("(Φ(k) − Φ(end)) / Φ(0)")
     axes[0][-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
@@ -194,7 +198,7 @@ def towards_plain(gaps: pd.DataFrame, ax: Axes | None = None) -> Axes:
         shown = gaps[name].where(gaps[name] > 1e-14)
         style = "-" if number < 7 else "--"
         ax.loglog(gaps.index, shown, color=f"C{number % 7}", linestyle=style, linewidth=1.4, label=name)
-    ax.set(title="As λ grows, every road leads to plain distillation", xlabel="pace λ", ylabel="|∇Φ − ∇ mean l|")
+    ax.set(title="As λ grows, every road leads to plain distillation", xlabel="pace λ", ylabel="|∇Φ − ∇ mean ℓ|")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
 

@@ -26,11 +26,11 @@ def valleys(name: str, lam: float, losses: Sequence[float]) -> Figure:
     for loss, color in zip(losses, _colors(len(losses)), strict=True):
         best = float(reg.weight(torch.tensor([loss], dtype=torch.float64), lam))
         lowest = float(reg.latent(torch.tensor([loss], dtype=torch.float64), lam))
-        left.plot(v, v * loss + reg.penalty(v, lam), color=color, label=f"l = {loss:g}")
+        left.plot(v, v * loss + reg.penalty(v, lam), color=color, label=f"ℓ = {loss:g}")
         left.plot([best], [lowest], "o", color=color, markersize=8, zorder=3)
         right.plot([loss], [best], "o", color=color, markersize=8, zorder=3)
-    left.set(title="A larger loss moves the lowest point to the left", xlabel="weight v", ylabel="cost v·l + g(v)")
-    right.set(title="Where the lowest points lie", xlabel="loss l", ylabel="best weight v*(l)", ylim=(-0.03, 1.05))
+    left.set(title="A larger loss moves the lowest point to the left", xlabel="weight v", ylabel="cost v·ℓ + g(v)")
+    right.set(title="Where the lowest points lie", xlabel="loss ℓ", ylabel="best weight v*(ℓ)", ylim=(-0.03, 1.05))
     left.legend(loc="upper left", ncols=2)
     right.legend()
     return figure
@@ -42,14 +42,14 @@ def one_weight(name: str, lam: float, loss: float, most: float = 10.0) -> Figure
     reg, at = regularizers.get(name), torch.tensor([loss], dtype=torch.float64)
     v, axis = (torch.linspace(low, high, 300, dtype=torch.float64) for low, high in ((1e-3, 1), (0, most)))
     best, lowest = float(reg.weight(at, lam)), float(reg.latent(at, lam))
-    left.plot(v, v * loss, color="0.6", linestyle="--", label="v·l: what the sample costs")
+    left.plot(v, v * loss, color="0.6", linestyle="--", label="v·ℓ: what the sample costs")
     left.plot(v, reg.penalty(v, lam), color="0.6", linestyle=":", label="g(v): what leaving it out costs")
     left.plot(v, v * loss + reg.penalty(v, lam), color="C0", label="their sum")
     left.plot([best], [lowest], "o", color="C1", markersize=8, label=f"lowest at v = {best:.3f}")
-    right.plot(axis, reg.weight(axis, lam), color="C0", label=f"v*(l), λ = {lam:g}")
-    right.plot([loss], [best], "o", color="C1", markersize=8, label=f"l = {loss:g}, v* = {best:.3f}")
+    right.plot(axis, reg.weight(axis, lam), color="C0", label=f"v*(ℓ), λ = {lam:g}")
+    right.plot([loss], [best], "o", color="C1", markersize=8, label=f"ℓ = {loss:g}, v* = {best:.3f}")
     left.set(title="The price of each weight", xlabel="weight v", ylabel="cost", ylim=(0, 1.9 * max(loss, lam)))
-    right.set(title="The best weight", xlabel="loss l", ylabel="weight v*", xlim=(0, most), ylim=(-0.03, 1.05))
+    right.set(title="The best weight", xlabel="loss ℓ", ylabel="weight v*", xlim=(0, most), ylim=(-0.03, 1.05))
     for ax in (left, right):
         ax.legend()
     return figure
@@ -63,8 +63,22 @@ def weight_slider(name: str, lam: float, loss: float, most: float = 10.0) -> ipy
         plt.show()
 
     pace = ipywidgets.FloatSlider(lam, min=0.1, max=most, step=0.1, description="pace λ", continuous_update=False)
-    hard = ipywidgets.FloatSlider(loss, min=0.0, max=most, step=0.1, description="loss l", continuous_update=False)
+    hard = ipywidgets.FloatSlider(loss, min=0.0, max=most, step=0.1, description="loss ℓ", continuous_update=False)
     return ipywidgets.interactive(draw, lam=pace, loss=hard)
+
+
+def slider_frames(name: str, lams: Sequence[float], loss: float) -> Figure:
+    """What `weight_slider` shows at a few positions of the pace, side by side, for a page without a live notebook."""
+    figure, axes = plt.subplots(1, len(lams), figsize=(9, 2.9), sharex=True, sharey=True, squeeze=False)
+    reg, v = regularizers.get(name), torch.linspace(1e-3, 1, 300, dtype=torch.float64)
+    at = torch.tensor([loss], dtype=torch.float64)
+    for ax, lam in zip(axes[0], lams, strict=True):
+        best, lowest = float(reg.weight(at, lam)), float(reg.latent(at, lam))
+        ax.plot(v, v * loss + reg.penalty(v, lam), color="C0")
+        ax.plot([best], [lowest], "o", color="C1", markersize=8)
+        ax.set(title=f"λ = {lam:g}: v* = {best:.3f}", xlabel="weight v")
+    axes[0][0].set_ylabel(f"cost at ℓ = {loss:g}")
+    return figure
 
 
 def weights_by_pace(curves: pd.DataFrame, half: Mapping[float, float], ax: Axes | None = None) -> Axes:
@@ -75,7 +89,7 @@ def weights_by_pace(curves: pd.DataFrame, half: Mapping[float, float], ax: Axes 
         ax.plot(part["loss"], part["weight"], color=color, label=f"λ = {lam:g}")
         ax.plot([half[lam]], [0.5], "o", color=color)
     ax.axhline(0.5, color="0.6", linewidth=0.8, linestyle="--")
-    ax.set(title="The pace moves the step to the right (dots: half weight)", xlabel="loss l", ylabel="weight v*(l; λ)")
+    ax.set(title="The pace moves the step to the right (dots: half weight)", xlabel="loss ℓ", ylabel="weight v*(ℓ; λ)")
     ax.set_ylim(-0.03, 1.05)
     ax.legend()
     return ax
@@ -88,11 +102,11 @@ def area(curve: pd.DataFrame, loss: float) -> Figure:
     height = float(np.interp(loss, curve["loss"], curve["latent"]))
     top.fill_between(under["loss"], under["weight"], color="C1", alpha=0.35, linewidth=0, label=f"area {height:.2f}")
     top.plot(curve["loss"], curve["weight"], color="C0", label="weight v*")
-    low.plot(curve["loss"], curve["loss"], color="0.6", linestyle="--", label="l, all weights 1")
+    low.plot(curve["loss"], curve["loss"], color="0.6", linestyle="--", label="ℓ, all weights 1")
     low.plot(curve["loss"], curve["latent"], color="C0", label="latent loss F")
     low.plot([loss, loss], [0, height], color="C1", linewidth=4, alpha=0.6, label=f"height {height:.2f}")
-    top.set(title="The area under the weight ...", ylabel="weight v*(l)", ylim=(0, 1.08))
-    low.set(title="... is the height of F", xlabel="loss l", ylabel="F(l)", ylim=(0, 1.35 * curve["latent"].max()))
+    top.set(title="The area under the weight ...", ylabel="weight v*(ℓ)", ylim=(0, 1.08))
+    low.set(title="... is the height of F", xlabel="loss ℓ", ylabel="F(ℓ)", ylim=(0, 1.35 * curve["latent"].max()))
     for ax in (top, low):
         ax.legend(loc="upper right" if ax is top else "lower right")
     return figure
@@ -103,12 +117,12 @@ def tangent_lines(curve: pd.DataFrame, lines: pd.DataFrame) -> Axes:
     _, ax = plt.subplots(figsize=(7, 4.4))
     groups = _groups(lines, "touching")
     for (touching, part), color in zip(groups, _colors(len(groups)), strict=True):
-        label = f"touches at l = {touching:g}: slope v = {part['weight'].iloc[0]:.2f}"
+        label = f"touches at ℓ = {touching:g}: slope v = {part['weight'].iloc[0]:.2f}"
         ax.plot(part["loss"], part["line"], color=color, linewidth=1.2, label=label)
         height = float(np.interp(touching, curve["loss"], curve["latent"]))
         ax.plot([touching], [height], "o", color=color, markersize=7, zorder=4)
-    ax.plot(curve["loss"], curve["latent"], color="black", linewidth=2.6, label="F(l)", zorder=3)
-    ax.set(title="F lies under all its tangents; each tangent is one weight", xlabel="loss l", ylabel="cost")
+    ax.plot(curve["loss"], curve["latent"], color="black", linewidth=2.6, label="F(ℓ)", zorder=3)
+    ax.set(title="F lies under all its tangents; each tangent is one weight", xlabel="loss ℓ", ylabel="cost")
     ax.set_ylim(0, 1.9 * curve["latent"].to_numpy().max())
     ax.legend(loc="lower right")
     return ax
@@ -121,8 +135,8 @@ def soft_minimum(curves: pd.DataFrame) -> Axes:
     for (lam, part), color in zip(groups, _colors(len(groups)), strict=True):
         ax.plot(part["loss"], part["latent"], color=color, label=f"F, λ = {lam:g}")
         ax.plot(part["loss"], part["loss"].clip(upper=lam), color=color, linewidth=1, linestyle="--")
-    ax.plot([], [], color="0.4", linewidth=1, linestyle="--", label="min(l, λ)")
-    ax.set(title="F is min(l, λ) with its corner rounded", xlabel="loss l", ylabel="F(l; λ)", ylim=(0, None))
+    ax.plot([], [], color="0.4", linewidth=1, linestyle="--", label="min(ℓ, λ)")
+    ax.set(title="F is min(ℓ, λ) with its corner rounded", xlabel="loss ℓ", ylabel="F(ℓ; λ)", ylim=(0, None))
     ax.legend(loc="upper left")
     return ax
 
@@ -132,13 +146,13 @@ def through_the_weight(curve: pd.DataFrame) -> Axes:
     _, ax = plt.subplots(figsize=(6.5, 3.6))
     weighted = curve["loss"] * curve["weight"]
     top, end = float(curve["loss"].to_numpy()[weighted.argmax()]), float(curve["loss"].to_numpy().max())
-    ax.plot(curve["loss"], curve["latent"], color="C0", label="F(l): slope v*, never negative")
-    ax.plot(curve["loss"], weighted, color="C1", label="l·v*(l): differentiated through v*")
+    ax.plot(curve["loss"], curve["latent"], color="C0", label="F(ℓ): slope v*, never negative")
+    ax.plot(curve["loss"], weighted, color="C1", label="ℓ·v*(ℓ): differentiated through v*")
     ax.axvspan(top, end, color="C1", alpha=0.08, linewidth=0)
     ax.annotate("here a step makes\nthe loss larger", (top, 0), xytext=(8, 6), fontsize=9, color="C1",
                 textcoords="offset points")  # fmt: skip
     ax.set(
-        title="Without g, hard samples would be pushed away", xlabel="loss l", ylim=(0, 1.35 * curve["latent"].max())
+        title="Without g, hard samples would be pushed away", xlabel="loss ℓ", ylim=(0, 1.35 * curve["latent"].max())
     )
     ax.legend(loc="upper left")
     return ax
@@ -153,7 +167,7 @@ def gallery(curves: Mapping[str, pd.DataFrame]) -> Figure:
             ax.plot(part["loss"], part["weight"], color=color, label=f"λ = {lam:g}")
         ax.set(title=name, ylim=(-0.03, 1.05))
     for ax in axes[-1]:
-        ax.set_xlabel("loss l")
+        ax.set_xlabel("loss ℓ")
     for ax in axes[:, 0]:
         ax.set_ylabel("weight v*")
     axes[0, -1].legend()
@@ -170,14 +184,14 @@ def breakers(early: pd.DataFrame, limit: pd.Series, paths: pd.DataFrame) -> Figu
     groups = _groups(early, "lam")
     for (lam, part), color in zip(groups, _colors(len(groups)), strict=True):
         left.plot(part["loss"], part["weight"], color=color, label=f"λ = {lam:g}")
-    left.plot(limit.index, limit, color="black", linewidth=1.2, linestyle="--", label="2 / (1 + exp l)")
-    left.set(title="log: at λ → 0 easy samples keep weight", xlabel="loss l", ylabel="weight v*(l)", ylim=(-0.03, 1.05))
+    left.plot(limit.index, limit, color="black", linewidth=1.2, linestyle="--", label="2 / (1 + exp ℓ)")
+    left.set(title="log: at λ → 0 easy samples keep weight", xlabel="loss ℓ", ylabel="weight v*(ℓ)", ylim=(-0.03, 1.05))
     groups = _groups(paths, "loss")
     for (loss, part), color in zip(groups, _colors(len(groups)), strict=True):
-        right.plot(part["lam"], part["weight"], color=color, label=f"l = {loss:g}")
+        right.plot(part["lam"], part["weight"], color=color, label=f"ℓ = {loss:g}")
         top = part.loc[part["weight"].idxmax()]
         right.plot([top["lam"]], [top["weight"]], "o", color=color)
-    right.set(title="jiang-log: the weight rises, then falls", xlabel="pace λ", ylabel="weight v*(l; λ)")
+    right.set(title="jiang-log: the weight rises, then falls", xlabel="pace λ", ylabel="weight v*(ℓ; λ)")
     right.set_ylim(-0.03, 1.05)
     left.legend()
     right.legend(loc="upper left")
@@ -208,7 +222,7 @@ def shares(probabilities: pd.DataFrame, losses: Sequence[float]) -> Axes:
     order = np.argsort(losses)
     colors = _colors(len(order), 0.95)
     ax.stackplot(probabilities.index, probabilities.to_numpy()[:, order].T, colors=colors, edgecolor="white",
-                 linewidth=0.4, labels=[f"l = {losses[k]:.3g}" for k in order])  # fmt: skip
+                 linewidth=0.4, labels=[f"ℓ = {losses[k]:.3g}" for k in order])  # fmt: skip
     handles, labels = ax.get_legend_handles_labels()
     ax.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     ax.set(title="As λ grows, the shares even out from easy to hard", xlabel="pace λ", ylabel="share of Q")

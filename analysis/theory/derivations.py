@@ -110,17 +110,25 @@ def limits_in_loss(family: Family) -> Proof:
 
 def limits_in_lambda(family: Family) -> Proof:
     first, last = family.pieces[0], family.pieces[-1]
-    end = rf"\lim_{{\lambda \to {sp.latex(family.top)}}} v^*"
+    start, end = (rf"\lim_{{\lambda \to {sp.latex(at)}}}" for at in (0, family.top))
     cases = [
-        (r"\lim_{\lambda \to 0} v^*", lambda: sp.limit(last.weight, lam, 0, "+"), family.at_zero),
-        (end, lambda: sp.limit(first.weight, lam, family.top, "-"), family.at_top),
+        (start + " v^*", lambda: sp.limit(last.weight, lam, 0, "+"), family.at_zero),
+        (end + " v^*", lambda: sp.limit(first.weight, lam, family.top, "-"), family.at_top),
+        (start + " F", lambda: sp.limit(last.latent, lam, 0, "+"), _area(family.at_zero)),
+        (end + " F", lambda: sp.limit(first.latent, lam, family.top, "-"), _area(family.at_top)),
     ]
-    statement = "What is selected at the ends of lambda's domain, for fixed l > 0."
+    statement = "What is selected, and minimised, at the ends of lambda's domain, for fixed l > 0."
     reasons = {
         "log": "The axiom asks for 0 as lambda -> 0; this weight keeps easy samples: the start is never empty.",
         "jiang-log": "The axiom asks for 1 at the upper end of lambda; this weight falls to 0 there again.",
     }
     return limits("limits in lambda", statement, cases, reasons.get(family.name, ""))
+
+
+def _area(weight: Formula) -> Formula:
+    """The integral of a weight from 0 to l."""
+    at = sp.Symbol("x", positive=True)
+    return sp.integrate(sp.sympify(weight).subs(l, at), (at, 0, l))
 
 
 def concavity(family: Family) -> Proof:

@@ -192,7 +192,9 @@ def plain_limit(problem: Problem, reg: Regularizer | str, seed: int = 0, trials:
     known = validate.known(reg)
     end = 1e13 if np.isinf(known.lam_below) else known.lam_below - 1e-13
     rng = torch.Generator().manual_seed(seed)
-    thetas = problem.start + torch.randn(validate.count("trials", trials), len(problem.start), generator=rng, dtype=torch.float64)
+    thetas = problem.start + torch.randn(
+        validate.count("trials", trials), len(problem.start), generator=rng, dtype=torch.float64
+    )
     far, near = ([_to_plain(objective(problem, known, lam), theta)[3] for theta in thetas] for lam in (end, 0.5))
     return check("plain distillation in the limit", "grad Phi_lambda -> grad mean l as lambda grows", "T5'", far,
                  ("lambda = 0.5", near))  # fmt: skip

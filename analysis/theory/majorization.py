@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from scipy.optimize import minimize
+from scipy.optimize import differential_evolution, minimize
 from torch import Tensor
 
 from analysis.checks import Check, check
@@ -54,6 +54,20 @@ def search(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, 
     wrong = [-_lowest(phi, at, theta, not_tangent) for theta in begin]
     name = "no counterexample found"
     return check(name, "min over theta of Q - Phi is 0", "T1", found, ("slopes 1.3 v: not tangent", wrong))
+
+
+def search_losses(reg: Regularizer | str, seed: int = 0, rounds: int = 40) -> Check:
+    """T1 for one sample against a global adversary: differential evolution over its losses a, b, at three lambdas.
+
+    T1 holds loss by loss, so a counterexample to it on any problem is one here. Losses from lambda / 1000 to 20 lambda,
+    on a logarithmic scale; gaps relative to the larger of 1 and the surrogate.
+    """
+    known = validate.known(reg)
+    paces = (0.1, 1.5, 8.0) if known.lam_below > 8 else (0.1, 0.5, 0.95)
+    found = [_deepest(known, lam, 1.0, seed, validate.count("rounds", rounds)) for lam in paces]
+    wrong = [_deepest(known, lam, TOO_STEEP, seed, rounds) for lam in paces]
+    name = "no counterexample for any loss"
+    return check(name, "F(a) + v* (b - a) >= F(b) for all a, b", "T1", found, ("slope 1.3 v*: not tangent", wrong))
 
 
 def touches(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, points: int = 20) -> Check:
@@ -177,6 +191,23 @@ def _lowest(phi: Objective, at: Point, begin: Theta, surrogate: Surrogate) -> fl
     box = list(zip(center - 5, center + 5, strict=True))
     found = minimize(gap_and_slope, begin.numpy(), jac=True, method="L-BFGS-B", bounds=box, options={"maxiter": 60})
     return float(gaps(phi, at, torch.from_numpy(found.x)[None], surrogate)[0])
+
+
+def _deepest(reg: Regularizer, lam: float, steep: float, seed: int, rounds: int) -> float:
+    """How far below F the line through (a, F(a)) of slope steep v*(a) can be brought at b, by the worst a and b."""
+
+    def gap(logs: np.ndarray) -> np.ndarray:
+        before, after = torch.from_numpy(np.exp(logs))
+        slope = steep * reg.weight(before, lam)
+        start = slope * before + reg.penalty(slope, lam) if steep == 1 else reg.latent(before, lam)
+        line = start + slope * (after - before)
+        return ((line - reg.latent(after, lam)) / line.abs().clamp(min=1)).numpy()
+
+    box = [(np.log(1e-3 * lam), np.log(20 * lam))] * 2
+    found = differential_evolution(
+        gap, box, seed=seed, maxiter=rounds, tol=0, atol=-1, polish=False, vectorized=True, updating="deferred"
+    )
+    return -float(found.fun)
 
 
 def _mismatch(phi: Objective, theta: Theta) -> tuple[float, float]:

@@ -154,9 +154,7 @@ def cell(theorem: str, reg: str, problems: int = 8, seed: int = 0) -> Cell:
     """
     theorems.known(theorem)
     known = validate.known(reg)
-    found = [
-        one for k in range(validate.count("problems", problems)) for one in COLUMNS[theorem](known, seed + k)
-    ]
+    found = [one for k in range(validate.count("problems", problems)) for one in COLUMNS[theorem](known, seed + k)]
     verdict, reason = EXPECTED.get((theorem, known.name), ("holds", HOLDS.get(theorem, "")))
     original = _original(theorem, known) if verdict == "changed" else None
     return Cell(theorem, known.name, verdict, reason, merge(found), original)
@@ -181,6 +179,7 @@ def _t1(reg: Regularizer, seed: int) -> Iterable[Check]:
     toy = problem(seed)
     yield majorization.above(toy, reg, pace(reg), seed, points=60)
     yield majorization.touches(toy, reg, pace(reg), seed, points=4)
+    yield majorization.search_losses(reg, seed, rounds=10)
 
 
 def _t2(reg: Regularizer, seed: int) -> Iterable[Check]:
@@ -220,7 +219,7 @@ def _t6(reg: Regularizer, seed: int) -> Iterable[Check]:
 
 def _t7(reg: Regularizer, seed: int) -> Iterable[Check]:
     toy = problem(seed)
-    yield minibatch.expected(toy, reg, pace(reg), seed)
+    yield minibatch.expected(toy, reg, pace(reg), seed, batch=2)
     median = float(toy.losses(toy.start).median())  # there the weights differ from sample to sample, also hard's
     yield minibatch.unbiased(toy, reg, min(median, pace(reg)))
 

@@ -135,7 +135,7 @@ def gradients(
 ) -> Check:
     """T8: at constant eta, sum |g|^2 <= 2 (1 + beta^2) (Phi_0 - inf Phi) / [eta (1 - beta - L eta / 2)]; inf Phi >= 0.
 
-    The control takes six times the largest step that T8 allows, and the bound without its sign, which is negative there.
+    The control takes six times the largest step that T8 allows, and the bound there without its (negative) sign.
     """
     validate.within("share", share, 0, 1)
     path = run(problem, reg, lam, constant(share * largest_step(problem, beta), count), beta)

@@ -6,12 +6,17 @@ Symbols: a, b the losses before and after a step, x a variable loss; F is undefi
 import sympy as sp
 
 from analysis.theory.families import Formula
-from analysis.theory.proof import identity
+from analysis.theory.proof import by_hand, identity
 from analysis.theory.theorem import Theorem
 
 _a, _b, _x = sp.symbols("a b x", positive=True)
 _F = sp.Function("F")
-_eta, _L, _G, _S, _beta = sp.symbols("eta L G S beta", positive=True)
+_eta, _L, _G, _t = sp.symbols("eta L G t", positive=True)
+
+
+def fallen_slopes() -> Formula:
+    """The integral of F'(a) - F'(x) from a to b."""
+    return sp.integrate(_slope(_a), (_x, _a, _b)) - sp.Integral(sp.diff(_F(_x), _x), (_x, _a, _b)).doit()
 
 
 def _tangent_gap() -> Formula:
@@ -25,7 +30,6 @@ def _slope(at: Formula) -> Formula:
 
 def t1() -> Theorem:
     """Majorization."""
-    gap = sp.integrate(_slope(_a), (_x, _a, _b)) - sp.Integral(sp.diff(_F(_x), _x), (_x, _a, _b)).doit()
     theta, start = sp.symbols("theta theta_k")
     loss = sp.Function("ell")
     tangent = _F(loss(start)) + sp.diff(_F(_x), _x).subs(_x, loss(start)) * (loss(theta) - loss(start))
@@ -37,28 +41,32 @@ def t1() -> Theorem:
         "majorization",
         r"Q(\theta \mid \theta_k) \ge \Phi(\theta),\quad Q(\theta_k \mid \theta_k) = \Phi(\theta_k),\quad "
         r"\nabla Q(\theta_k \mid \theta_k) = \nabla \Phi(\theta_k)",
-        ("F concave", "v_i a supergradient of F at l_i(theta_k)", "for the gradients: l_i and F differentiable there"),
-        "A tangent of a concave function lies above it: F'(a) - F'(x) >= 0 for x >= a (and <= 0 before it), so the "
-        "integral is nonnegative for b on either side of a. It holds loss by loss, so l_i may be any function of "
-        "theta.",
+        (
+            "$F$ is concave",
+            r"$v_i$ is a supergradient of $F$ at $\ell_i(\theta_k)$",
+            r"for the gradients: $\ell_i$ and $F$ are differentiable there",
+        ),
+        "A tangent of a concave function lies above it: $F'(a) - F'(x)$ is nonnegative for $x \\ge a$ and nonpositive "
+        "before $a$, so the integral below is nonnegative for $b$ on either side of $a$. It holds loss by loss, so "
+        r"$\ell_i$ may be any function of $\theta$. (At a kink a supergradient $v$ takes the place of $F'(a)$.)",
         (
             identity(
                 "tangent gap",
                 "The gap is an integral of slopes that have fallen.",
                 _tangent_gap(),
-                gap,
+                fallen_slopes(),
                 latex=r"F(a) + F'(a)(b-a) - F(b) = \int_a^b \left[F'(a) - F'(x)\right] dx",
             ),
             identity(
                 "same slope",
-                "Value and slope of the tangent in theta are those of F(l(theta)).",
+                r"Value and slope of the tangent in $\theta$ are those of $F(\ell(\theta))$.",
                 difference,
                 latex=r"\frac{d}{d\theta}\Big[F(\ell_k) + F'(\ell_k)(\ell(\theta)-\ell_k) - "
                 r"F(\ell(\theta))\Big]_{\theta_k} = 0",
             ),
             identity(
                 "alternating search",
-                "With g(v) = F(a) - v a (Fenchel) the weighted loss plus penalty is that tangent.",
+                "With $g(v) = F(a) - v a$ (Fenchel) the weighted loss plus penalty is that tangent.",
                 alternating,
                 _F(_a) + weight * (_b - _a),
                 latex=r"v\,b + g(v) = F(a) + v\,(b - a)",
@@ -82,15 +90,15 @@ def t2() -> Theorem:
         r"\Phi_k - \Phi_{k+1} = \left[Q(\theta_k|\theta_k) - Q(\theta_{k+1}|\theta_k)\right] + \tfrac1n\sum_i "
         r"D_i,\quad "
         r"0 \le D_i \le \min\left(\tfrac12 \sup|F''|\,(\Delta \ell_i)^2,\ |\Delta \ell_i|\right)",
-        ("F concave", "for the parabola: F' Lipschitz (not hard, not polynomial with t > 2)"),
-        "The identity is algebra, loss by loss; R cancels. D >= 0 is T1. D and its slope vanish at b = a and its "
-        "second derivative is -F'' <= M, so it lies below the parabola; and D <= |b - a| because 0 <= F' <= 1. "
-        "Hence Phi_{k+1} <= Q(theta_{k+1}) <= Q(theta_k) = Phi_k whenever Q does not rise: sufficient, not "
-        "necessary.",
+        ("$F$ is concave", "for the parabola: $F'$ is Lipschitz (not for hard, nor for polynomial with $t > 2$)"),
+        "The identity is algebra, loss by loss; $R$ cancels. $D \\ge 0$ is T1. $D$ and its slope vanish at $b = a$ and "
+        "its second derivative is $-F'' \\le M$, so it lies below the parabola; and $D \\le |b - a|$ because "
+        "$0 \\le F' \\le 1$. Hence $\\Phi_{k+1} \\le Q(\\theta_{k+1}) \\le Q(\\theta_k) = \\Phi_k$ whenever $Q$ does "
+        "not rise: that is sufficient, and not necessary.",
         (
             identity(
                 "identity",
-                "Descent of F is descent of the surrogate plus the Bregman part.",
+                "Descent of $F$ is descent of the surrogate plus the Bregman part.",
                 _F(_a) - _F(_b),
                 descent + bregman,
                 latex=r"F(a) - F(b) = \left[v a - v b\right] + \left[F(a) + v(b-a) - F(b)\right]",
@@ -104,9 +112,10 @@ def t2() -> Theorem:
             ),
             identity(
                 "parabola",
-                "Twice integrated, a bound M on -F'' gives the parabola.",
+                "Twice integrated, a bound $M$ on $-F''$ gives the parabola.",
                 parabola,
                 sup * (_b - _a) ** 2 / 2,
+                latex=r"\int_a^b M\,(b - x)\,dx = \tfrac12 M\,(b - a)^2",
             ),
         ),
         "Hunter and Lange (2004)",
@@ -118,22 +127,45 @@ def t3() -> Theorem:
     """Inexact inner step."""
     model = -_eta * _G + _L * _eta**2 * _G / 2
     best = sp.solve(sp.diff(model, _eta), _eta)[0]
+    q = sp.Function("q")
+    rest = q(_eta) - q(0) - _eta * sp.diff(q(_t), _t).subs(_t, 0)
+    remainder = sp.Integral((_eta - _t) * sp.diff(q(_t), _t, 2), (_t, 0, _eta))
     return Theorem(
         "T3",
         "inexact inner step",
         r"\Phi(\theta_k - \eta \nabla\Phi) \le \Phi(\theta_k) - \eta\left(1 - \tfrac{L\eta}{2}\right) "
         r"\|\nabla\Phi(\theta_k)\|^2",
-        ("T1", "Q(. | theta_k) has curvature at most L on the segment of the step", "0 < eta < 2 / L for descent"),
-        "The gradient of Q at theta_k is that of Phi, so the quadratic upper bound of Q along the step bounds Phi "
-        "as well. Only upper curvature of Q enters (L = mean v_i L_i + L_R suffices): the bend of F helps.",
+        (
+            "those of T1",
+            r"$Q(\cdot \mid \theta_k)$ has curvature at most $L$ on the segment of the step",
+            r"$0 < \eta < 2 / L$ for descent",
+        ),
+        r"Let $q(t) = Q(\theta_k - t\,\nabla\Phi \mid \theta_k)$. As the gradient of $Q$ at $\theta_k$ is that of "
+        r"$\Phi$, $q'(0) = -G$ with $G = \|\nabla\Phi\|^2$, and $q'' \le L G$: Taylor's remainder gives the bound for "
+        r"$q(\eta)$, and T1 says $\Phi \le Q$. Only upper curvature of $Q$ enters ($L = \frac1n\sum v_i L_i + L_R$ "
+        r"suffices): the bend of $F$ helps.",
         (
             identity(
-                "quadratic bound",
-                "With G = |grad|^2, the model of Q along the step.",
-                model,
-                -_eta * (1 - _L * _eta / 2) * _G,
+                "Taylor's remainder",
+                r"Both sides are 0 at $\eta = 0$ and have the same derivative in $\eta$.",
+                sp.diff(rest, _eta),
+                sp.diff(remainder, _eta).doit(),
+                latex=r"q(\eta) - q(0) - \eta\,q'(0) = \int_0^\eta (\eta - t)\,q''(t)\,dt",
             ),
-            identity("best step", "The model is lowest at eta = 1/L.", model.subs(_eta, best), -_G / (2 * _L)),
+            identity(
+                "quadratic bound",
+                r"With $q'(0) = -G$ and $q'' \le L G$.",
+                -_eta * _G + sp.integrate((_eta - _t) * _L * _G, (_t, 0, _eta)),
+                -_eta * (1 - _L * _eta / 2) * _G,
+                latex=r"-\eta G + \int_0^\eta (\eta - t)\,L G\,dt = -\eta\left(1 - \tfrac{L\eta}{2}\right) G",
+            ),
+            identity(
+                "best step",
+                r"The bound is lowest at $\eta = 1/L$.",
+                model.subs(_eta, best),
+                -_G / (2 * _L),
+                latex=r"\min_\eta\left[-\eta\left(1 - \tfrac{L\eta}{2}\right) G\right] = -\frac{G}{2L}",
+            ),
         ),
         "The descent lemma; Hunter and Lange (2004)",
         notebook="05",
@@ -142,23 +174,37 @@ def t3() -> Theorem:
 
 def t4() -> Theorem:
     """Rate."""
-    phi = sp.symbols("Phi_0:5")
-    total = sum(phi[k] - phi[k + 1] for k in range(4))
+    phi = sp.Function("Phi")
+    k, count = sp.Symbol("k", integer=True), sp.Symbol("K", integer=True, positive=True)
+    total = sp.summation(phi(k) - phi(k + 1), (k, 0, count - 1))
     return Theorem(
         "T4",
         "rate",
         r"\min_{k<K} \|\nabla\Phi(\theta_k)\|^2 \le \frac{\Phi_0 - \Phi_K}{c \sum_{k<K} \eta_k}",
         (
-            "each step satisfies Phi_{k+1} <= Phi_k - c eta_k |grad Phi|^2 (Armijo, or T3 with c = 1 - L eta / 2)",
-            "for O(1/K): Phi bounded below and inf eta_k > 0",
-            "for critical limit points: v* continuous (not hard)",
-            "for convergence of the whole sequence: bounded iterates and the Kurdyka-Lojasiewicz inequality",
+            r"each step satisfies $\Phi_{k+1} \le \Phi_k - c\,\eta_k \|\nabla\Phi\|^2$ (Armijo's rule, or T3 with "
+            r"$c = 1 - L\eta/2$)",
+            r"for $O(1/K)$: $\Phi$ is bounded below and $\inf \eta_k > 0$",
+            r"for critical limit points: $v^*$ is continuous (not hard)",
+            "for convergence of the whole sequence: bounded iterates and the Kurdyka-Lojasiewicz inequality (cited and "
+            "not tested)",
         ),
-        "Sum the descent inequality, replace every squared gradient by the smallest. As the sum of squared "
-        "gradients is finite, its tail from K/2 to K tends to 0, so the minimum is even o(1/K).",
+        "Sum the descent inequality over the steps.",
         (
             identity(
-                "telescoping", "The descents add up to what Phi has lost (here K = 4).", sp.Add(total), phi[0] - phi[4]
+                "telescoping",
+                r"The descents add up to what $\Phi$ has lost, for every $K$.",
+                total,
+                phi(0) - phi(count),
+                latex=r"\sum_{k=0}^{K-1}\left(\Phi_k - \Phi_{k+1}\right) = \Phi_0 - \Phi_K",
+            ),
+            by_hand(
+                "smallest gradient",
+                "A sum is at least its weights times the smallest term.",
+                r"c \Big(\min_{k<K}\|\nabla\Phi_k\|^2\Big) \sum_{k<K} \eta_k \le "
+                r"c\sum_{k<K}\eta_k\|\nabla\Phi_k\|^2 \le \Phi_0 - \Phi_K",
+                r"As the sum of $\eta_k \|\nabla\Phi_k\|^2$ is finite, its part from $K/2$ to $K$ tends to 0, so with "
+                r"$\inf\eta_k > 0$ the minimum is even $o(1/K)$.",
             ),
         ),
         "Absil, Mahony and Andrews (2005); Attouch, Bolte and Svaiter (2013)",

@@ -7,10 +7,11 @@ import sympy as sp
 
 from analysis.theory import log_weight
 from analysis.theory.families import Formula
-from analysis.theory.proof import identity
+from analysis.theory.proof import by_hand, identity
+from analysis.theory.statements_fixed import fallen_slopes
 from analysis.theory.theorem import Theorem
 
-_a, _b, _x = sp.symbols("a b x", positive=True)
+_a, _b, _x, _M = sp.symbols("a b x M", positive=True)
 _F = sp.Function("F")
 _eta, _L, _G, _S, _beta = sp.symbols("eta L G S beta", positive=True)
 
@@ -19,20 +20,22 @@ def t5() -> Theorem:
     """lambda grows."""
     low, high = sp.Function("F_k"), sp.Function("F_{k+1}")
     total = (low(_a) - low(_b)) - (high(_b) - low(_b))
-    slope = sp.diff(high(_x) - low(_x), _x)
+    room = (high(_M) - low(_M)) - (high(_b) - low(_b))
+    between = sp.Integral(sp.diff(high(_x), _x) - sp.diff(low(_x), _x), (_x, _b, _M)).doit()
     return Theorem(
         "T5",
         "lambda grows",
         r"\Phi_{\lambda_K}(\theta_K) = \Phi_{\lambda_0}(\theta_0) - \sum_k \text{descent}_k + \sum_k \Lambda_k,\quad "
         r"\Lambda_k \ge 0,\quad \sum_k \Lambda_k \le F_{\lambda_K}(M) - F_{\lambda_0}(M) \le M",
         (
-            "v* nondecreasing in lambda (not jiang-log)",
-            "lambda_k nondecreasing",
-            "for the budget: all losses on the path stay <= M",
+            r"$v^*$ does not fall as $\lambda$ grows (not jiang-log)",
+            r"$\lambda_k$ does not fall",
+            "for the budget: all losses on the path stay $\\le M$",
         ),
-        "One step splits exactly into the student's descent at the old lambda and the growth Lambda at the new "
-        "student. F_{k+1} - F_k has slope v_{k+1} - v_k >= 0, so it is nonnegative and largest at M; at M the "
-        "growths telescope. Phi need not fall; with T4's steps min |grad|^2 <= (Phi_0 + budget) / (c sum eta).",
+        r"One step splits exactly into the student's descent at the old $\lambda$ and the growth $\Lambda$ at the new "
+        r"student. $F_{k+1} - F_k$ is 0 at $\ell = 0$ and has the slope $v_{k+1} - v_k \ge 0$, so it is nonnegative, "
+        r"and no larger at $b$ than at $M$; at $M$ the growths telescope. $\Phi$ need not fall. With T4's steps "
+        r"$\min_k\|\nabla\Phi_k\|^2 \le (\Phi_0 + \text{budget}) / (c \sum\eta_k)$.",
         (
             identity(
                 "one step",
@@ -43,10 +46,11 @@ def t5() -> Theorem:
             ),
             identity(
                 "growth in the loss",
-                "The slope of the growth is the difference of the weights.",
-                slope,
-                sp.diff(high(_x), _x) - sp.diff(low(_x), _x),
-                latex=r"\frac{d}{d\ell}\left[F_{k+1} - F_k\right] = v_{k+1} - v_k \ge 0",
+                "By how much the growth at $M$ exceeds that at $b$.",
+                room,
+                between,
+                latex=r"\left[F_{k+1}(M) - F_k(M)\right] - \left[F_{k+1}(b) - F_k(b)\right] = "
+                r"\int_b^M \left[v_{k+1}(x) - v_k(x)\right] dx \ge 0",
             ),
             log_weight.growth(),
         ),
@@ -63,9 +67,13 @@ def t5_limit() -> Theorem:
         r"\Big\|\nabla\Phi_\lambda - \nabla \tfrac1n\sum_i \ell_i\Big\| \le \tfrac1n\sum_i (1 - v_i)\|\nabla "
         r"\ell_i\| "
         r"\le \left(1 - v^*(M;\lambda)\right) G",
-        ("v* -> 1 as lambda -> infinity (not jiang-log)", "losses <= M and loss gradients <= G on the path"),
-        "The triangle inequality, and 1 - v* is nondecreasing in l. For log the last factor is at most e^-lambda "
-        "(e^M - 1). With bounded iterates the limit points are then critical for plain distillation.",
+        (
+            r"$v^* \to 1$ as $\lambda \to \infty$ (not jiang-log)",
+            r"losses $\le M$ and loss gradients $\le G$ on the path",
+        ),
+        r"The triangle inequality, and $1 - v^*$ does not fall as $\ell$ grows. For log the last factor is at most "
+        r"$e^{-\lambda}(e^M - 1)$, by the first line below. With bounded iterates the limit points are then critical "
+        r"for plain distillation.",
         (log_weight.weight_tail(), log_weight.latent_tail()),
         "Ours; graduated non-convexity (Blake and Zisserman, 1987) runs lambda the other way",
         notebook="06",
@@ -74,28 +82,41 @@ def t5_limit() -> Theorem:
 
 def t6() -> Theorem:
     """The generator moves."""
-    gap = sp.Integral(sp.diff(_F(_x), _x), (_x, _a, _b)).doit()
+    slope = sp.diff(_F(_x), _x).subs(_x, _a)
     return Theorem(
         "T6",
         "the generator moves",
         r"|\Gamma| = \left|\mathbb{E}_z\left[F(\ell') - F(\ell)\right]\right| \le "
         r"\mathbb{E}_z\left[v^*(\min(\ell, \ell'))\,|\ell' - \ell|\right] \le \mathbb{E}_z|\ell' - \ell|",
-        ("F concave with 0 <= F' <= 1", "the same z before and after"),
-        "F(l') - F(l) is the integral of F' between the two losses, and F' <= v* at the smaller one. Over all "
-        "couplings, |Gamma| <= Lip_x(l) W1(P, P'). Also |Gamma| <= F(infinity) TV(P, P'), which is void for an "
-        "unbounded F and, since generators' images are usually mutually singular (TV = 1), nearly always.",
+        ("$F$ is concave with $0 \\le F' \\le 1$", "the same $z$ before and after"),
+        r"$F(\ell') - F(\ell)$ is the integral of $F'$ between the two losses; $F' \ge 0$, and $F' \le v^*$ at the "
+        r"smaller one. So $0 \le F(b) - F(a) \le v^*(a)\,(b - a)$ for $a < b$: average over $z$.",
         (
             identity(
                 "drift of one sample",
-                "Growth of F is the integral of its slope.",
-                _F(_b) - _F(_a),
-                gap,
-                latex=r"F(b) - F(a) = \int_a^b F'(x)\,dx \le F'(a)\,(b - a)",
+                "The room in the upper bound, for $a < b$: slopes that have fallen.",
+                slope * (_b - _a) - (_F(_b) - _F(_a)),
+                fallen_slopes(),
+                latex=r"F'(a)\,(b - a) - \left[F(b) - F(a)\right] = \int_a^b \left[F'(a) - F'(x)\right] dx \ge 0",
+            ),
+            by_hand(
+                "transport",
+                "The same for every coupling of old and new samples.",
+                r"|\Gamma| \le \operatorname{Lip}_x(\ell)\,W_1(P, P')",
+                r"$F$ is 1-Lipschitz in $\ell$, so $F(\ell(x))$ is $\operatorname{Lip}_x(\ell)$-Lipschitz in $x$; take "
+                r"the best coupling (Kantorovich).",
+            ),
+            by_hand(
+                "total variation",
+                "Mass moved, times the most that one sample can cost.",
+                r"|\Gamma| \le F(\infty)\,\operatorname{TV}(P, P')",
+                r"$0 \le F \le F(\infty)$. Void for an unbounded $F$; and since the images of two generators are "
+                r"usually mutually singular ($\operatorname{TV} = 1$), nearly always.",
             ),
         ),
         "Kantorovich duality; ours for the sharper form",
         ("C1", "C3", "C4"),
-        notebook="09",
+        notebook="06",
     )
 
 
@@ -115,34 +136,45 @@ def t7() -> Theorem:
         r"\tfrac{L\eta}{2}\right)\|\nabla\Phi\|^2 "
         r"+ \tfrac{L\eta^2}{2}\,\tfrac{\sigma^2}{B}",
         (
-            "samples independent given the past (fresh z)",
-            "lambda fixed before the batch is drawn",
-            "no division by sum v",
+            "samples independent given the past (fresh $z$)",
+            r"$\lambda$ fixed before the batch is drawn",
+            r"no division by $\sum v$",
             "no layer that couples samples",
-            "Q(. | theta) has curvature at most L",
+            r"$Q(\cdot \mid \theta)$ has curvature at most $L$",
             "second moments finite",
         ),
-        "g_B = mean of v_i grad l_i over the batch is unbiased, so the cross terms vanish in the quadratic bound of "
-        "Q. Then expected descent is guaranteed for eta < 2G / (L (G + sigma^2/B)); beyond it may or may not hold. "
-        "Drawn without replacement from n, sigma^2/B gains the factor (n - B) / (n - 1).",
+        r"$g_B$, the mean of $v_i \nabla\ell_i$ over the batch, is unbiased, so the cross term in the quadratic bound "
+        r"of $Q$ is $-\eta\|\nabla\Phi\|^2$ in the mean, and $\mathbb{E}\|g_B\|^2 = \|\nabla\Phi\|^2 + \sigma^2/B$. "
+        r"With $G = \|\nabla\Phi\|^2$ expected descent is guaranteed for $\eta < 2G / (L (G + \sigma^2/B))$; beyond it "
+        r"may or may not hold.",
         (
             identity(
                 "quadratic bound",
-                "With G = |grad|^2 and S = sigma^2 / B.",
+                r"With $G = \|\nabla\Phi\|^2$ and $S = \sigma^2 / B$.",
                 model,
                 -_eta * (1 - _L * _eta / 2) * _G + _L * _eta**2 * _S / 2,
+                latex=r"-\eta G + \tfrac{L\eta^2}{2}(G + S) = -\eta\left(1 - \tfrac{L\eta}{2}\right) G + "
+                r"\tfrac{L\eta^2}{2} S",
             ),
-            identity("threshold", "The bound promises descent below this step.", threshold, 2 * _G / (_L * (_G + _S))),
+            identity(
+                "threshold",
+                "Where the bound is 0: it promises descent below this step.",
+                threshold,
+                2 * _G / (_L * (_G + _S)),
+                latex=r"\eta = \frac{2G}{L\,(G + S)}",
+            ),
             identity(
                 "without replacement",
-                "The variance of a batch of 2 out of 3.",
+                "Drawn without replacement the variance is smaller; here for a batch of 2 out of 3.",
                 without,
                 variance / 2 * sp.Rational(3 - 2, 3 - 1),
                 latex=r"\operatorname{Var}(g_B) = \frac{\sigma^2}{B}\,\frac{n - B}{n - 1}\quad (n = 3,\ B = 2)",
+                reason="In general: two different samples have the covariance $-\\sigma^2 / (n - 1)$, because all $n$ "
+                "deviations add up to 0; put that into the variance of a mean of $B$.",
             ),
         ),
         "Ghadimi and Lan (2013); Bottou, Curtis and Nocedal (2018)",
-        notebook="08",
+        notebook="05",
     )
 
 
@@ -159,18 +191,32 @@ def t8() -> Theorem:
         r"H_k = \Phi(\theta_k) + \tfrac{\beta\eta_k}{2}\|m_k\|^2,\quad "
         r"H_{k+1} \le H_k - \eta_k\left(1 - \beta - \tfrac{L\eta_k}{2}\right)\|m_{k+1}\|^2",
         (
-            "m_{k+1} = beta m_k + g_k, theta_{k+1} = theta_k - eta_k m_{k+1}, m_0 = 0 (torch's SGD, no dampening, "
-            "no Nesterov)",
-            "weight decay inside Phi, g_k its full gradient",
-            "Q(. | theta_k) has curvature at most L",
-            "eta_k nonincreasing and <= 2 (1 - beta) / L",
+            r"$m_{k+1} = \beta m_k + g_k$, $\theta_{k+1} = \theta_k - \eta_k m_{k+1}$, $m_0 = 0$ (torch's SGD, no "
+            r"dampening, no Nesterov)",
+            r"weight decay is inside $\Phi$, and $g_k$ is its full gradient",
+            r"$Q(\cdot \mid \theta_k)$ has curvature at most $L$",
+            r"$\eta_k$ does not grow, and $\eta_k \le 2 (1 - \beta) / L$",
         ),
-        "Put g = m' - beta m into the quadratic bound of Q: what is left over is a square, -beta eta |m - m'|^2 / "
-        "2. A smaller eta_{k+1} only lowers H_{k+1}. As |g|^2 <= 2 (|m'|^2 + beta^2 |m|^2), squared gradients sum "
-        "to at most 2 (1 + beta^2) (Phi_0 - inf Phi) / [eta (1 - beta - L eta / 2)] at constant eta.",
+        r"Write $m, m'$ for $m_k, m_{k+1}$ and put $g = m' - \beta m$ into the quadratic bound of $Q$: what is left "
+        r"over is minus a square, and a smaller $\eta_{k+1}$ only lowers $H_{k+1}$. Summed over $k$, the squares of "
+        r"$m_k$ have a finite sum, and with the second line at constant $\eta$ those of the gradients too: "
+        r"$\sum_k \|g_k\|^2 \le 2 (1 + \beta^2) (\Phi_0 - \inf\Phi) / [\eta (1 - \beta - L\eta/2)]$.",
         (
-            identity("energy", "Change of Phi (bounded by Q) plus new kinetic term.", after, claimed),
-            identity("gradients", "The bound on the gradient is a square.", gradients, (n + _beta * m) ** 2),
+            identity(
+                "energy",
+                r"The bound on the change of $\Phi$, plus the new kinetic part (one coordinate stands for all).",
+                after,
+                claimed,
+                latex=r"-\eta g m' + \tfrac{L\eta^2}{2} m'^2 + \tfrac{\beta\eta}{2} m'^2 = \tfrac{\beta\eta}{2} m^2 - "
+                r"\eta\left(1 - \beta - \tfrac{L\eta}{2}\right) m'^2 - \tfrac{\beta\eta}{2} (m - m')^2",
+            ),
+            identity(
+                "gradients",
+                "The room in the bound on the gradient is a square.",
+                gradients,
+                (n + _beta * m) ** 2,
+                latex=r"2\left(m'^2 + \beta^2 m^2\right) - g^2 = (m' + \beta m)^2 \ge 0",
+            ),
         ),
         "Zavriev and Kostyuk (1993); Ochs, Chen, Brox and Pock (2014, iPiano)",
         notebook="05",
@@ -186,7 +232,9 @@ def t9() -> Theorem:
     q = [p * v / alpha for p, v in zip(prior, weights, strict=True)]
     score = [sp.diff(sp.log(v), pace) for v in weights]
     expected = sum(a * b for a, b in zip(q, losses, strict=True))
-    divergence = sum(a * sp.log(v / alpha) for a, v in zip(q, weights, strict=True))
+    convex, ratios = sp.Function("f"), [v / alpha for v in weights]
+    divergence = sum(a * convex(r) for a, r in zip(prior, ratios, strict=True))
+    slopes = [sp.diff(convex(_x), _x).subs(_x, r) for r in ratios]
     ess: Formula = alpha**2 / sum(p * v**2 for p, v in zip(prior, weights, strict=True))
     chi2 = sum(a**2 / p for a, p in zip(q, prior, strict=True)) - 1
     return Theorem(
@@ -195,36 +243,44 @@ def t9() -> Theorem:
         r"Q_\lambda = v^* P / \alpha:\quad \alpha \uparrow,\quad \mathbb{E}_{Q_\lambda}\ell \uparrow,\quad "
         r"D_f(Q_\lambda \| P) \downarrow,\quad H(Q_\lambda) \uparrow \text{ for uniform } P",
         (
-            "ln v* has increasing differences in l and lambda (not jiang-log)",
-            "v* nonincreasing in l, v*(0) = 1",
-            "alpha(lambda) > 0: some sample has weight",
-            "theta and P fixed",
-            "for H: P uniform on finitely many points",
+            r"$\ln v^*$ has increasing differences in $\ell$ and $\lambda$ (not jiang-log)",
+            r"$v^*$ does not grow with $\ell$, and $v^*(0) = 1$",
+            r"$\alpha(\lambda) > 0$: some sample has weight",
+            r"$\theta$ and $P$ are fixed",
+            "for $H$: $P$ is uniform on finitely many points",
         ),
-        "r = v/alpha at the smaller lambda and r' at the larger cross once, r above r' at small losses, and r' does "
-        "not grow with l; so E[phi(r) - phi(r')] >= E[(phi'(r') - phi'(r'(l*))) (r - r')] >= 0 for convex phi. In "
-        "derivatives: with s = d ln v / dlambda nondecreasing in l, both covariances below have their sign by "
-        "Chebyshev's inequality. For uniform P, H = ln n - KL. alpha grows because v*(0) = 1 and increasing "
-        "differences make v* grow with lambda.",
+        r"Let $s = \partial_\lambda \ln v^*$. Increasing differences say that $s$ grows with $\ell$; as $v^*(0) = 1$ "
+        r"for every $\lambda$, $s(0) = 0$, so $s \ge 0$. With $r = v^*/\alpha$, which does not grow with $\ell$, and "
+        r"convex $f$, $f'(r)$ does not grow with $\ell$ either: each covariance below has its sign by Chebyshev's "
+        r"inequality. For uniform $P$, $H = \ln n - \mathrm{KL}$. (Where $v^*$ or $f$ has no derivative: $r$ at the "
+        r"smaller $\lambda$ and $r'$ at the larger cross once, at $\ell^*$, $r$ above $r'$ before it, so "
+        r"$\mathbb{E}_P[f(r) - f(r')] \ge \mathbb{E}_P[(f'(r') - f'(r'(\ell^*)))\,(r - r')] \ge 0$.)",
         (
+            identity(
+                "mean weight",
+                "Its relative slope is a mean.",
+                sp.diff(alpha, pace),
+                alpha * sum(a * b for a, b in zip(q, score, strict=True)),
+                latex=r"\frac{d\alpha}{d\lambda} = \alpha\,\mathbb{E}_Q\,s \ge 0,\quad s = \partial_\lambda \ln v^*",
+            ),
             identity(
                 "mean loss",
                 "Its slope is a covariance (three samples).",
                 sp.diff(expected, pace),
                 _covariance(q, losses, score),
-                latex=r"\frac{d}{d\lambda}\mathbb{E}_Q\ell = \operatorname{Cov}_Q(\ell, s) \ge 0,\quad s = "
-                r"\partial_\lambda \ln v^*",
+                latex=r"\frac{d}{d\lambda}\mathbb{E}_Q\ell = \operatorname{Cov}_Q(\ell, s) \ge 0",
             ),
             identity(
                 "divergence",
-                "So is that of KL(Q || P).",
-                sp.diff(divergence, pace),
-                _covariance(q, [sp.log(v) for v in weights], score),
-                latex=r"\frac{d}{d\lambda}\mathrm{KL}(Q\|P) = \operatorname{Cov}_Q(\ln v^*, s) \le 0",
+                "So is that of every $f$-divergence.",
+                sp.diff(divergence, pace).doit(),
+                _covariance(q, slopes, score),
+                latex=r"\frac{d}{d\lambda} D_f(Q\|P) = \frac{d}{d\lambda} \sum_i p_i\,f(r_i) = "
+                r"\operatorname{Cov}_Q\left(f'(r), s\right) \le 0",
             ),
             identity(
                 "sample size",
-                "The effective sample fraction is 1 / (1 + chi^2).",
+                r"The effective sample fraction is $1 / (1 + \chi^2)$, so it grows.",
                 ess * (1 + chi2),
                 sp.S.One,
                 latex=r"\frac{\left(\sum p_i v_i\right)^2}{\sum p_i v_i^2} = \frac{1}{1 + \chi^2(Q\|P)}",

@@ -87,6 +87,24 @@ def derive(name: str) -> Derivation:
     return Derivation(family.name, penalty, weight, latent, sp.latex(family.limit), proofs)
 
 
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """Derivations for a notebook, each folded under its name until a reader opens it."""
+
+    derivations: tuple[Derivation, ...]
+
+    def _repr_markdown_(self) -> str:
+        return "\n\n".join(
+            f"<details><summary>{one.name}</summary>\n\n{one._repr_markdown_()}\n\n</details>"
+            for one in self.derivations
+        )
+
+
+def folded() -> Folded:
+    """All ten derivations in full, folded."""
+    return Folded(tuple(derive(name) for name in FAMILIES))
+
+
 def table() -> pd.DataFrame:
     """All ten: a row a regularizer, a column a statement; "0" and "limit" are proved, "fails" is refuted."""
     rows = {name: {proof.name: proof.verdict for proof in derive(name).proofs} for name in FAMILIES}

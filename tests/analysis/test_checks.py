@@ -68,6 +68,27 @@ def test_require_names_what_did_not_pass():
         require([judged([0.0]), judged([0.1])])
 
 
+def test_float32_is_refused_where_it_cannot_tell():
+    assert judged(torch.zeros(3), torch.ones(1), tolerance=1e-5).passed
+    with pytest.raises(ConfigError, match="violations of name is torch.float32, which cannot resolve .* 1e-10"):
+        judged(torch.zeros(3))
+    with pytest.raises(ConfigError, match="violations of the control of name is torch.float32"):
+        judged([0.0], np.ones(2, np.float32))
+
+
+@pytest.mark.parametrize("take", [require, merge, table], ids=lambda take: take.__name__)
+def test_no_check_is_no_evidence(take):
+    with pytest.raises(ConfigError, match="number of checks = 0"):
+        take([])
+
+
+def test_merge_judges_each_by_its_own_tolerance():
+    merged = merge([judged([0.5], tolerance=1.0, without=[2.0]), judged([1e-3], exact=False)])
+    assert (merged.verdict, merged.worst_violation, merged.exact) == ("fails", 1e-3, False)
+    hidden = merge([judged([0.0]), judged([0.0], without=[5.0], tolerance=10.0)])
+    assert (hidden.verdict, hidden.control.violation) == ("void", 5.0)
+
+
 def test_table_says_what_kind():
     shown = table([judged([0.0]), judged([0.0], exact=False), judged([0.0], by_construction=True)])
     assert list(shown["kind"]) == ["exact", "statistical", "by construction"]

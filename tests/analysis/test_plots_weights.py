@@ -30,6 +30,12 @@ def test_a_slider_moves_each_of_pace_and_loss():
     assert made.kwargs_widgets[1].value == 3.0
 
 
+def test_frames_stand_for_the_slider():
+    axes = plots.slider_frames("log", [1.0, 5.0], 3.0).axes
+    assert [ax.lines[1].get_ydata()[0] <= ax.lines[0].get_ydata().min() + 1e-12 for ax in axes] == [True, True]
+    assert axes[0].lines[1].get_xdata()[0] < axes[1].lines[1].get_xdata()[0]
+
+
 def test_no_tangent_crosses_the_latent_loss():
     losses = np.linspace(0, 8, 50)
     curve = envelope.curves("log", [2.0], losses)
@@ -60,7 +66,7 @@ def test_a_matrix_cell_carries_its_word():
 def test_shares_fill_the_whole_and_are_stacked_from_easy_to_hard():
     losses = [3.0, 0.1, 1.0]
     ax = plots.shares(distribution.probabilities("log", [0.5, 2.0, 8.0], losses), losses)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["l = 3", "l = 1", "l = 0.1"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["ℓ = 3", "ℓ = 1", "ℓ = 0.1"]
     assert max(path[:, 1].max() for area in ax.collections for path in [area.get_paths()[0].vertices]) == (
         pytest.approx(1)
     )

@@ -39,6 +39,9 @@ def test_bootstrap_is_reproducible_and_centred():
     (lambda: bootstrap_mean(np.ones(3), level=1.0), "level = 1.0"),
     (lambda: wilson(11, 10), "successes = 11"),
     (lambda: wilson(0, 0), "n = 0"),
+    (lambda: wilson(2.5, 4), "successes = 2.5"),
+    (lambda: bootstrap_mean(np.ones((3, 2))), r"shape of values = \(3, 2\)"),
+    (lambda: bootstrap_mean(np.ones(3), resamples=0), "resamples = 0"),
 ])  # fmt: skip
 def test_bad_input(call, line):
     with pytest.raises(ConfigError, match=line):

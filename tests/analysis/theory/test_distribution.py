@@ -63,6 +63,13 @@ def test_sweep_and_probabilities():
     assert shares.loc[4.0, 2] > shares.loc[0.5, 2]
 
 
+def test_a_divergence_of_ones_own():
+    one = curriculum("log", 1.0, LOSSES)
+    assert one.divergence(lambda r: -torch.log(r)) == pytest.approx(
+        float(-(one.prior * (one.q / one.prior).log()).sum())
+    )
+
+
 def test_random_problems_are_seeded():
     assert torch.equal(random_problem(3)[0], random_problem(3)[0])
     assert not torch.equal(random_problem(3)[1], random_problem(4)[1])

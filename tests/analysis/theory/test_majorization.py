@@ -1,6 +1,7 @@
 import pytest
 
 from analysis.theory import majorization
+from analysis.theory.controls import ConvexLoss
 from analysis.theory.problems import student
 from cudfkd.errors import ConfigError
 from cudfkd.regularizers import Polynomial
@@ -37,6 +38,15 @@ def test_adversary_finds_nothing_for_a_student():
 
 def test_parabola_holds_for_polynomials_up_to_t_2():
     assert_passed([majorization.bregman(TOYS["ridge"], Polynomial(t=1.5), 1.5)])
+
+
+@every
+def test_no_losses_break_it(reg):
+    assert_passed([majorization.search_losses(reg)])
+
+
+def test_the_global_adversary_finds_a_convex_f():
+    assert majorization._deepest(ConvexLoss(), 1.5, 1.0, 0, 40) > 1
 
 
 def test_two_runs_give_the_same_bits():

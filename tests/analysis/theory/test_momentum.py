@@ -64,6 +64,13 @@ def test_divergence_is_said():
         momentum.run(points(0.0, start=1.0), "cauchy", 1e3, [1e200, 1e200, 1e200])
 
 
+def test_the_solution_is_handed_out_only_when_converged():
+    short, long = (momentum.run(points(0.0, start=1.0), "log", 2.0, momentum.constant(0.1, n)) for n in (60, 600))
+    with pytest.raises(NotConvergedError, match="after 60 steps with momentum"):
+        _ = short.solution
+    assert abs(float(long.solution)) <= 1e-7
+
+
 @pytest.mark.parametrize(("call", "line"), [
     (lambda: momentum.run(points(0.0), "log", 2.0, [0.1], beta=1.0), "beta = 1.0"),
     (lambda: momentum.run(points(0.0), "log", 2.0, []), "number of steps = 0"),

@@ -47,7 +47,7 @@ BROKEN = {
     "cross_derivative": ("weight", 1 / (1 + lam * l)),
     "curvature": ("curvature", 1 / (2 * lam)),
     "limits_in_loss": ("limit", lam / 3),
-    "limits_in_lambda": ("at_top", sp.S.Zero),
+    "limits_in_lambda": ("at_top", sp.S.Zero),  # of v* and of F
 }
 
 
@@ -113,6 +113,12 @@ def test_derivation_shows_itself():
     assert "$$" in derivation._repr_markdown_()
     assert list(derivation.table().columns) == ["formula", "kind", "reduced to", "proved", "remark"]
     json.dumps([dataclasses.asdict(proof) for proof in derivation.proofs])
+
+
+def test_all_ten_unfold():
+    page = symbolic.folded()._repr_markdown_()
+    assert page.count("<details><summary>") == page.count("</details>") == 10
+    assert page.count("**stationarity.**") == 10
 
 
 def test_unknown_names_and_bad_lambda_are_refused():
