@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import pandas
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """A run and what came out of it.
 
@@ -62,6 +62,12 @@ class Run:
         import pandas as pd
 
         return pd.DataFrame(self.rows)
+
+    def __repr__(self) -> str:
+        accuracy = self.rows[-1]["accuracy"] if self.rows else None
+        reached = "" if accuracy is None else f", accuracy {accuracy:.4f}"
+        done = f"{len(self.rows)} of {self.config.epochs} epochs"
+        return f"Run({self.config.method}, {done}{reached}, {self.path or 'not written'})"
 
 
 @dataclass

@@ -281,3 +281,9 @@ def test_a_run_without_a_complete_epoch_cannot_be_loaded(tmp_path):
         cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run", callbacks=[StopAfter(0)])
     with pytest.raises(DataError, match="no epoch is complete"):
         cudfkd.load_run(tmp_path / "run")
+
+
+def test_a_run_reads_well(tmp_path):
+    run = cudfkd.distill(*networks(), config(), evaluate_on=held_out(), run_dir=tmp_path / "run")
+    accuracy = run.rows[-1]["accuracy"]
+    assert repr(run) == f"Run(cudfkd, 2 of 2 epochs, accuracy {accuracy:.4f}, {tmp_path / 'run'})"
