@@ -49,7 +49,7 @@ class Options(Described):
     """length of the generator's latent vectors (512)"""
     generator_width: Annotated[int, Field(ge=1)] = 8
     """channels before the generator's last convolution (64)"""
-    generator_lr: Annotated[float, Field(gt=0)] = 0.1
+    generator_lr: Annotated[float, Field(gt=0)] = 0.05
     """learning rate of the generator's Adam (1e-3)"""
     generator_steps: Annotated[int, Field(ge=1)] = 1
     """generator steps a round"""
