@@ -1,0 +1,143 @@
+"""The account of live runs: it closes for every way of weighing, its signs are the theory's, and its controls fail."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from analysis import telescoping
+from analysis.probe import Probe
+from analysis.telescoping import Objective, account
+from cudfkd import ConfigError, Curriculum, regularizers
+from tests.analysis.live_toys import Meddler, config, probed, student
+
+
+def curricula() -> list[Curriculum]:
+    kinds = [Curriculum(regularizer=name, lam_start=0.3, lam_end=0.9, on_dead="warn") for name in regularizers.names()]
+    return [*kinds, Curriculum(granularity="batch"), Curriculum(granularity="none")]
+
+
+@pytest.mark.filterwarnings("ignore:the curriculum is dead")
+@pytest.mark.parametrize("curriculum", curricula(), ids=lambda c: f"{c.regularizer}-{c.granularity}")
+@pytest.mark.parametrize("every", [1, 2])
+def test_steps_and_blocks_close(curriculum, every):
+    cfg = config(curriculum=curriculum, options={"loss": "kl", "temperature": 4.0})
+    found = account(probed(cfg, probe=Probe(every=every, samples=16))[0])
+    assert found.worst() <= telescoping.TOLERANCE
+    assert telescoping.splits([found]).holds
+    assert len(found.steps) == 12 // every
+    assert len(found.blocks) == 6 // every
+
+
+def test_a_tiny_step_closes_too():
+    still = student()
+    for module in still.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 0.0
+    curriculum = Curriculum(lam_start=2.0, lam_end=2.0)
+    found = account(probed(config(lr=1e-7, curriculum=curriculum), network=still)[0])
+    tiny = found.steps.iloc[1::2]  # without the generator's turn
+    assert 0 < tiny["magnitude"].max() < 1e-6
+    assert tiny["relative"].max() <= telescoping.TOLERANCE
+
+
+def test_steps_add_up_to_the_run_and_so_do_blocks():
+    found = account(probed(config())[0])
+    whole = found.blocks["end"].iloc[-1] - found.blocks["start"].iloc[0]
+    assert found.covers_all()
+    for table in ("steps", "blocks"):
+        assert found.total(table)[["student", "lambda", "generator"]].sum() == pytest.approx(whole, abs=1e-13)
+    assert not account(probed(config(), probe=Probe(every=2, samples=16))[0]).covers_all()
+
+
+def test_a_change_outside_everybodys_turn_is_found():
+    clean, meddled = (account(probed(config(), *others)[0]) for others in ((), (MeddlesAfterwards(),)))
+    verdict = telescoping.closes([clean], [meddled])
+    assert verdict.passed
+    assert verdict.by_construction
+    assert telescoping.closes([clean], [clean]).verdict == "void"
+
+
+class MeddlesAfterwards(Meddler):
+    """Before the probe is called at the next student step, but after the lambda update was read."""
+
+    def after_lambda_update(self, ctx) -> None:
+        pass
+
+    def before_student_step(self, ctx) -> None:
+        super().after_lambda_update(ctx)
+
+
+def test_signs_are_those_of_the_theory_and_controls_fail():
+    found = account(probed(config(curriculum=Curriculum(lam_start=0.3, lam_end=1.0)))[0])
+    assert telescoping.concave([found]).passed
+    assert telescoping.within_drift([found]).passed
+    assert found.steps["lambda"].min() >= 0
+    assert found.steps["lambda"].max() > 0
+
+
+def test_the_generator_counts_in_the_first_step_of_a_round_alone():
+    found = account(probed(config())[0])
+    assert (found.steps["generator"].iloc[::2] != 0).all()
+    assert (found.steps["generator"].iloc[1::2] == 0).all()
+
+
+def test_the_split_of_a_block_depends_on_the_order_and_the_sum_does_not():
+    rows = account(probed(config(), probe=Probe(every=3, samples=16))[0]).blocks
+    other = rows["generator first"] + rows["student last"]
+    lam_last = rows["end"] - rows["start"] - other
+    assert (rows["student"] - rows["student last"]).abs().max() > 1e-6
+    assert lam_last.abs().max() < 1  # lambda's part in the other order: it is all that is left
+
+
+def test_objective_of_each_granularity():
+    losses = torch.tensor([0.5, 1.0, 4.0], dtype=torch.float64)
+    log = regularizers.get("log")
+    values = {name: Objective(Curriculum(granularity=name)).value(losses, 2.0) for name in ("sample", "batch", "none")}
+    assert values["sample"] == pytest.approx(float(log.latent(losses, 2.0).mean()))
+    assert values["batch"] == pytest.approx(float(log.latent(losses.mean(), 2.0)))
+    assert values["none"] == pytest.approx(float(losses.mean()))
+    assert values["sample"] < values["batch"] < values["none"]
+
+
+def test_small_changes_of_a_large_objective_keep_their_digits():
+    phi, rng = Objective(Curriculum(granularity="none")), torch.Generator().manual_seed(0)
+    before = 1e3 * torch.rand(64, generator=rng, dtype=torch.float64)
+    after = before.clone()
+    after[3] += 2**-30
+    assert phi.change(before, 1.0, after, 1.0) == float(after[3] - before[3]) / 64
+
+
+def test_samples_of_a_dead_curriculum():
+    curriculum = Curriculum(regularizer="hard", lam_start=1e-6, lam_end=1e-6, on_dead="warn")
+    with pytest.warns(UserWarning, match="dead"):
+        rows = account(probed(config(curriculum=curriculum))[0]).samples
+    assert (rows["mean weight"] == 0).all()
+    assert (rows["dead"] == 1).all()
+    assert rows[["ess", "kl", "entropy"]].isna().all(axis=None)
+    assert (rows["gradient"] == 0).all()
+
+
+def test_samples_are_those_of_the_distribution():
+    rows = account(probed(config())[0]).samples
+    assert rows["entropy"].to_numpy() == pytest.approx(np.log(16) - rows["kl"].to_numpy())
+    assert (rows["kl"] <= -np.log(rows["mean weight"]) + 1e-12).all()  # activity bounds it
+    assert (rows["ess"] >= rows["mean weight"] - 1e-12).all()
+    assert (rows["q05"] <= rows["q95"]).all()
+    assert list(rows.index) == list(range(1, 13))
+
+
+def test_a_run_without_an_end_is_refused():
+    probe, _ = probed(config())
+    probe.readings = [one for one in probe.readings if one.moment != "end"]
+    with pytest.raises(ConfigError, match="the end of a run"):
+        account(probe)
+    with pytest.raises(ConfigError, match="None"):
+        account(Probe())
+
+
+def test_controls_are_not_satisfied_by_a_lambda_that_stands_still():
+    found = account(probed(config(curriculum=Curriculum(lam_start=2.0, lam_end=2.0)))[0])
+    assert (found.steps["lambda"] == 0).all()
+    assert replace(telescoping.closes([found], [found]), by_construction=False).verdict == "void"
