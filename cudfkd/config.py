@@ -26,7 +26,7 @@ class DistillConfig(Described):
 
     method: Annotated[str, AfterValidator(lambda name: methods.get(name) and name)] = "cudfkd"
     """method, one of `cudfkd.methods.names()`"""
-    epochs: Count = 28
+    epochs: Count = 25
     """epochs of the run: evaluation, metrics and checkpoint come at the end of each"""
     steps_per_epoch: Count = 100
     """student steps an epoch"""
