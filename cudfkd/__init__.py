@@ -1,7 +1,7 @@
 """Data-free knowledge distillation with CuDFKD's easy-to-hard curriculum.
 
 import cudfkd
-run = cudfkd.distill(teacher, student, cudfkd.DistillConfig(epochs=28), evaluate_on=dataset)
+run = cudfkd.distill(teacher, student, cudfkd.DistillConfig(epochs=25), evaluate_on=dataset)
 print(run.history["accuracy"])
 """
 
