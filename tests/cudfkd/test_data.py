@@ -151,6 +151,12 @@ def test_data_root_may_hold_the_files_or_their_usual_folders(fake, inside, kind)
     assert shade(kind(fake("a", 7, inside))) == 7
 
 
+def test_the_home_folder_may_be_written_as_a_tilde(fake, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    fake("a", 5)
+    assert shade("~/a") == 5
+
+
 def test_uncompressed_files_are_read(fake):
     folder = fake("a", 9)
     for stem in (TRAIN_IMAGES, TRAIN_LABELS):
