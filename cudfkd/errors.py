@@ -7,6 +7,10 @@ from difflib import get_close_matches
 class CudfkdError(Exception):
     """Base of every error that is the user's to mend. Its message is one line and says what to do."""
 
+    def __str__(self) -> str:
+        """The line; what cannot be printed, such as a line break in a path, is escaped."""
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in super().__str__())
+
 
 class ConfigError(CudfkdError):
     """A value in a description of a run is of the wrong type, out of range or unknown."""

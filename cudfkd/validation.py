@@ -13,6 +13,8 @@ from pydantic import (
 
 from cudfkd.errors import ConfigError, unknown
 
+SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # of float32's normal numbers
+
 
 class Described(BaseModel):
     """Immutable values, checked when made. A wrong one raises ConfigError naming it and what is allowed.
@@ -33,6 +35,19 @@ class Described(BaseModel):
         except ValidationError as error:
             raise ConfigError(_line(cls, error)) from None
 
+    @model_validator(mode="after")
+    def _fits_the_machine(self) -> "Described":
+        """Networks compute in float32 and count in 64 bits: what neither can hold is refused before it overflows."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, int) and abs(number) >= 2**63:
+                    raise ConfigError(f"{name} = {number} is not allowed: it must be less than 2**63")
+                if isinstance(number, float) and number and not SMALLEST <= abs(number) <= LARGEST:
+                    allowed = f"float32 holds numbers from {SMALLEST:.2g} to {LARGEST:.2g}, and 0"
+                    raise ConfigError(f"{name} = {number} is not allowed: {allowed}")
+        return self
+
 
 def _line(model: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
@@ -46,5 +61,5 @@ def _line(model: type[BaseModel], error: ValidationError) -> str:
         )
     if kind == "missing":
         return f"{name} is missing from {model.__name__}"
-    rule = first["msg"][0].lower() + first["msg"][1:]
+    rule = first["msg"][0].lower() + first["msg"][1:].replace("a valid boolean", "true or false")
     return f"{name} = {' '.join(repr(value).split())} is not allowed: {rule.replace('input should be', 'it must be')}"
