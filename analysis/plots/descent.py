@@ -30,12 +30,10 @@ def lines_and_parabolas(
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
     left.plot(latent["loss"], latent["F"], color="black", linewidth=2.4, label="latent loss F")
-    for number, row in enumerate(touching.itertuples()):
-        line = row.F + row.weight * (latent["loss"] - row.loss)
-        left.plot(
-            latent["loss"], line, color=f"C{number}", linewidth=1.2, label=f"tangent, slope v* = {row.weight:.2f}"
-        )
-        left.plot(row.loss, row.F, "o", color=f"C{number}")
+    for number, (loss, height, weight) in enumerate(touching[["loss", "F", "weight"]].to_numpy()):
+        line = height + weight * (latent["loss"] - loss)
+        left.plot(latent["loss"], line, color=f"C{number}", linewidth=1.2, label=f"tangent, slope v* = {weight:.2f}")
+        left.plot(loss, height, "o", color=f"C{number}")
     left.set(title="A tangent never dips below a concave loss", xlabel="loss ℓ of one sample", ylabel="F(ℓ)",
              ylim=(0, 1.45 * latent["F"].max()))  # fmt: skip
     left.legend(loc="lower right")
@@ -212,12 +210,10 @@ def hysteresis_loop(swept: pd.DataFrame, critical: pd.DataFrame, marks: Landmark
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.3))
     lasting = {True: ("0.6", "-", "minima"), False: ("0.6", ":", "maxima")}
-    zero = critical["theta"] == 0
-    for (stable, here), group in critical.groupby(["stable", zero]):
-        color, style, name = lasting[bool(stable)]
-        left.plot(
-            group["lam"], group["theta"], color=color, linestyle=style, linewidth=1.2, label="_" if here else name
-        )
+    for stable, (color, style, name) in lasting.items():
+        kind = critical[critical["stable"] == stable]
+        for label, group in (("_" + name, kind[kind["theta"] == 0]), (name, kind[kind["theta"] > 0])):
+            left.plot(group["lam"], group["theta"], color=color, linestyle=style, linewidth=1.2, label=label)
     for number, (direction, marker) in enumerate((("up", ">"), ("down", "<"))):
         line = swept[swept["direction"] == direction]
         left.plot(

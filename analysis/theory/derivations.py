@@ -7,15 +7,27 @@ the two meet (a joint), v* is continuous, because l + g'(v) changes sign there (
 import sympy as sp
 
 from analysis.theory.families import Chart, Family, Formula, Piece, l, lam, p, s, t, u, v
-from analysis.theory.proof import Proof, by_hand, equation, identities, identity, limits, nonnegative, reduce, refuted
+from analysis.theory.proof import (
+    Proof,
+    by_hand,
+    equation,
+    identities,
+    identity,
+    limits,
+    nonnegative,
+    reduce,
+    refuted,
+    told,
+)
 
 
 def stationarity(family: Family) -> Proof:
-    name, statement = "stationarity", "The weight solves the stationarity condition of min over v of v l + g(v)."
+    name, statement = "stationarity", r"At the weight the slope of $v\,\ell + g(v)$ in $v$ is 0."
     piece = family.between
     if piece is None:
-        linear = "v l + g(v) is linear in v: the sign of its slope decides between v = 0 and v = 1."
-        return identity(name, linear, sp.diff(l * v + family.penalty, v), l - lam)
+        linear = r"$v\,\ell + g(v)$ is linear in $v$: the sign of its slope decides between 0 and 1."
+        latex = r"\frac{d}{dv}\left[v\,\ell + g(v)\right] = \ell - \lambda"
+        return identity(name, linear, sp.diff(l * v + family.penalty, v), l - lam, (), latex)
     slope = l + sp.diff(family.penalty, v).subs(v, piece.weight)
     latex = rf"\ell + g'(v^*) = {sp.latex(slope)} = 0"
     return identity(name, statement, slope, 0, family.chart, latex)
@@ -24,9 +36,11 @@ def stationarity(family: Family) -> Proof:
 def edges(family: Family) -> Proof:
     name = "edges"
     flat = [piece for piece in family.pieces if piece.flat]
-    statement = "Where v* is 0 or 1 the slope of v l + g(v) points out of [0, 1]: it changes sign at the joint."
+    statement = (
+        r"Where $v^*$ is 0 or 1 the slope of $v\,\ell + g(v)$ points out of $[0, 1]$: it changes sign at the joint."
+    )
     if not flat:
-        inside = "v* stays below 1 (and is positive by its form): the minimum never lies on an edge."
+        inside = "$v^*$ stays below 1 (and is positive by its form): the minimum never lies on an edge."
         return nonnegative(name, inside, "1 - v^*", 1 - family.pieces[0].weight, family.signs)
     slope = sp.powsimp(sp.diff(_shaped(family), v))
     pairs = [(l + slope.subs(v, piece.weight), l - (piece.high if piece.weight == 1 else piece.low)) for piece in flat]
@@ -34,7 +48,7 @@ def edges(family: Family) -> Proof:
 
 
 def convex_penalty(family: Family) -> Proof:
-    statement = "g is convex, so the stationary point is the minimum."
+    statement = "$g$ is convex, so the stationary point is the minimum."
     return nonnegative("convex penalty", statement, "g''(v)", sp.diff(family.penalty, v, 2), family.v_signs)
 
 
@@ -44,7 +58,9 @@ def integral(family: Family) -> Proof:
         grown = so_far + _antiderivative(piece, family, l) - _antiderivative(piece, family, piece.low)
         pairs.append((grown, piece.latent))
         so_far = piece.latent.subs(l, piece.high) if piece.high != sp.oo else so_far
-    statement = "F is the integral of the weight from 0 to l, piece after piece, so F(0) = 0 and F is continuous."
+    statement = (
+        r"$F$ is the integral of the weight from 0 to $\ell$, piece after piece; so $F(0) = 0$, and $F$ is continuous."
+    )
     return identities("integral", statement, pairs, family.chart, r"\int_0^{\ell} v^*")
 
 
@@ -58,12 +74,12 @@ def _antiderivative(piece: Piece, family: Family, at: Formula) -> Formula:
 
 def slope(family: Family) -> Proof:
     pairs = [(sp.diff(piece.latent, l), piece.weight) for piece in family.pieces]
-    return identities("slope", "The slope of F is the weight.", pairs, family.chart, "F'")
+    return identities("slope", "The slope of $F$ is the weight.", pairs, family.chart, "F'")
 
 
 def fenchel(family: Family) -> Proof:
     pairs = [(piece.weight * l + _penalty_at(family, piece.weight), piece.latent) for piece in family.pieces]
-    return identities("Fenchel", "At the weight the minimum is F.", pairs, family.chart, r"v^*\ell + g(v^*)")
+    return identities("Fenchel", "At the weight the minimum is $F$.", pairs, family.chart, r"v^*\ell + g(v^*)")
 
 
 def _penalty_at(family: Family, weight: Formula) -> Formula:
@@ -78,13 +94,15 @@ def _shaped(family: Family) -> Formula:
 
 
 def conjugate(family: Family) -> Proof:
-    name, statement = "conjugate", "g is the conjugate of F: the sup over l of F(l) - v l is taken where F' = v."
+    name = "conjugate"
+    statement = r"$g$ is the conjugate of $F$: the sup over $\ell$ of $F(\ell) - v\,\ell$ is taken where $F' = v$."
     piece = family.between
     if piece is None:
         low, high = family.pieces
         gain = low.latent.subs(l, low.high) - v * low.high
-        note = "F(l) - v l rises with slope 1 - v up to lambda and falls with slope -v after it."
-        return identity(name, statement, gain, family.penalty, reason=note)
+        note = r"$F(\ell) - v\,\ell$ rises with slope $1 - v$ up to $\lambda$ and falls with slope $-v$ after it."
+        latex = rf"F(\lambda) - v \lambda = {equation(gain, family.penalty)} = g(v)"
+        return identity(name, statement, gain, family.penalty, (), latex, note)
     inverse = -sp.diff(family.penalty, v)
     highest = piece.latent.subs(l, inverse) - v * inverse
     note = rf"The sup is at $\ell = -g'(v) = {sp.latex(sp.simplify(inverse))}$."
@@ -117,10 +135,10 @@ def limits_in_lambda(family: Family) -> Proof:
         (start + " F", lambda: sp.limit(last.latent, lam, 0, "+"), _area(family.at_zero)),
         (end + " F", lambda: sp.limit(first.latent, lam, family.top, "-"), _area(family.at_top)),
     ]
-    statement = "What is selected, and minimised, at the ends of lambda's domain, for fixed l > 0."
+    statement = r"What is selected, and minimised, at the ends of $\lambda$'s domain, for fixed $\ell > 0$."
     reasons = {
-        "log": "The axiom asks for 0 as lambda -> 0; this weight keeps easy samples: the start is never empty.",
-        "jiang-log": "The axiom asks for 1 at the upper end of lambda; this weight falls to 0 there again.",
+        "log": r"The axiom asks for 0 as $\lambda \to 0$; this weight keeps easy samples: the start is never empty.",
+        "jiang-log": r"The axiom asks for 1 at the upper end of $\lambda$; this weight falls to 0 there again.",
     }
     return limits("limits in lambda", statement, cases, reasons.get(family.name, ""))
 
@@ -132,18 +150,19 @@ def _area(weight: Formula) -> Formula:
 
 
 def concavity(family: Family) -> Proof:
-    name, statement = "concavity", "F is concave: v* does not grow with l."
+    name, statement = "concavity", r"$F$ is concave: $v^*$ does not grow with $\ell$."
     if family.between is None:
         step = r"F' = 1\ (\ell < \lambda),\quad F' = 0\ (\ell > \lambda)"
-        return by_hand(name, statement, step, "F' steps from 1 down to 0.")
+        return by_hand(name, statement, step, "$F'$ steps from 1 down to 0.")
     return nonnegative(name, statement, "-F''", -sp.diff(family.between.latent, l, 2), family.signs)
 
 
 def grows_with_lambda(family: Family) -> Proof:
-    name, statement = "grows with lambda", "v* does not fall when lambda grows, so F grows too."
+    name, statement = "grows with lambda", r"$v^*$ does not fall when $\lambda$ grows, so $F$ grows too."
     symbol = r"\partial v^* / \partial \lambda"
     if family.between is None:
-        return by_hand(name, statement, r"v^* = 1[\ell < \lambda]", "The set where the weight is 1 grows with lambda.")
+        why = r"The set where the weight is 1 grows with $\lambda$."
+        return by_hand(name, statement, r"v^* = 1[\ell < \lambda]", why)
     if family.name == "jiang-log":
         at: Formula = family.between.weight.subs(l, sp.Rational(1, 10))
         early, late = at.subs(lam, sp.Rational(4, 5)), at.subs(lam, sp.Rational(99, 100))
@@ -154,40 +173,48 @@ def grows_with_lambda(family: Family) -> Proof:
 
 def cross_derivative(family: Family) -> Proof:
     name = "cross derivative"
-    statement = "ln v* has increasing differences in l and lambda: growing lambda favours the harder of two samples."
+    statement = (
+        r"$\ln v^*$ has increasing differences in $\ell$ and $\lambda$: a growing $\lambda$ favours the harder of two "
+        "samples."
+    )
     symbol = r"\partial^2 \ln v^* / \partial\ell\,\partial\lambda"
     if family.between is None:
         latex = r"v^*(\ell;\lambda)\,v^*(\ell';\lambda') \ge v^*(\ell';\lambda)\,v^*(\ell;\lambda')"
-        why = "For l < l', lambda < lambda': the right side is 1 only if l' < lambda, and then so is the left."
+        why = (
+            r"For $\ell < \ell'$ and $\lambda < \lambda'$: the right side is 1 only if $\ell' < \lambda$, and then so "
+            "is the left."
+        )
         return by_hand(name, statement, latex, why)
     cross = sp.diff(sp.log(family.between.weight), l, lam)
     if family.name == "jiang-log":
         at = {l: sp.Rational(1, 10), lam: sp.Rational(99, 100)}
         words = "its value at l = 0.1, lambda = 0.99"
-        note = "It is negative where l + 1 - lambda < 1/e, so T9 fails there."
+        note = r"It is negative where $\ell + 1 - \lambda < 1/e$, so T9 fails there."
         return refuted(name, statement, f"{symbol} = {sp.latex(sp.simplify(cross))}", cross.subs(at), words, note)
     flat = any(piece.flat for piece in family.pieces)
-    note = "Across a joint the slope of ln v* in l only jumps up as lambda passes." if flat else ""
+    note = r"Across a joint the slope of $\ln v^*$ in $\ell$ only jumps up as $\lambda$ passes." if flat else ""
     return nonnegative(name, statement, symbol, cross, family.signs, note)
 
 
 def curvature(family: Family) -> Proof:
-    name, statement = "curvature", "The largest |F''|: half of it bounds the curvature part of T2."
+    name, statement = "curvature", "The largest $|F''|$: half of it bounds the curvature part of T2."
     latex = rf"\sup_\ell |F''| = {sp.latex(family.curvature)}\quad\text{{at }}\ell = {sp.latex(family.steepest)}"
     if family.between is None:
-        return by_hand(name, "F' jumps at lambda: no number bounds |F''|.", latex, "T2's bound is |l' - l| instead.")
+        return by_hand(
+            name, r"$F'$ jumps at $\lambda$: no number bounds $|F''|$.", latex, r"T2's bound is $|\Delta\ell|$ instead."
+        )
     bend = -sp.diff(family.between.latent, l, 2)
     if family.name == "log":
         gap = family.curvature * sp.tanh((l - lam) / 2) ** 2
         settled = reduce((family.curvature - bend - gap).rewrite(sp.exp)) == 0 and gap.is_nonnegative is True
-        return Proof(name, statement, latex, sp.latex(gap), settled, "sign", "This is the bound minus |F''|.")
+        return Proof(name, statement, latex, sp.latex(gap), settled, "sign", "This is the bound minus $|F''|$.")
     if family.name == "polynomial":
         return _curvature_of_polynomial(name, statement, latex, reduce(bend, family.chart))
     start = family.between.low
     there = reduce(bend.subs(l, start) - family.curvature, family.chart) == 0
     falls = nonnegative(name, statement, "F'''", -sp.diff(bend, l), family.signs)
-    why = "This is F''': |F''| falls with l, so it is largest where the piece begins."
-    return Proof(name, statement, latex, falls.reduced, falls.proved and there, "sign", why)
+    why = r"This is $F'''$: $|F''|$ falls with $\ell$, so it is largest where the piece begins."
+    return Proof(name, statement, latex, falls.reduced, falls.proved and there, "sign", why, told(family.signs))
 
 
 def _curvature_of_polynomial(name: str, statement: str, latex: str, bend: Formula) -> Proof:
@@ -195,7 +222,10 @@ def _curvature_of_polynomial(name: str, statement: str, latex: str, bend: Formul
     rises = reduce(sp.diff(bend, u), ({p: 1 + s},)).is_nonnegative is True
     first = reduce(bend.subs(u, 1).subs(p, 1 / (t - 1)) - 1 / (lam * (t - 1))) == 0
     blows_up = sp.limit(sp.simplify(bend.subs(p, 1 / (1 + s))), u, 0, "+") == sp.oo
-    note = "This is |F''| in u = 1 - l / lambda: for t <= 2 largest at u = 1, for t > 2 unbounded as u -> 0."
+    note = (
+        r"This is $|F''|$ in $u = 1 - \ell / \lambda$: for $t \le 2$ largest at $u = 1$, for $t > 2$ unbounded as "
+        r"$u \to 0$."
+    )
     return Proof(name, statement, latex, sp.latex(bend), rises and first and blows_up, "sign", note)
 
 

@@ -55,11 +55,11 @@ def proofs() -> tuple[Proof, ...]:
     branch = sp.log((sp.exp(lower) - ratio * sp.exp(upper)) / (ratio - 1))
     slope = weight.subs(l, upper) * (theta - a) + weight.subs(l, lower) * (theta + a)
     return (
-        identity("pitchfork", "The curvature at 0 changes sign here (a > 1).", bend.subs(lam, at), 0,
+        identity("pitchfork", "The curvature at 0 changes sign here ($a > 1$).", bend.subs(lam, at), 0,
                  latex=r"\Phi''(0) = 0\ \text{ at }\ \lambda = \tfrac{a^2}{2} + \ln(a^2 - 1)"),
-        identity("subcritical", "The fourth derivative there: negative for a > 3^(1/4), so the branch bends backward.",
+        identity("subcritical", "The fourth derivative there: below 0 for $a > 3^{1/4}$, so the branch bends back.",
                  fourth.subs(lam, at), -here, latex=r"\Phi''''(0) = -" + sp.latex(here)),
-        identity("branch", "All critical points off 0: lambda as a function of theta.", slope.subs(lam, branch), 0,
+        identity("branch", r"All critical points off 0: $\lambda$ over $\theta$.", slope.subs(lam, branch), 0,
                  latex=r"\lambda(\theta) = " + sp.latex(sp.log((sp.exp(lower) - ratio * sp.exp(upper)) / (ratio - 1)))),
     )  # fmt: skip
 

@@ -31,7 +31,9 @@ def facts() -> tuple[Proof, ...]:
 def soft_minimum() -> Proof:
     """F = (1 + e^-lambda) [softmin(l, lambda) - softmin(0, lambda)] with softmin(a, b) = -ln(e^-a + e^-b)."""
     right = _E * (_softmin(l, lam) - _softmin(sp.S.Zero, lam))
-    return identity("soft minimum", "F is a smooth minimum of l and lambda, shifted to F(0) = 0.", _F, right)
+    return identity(
+        "soft minimum", r"$F$ is a smooth minimum of $\ell$ and $\lambda$, shifted to $F(0) = 0$.", _F, right
+    )
 
 
 def half_weight() -> Proof:
@@ -45,45 +47,54 @@ def weight_tail() -> Proof:
     """1 - v*(l) <= e^-lambda (e^l - 1): how fast the curriculum disappears as lambda grows (T5')."""
     slack = sp.exp(-lam) * (sp.exp(l) - 1) - (1 - _V)
     symbol = r"e^{-\lambda}(e^{\ell} - 1) - (1 - v^*)"
-    return nonnegative("weight tail", "The missing weight vanishes like e^-lambda.", symbol, slack, _LOG.signs)
+    return nonnegative("weight tail", r"The missing weight vanishes like $e^{-\lambda}$.", symbol, slack, _LOG.signs)
 
 
 def latent_tail() -> Proof:
     """0 <= l - F(l) <= e^-lambda (e^l - 1 - l), the integral of `weight_tail` from 0 to l."""
     x = sp.Symbol("x", positive=True)
     left = sp.integrate(sp.exp(-lam) * (sp.exp(x) - 1), (x, 0, l))
-    why = "Integrating the bound on 1 - v* bounds l - F."
-    return identity(
-        "latent tail", "F approaches l like e^-lambda.", left, sp.exp(-lam) * (sp.exp(l) - 1 - l), reason=why
-    )
+    why = r"Integrating the bound on $1 - v^*$ bounds $\ell - F$."
+    latex = r"\ell - F \le \int_0^\ell e^{-\lambda}(e^x - 1)\,dx = e^{-\lambda}\left(e^\ell - 1 - \ell\right)"
+    statement = r"$F$ approaches $\ell$ like $e^{-\lambda}$."
+    return identity("latent tail", statement, left, sp.exp(-lam) * (sp.exp(l) - 1 - l), (), latex, why)
 
 
 def growth() -> Proof:
     """sup over l of dF/dlambda is its limit at l = infinity, 1 - e^-lambda ln(1 + e^lambda) < 1."""
     claimed = 1 - sp.exp(-lam) * sp.log(1 + sp.exp(lam))
     slope = sp.diff(_LOG.limit, lam)
-    why = "dF/dlambda grows with l, because its slope in l is dv*/dlambda >= 0; so the limit is the supremum."
-    return identity("growth", "How fast F grows with lambda at most.", slope, claimed, reason=why)
+    why = (
+        r"$\partial F / \partial\lambda$ grows with $\ell$, because its slope in $\ell$ is "
+        r"$\partial v^* / \partial\lambda \ge 0$; so the limit at $\ell = \infty$ is the supremum. It is below 1."
+    )
+    latex = r"\sup_\ell \frac{\partial F}{\partial\lambda} = \frac{d}{d\lambda} F(\infty; \lambda) = " + sp.latex(
+        claimed
+    )
+    return identity("growth", r"How fast $F$ grows with $\lambda$ at most, for log.", slope, claimed, (), latex, why)
 
 
 def raw_falls() -> Proof:
     """With the raw g the minimum E falls by itself: dE/dlambda <= -e^-lambda [1 + ln(1 + e^-lambda)] < 0."""
     ceiling = sp.diff(_LOG.limit - lam * _E, lam)
     right = -sp.exp(-lam) * (sp.log(1 + sp.exp(-lam)) + 1)
-    why = (
-        "The left side is the supremum over l (as for `growth`), and it is negative: the raw objective falls for free."
-    )
-    return identity(
-        "raw falls", "The un-normalised objective falls as lambda grows.", ceiling, right, _LOG_LAM, reason=why
-    )
+    why = r"The supremum is the limit at $\ell = \infty$, as for the growth of $F$; the raw objective falls for free."
+    latex = r"\sup_\ell \frac{\partial E}{\partial\lambda} = \frac{d}{d\lambda} E(\infty; \lambda) = " + sp.latex(right)
+    statement = r"The un-normalised objective $E$ falls as $\lambda$ grows, at every loss."
+    return identity("raw falls", statement, ceiling, right, _LOG_LAM, latex + " < 0", why)
 
 
 def far_from_the_minimum() -> Proof:
     """sup |F - min(l, lambda)| = max(A, B), A = lambda - F(lambda), B = F(inf) - lambda; A + B = (1+e^-lambda) ln 2."""
     below, above = lam - _F.subs(l, lam), _LOG.limit - lam
-    why = "l - F grows up to l = lambda and F grows after it. B < ln 2 for lambda > 1.2248, and then A < ln 2 as well."
+    why = (
+        r"$\ell - F$ grows up to $\ell = \lambda$ and $F$ grows after it, so the distance is largest at one of the "
+        r"two. The second bracket falls as $\lambda$ grows (its slope is that of $F(\infty)$, below 1, minus 1) "
+        r"and is $\ln 2$ at $\lambda = 1.2248$ (a number); it exceeds $e^{-\lambda} \ln 2$, so the first is always "
+        r"below $\ln 2$."
+    )
     latex = r"\left[\lambda - F(\lambda)\right] + \left[F(\infty) - \lambda\right] = (1 + e^{-\lambda}) \ln 2"
-    statement = "How far F is from the hard min(l, lambda)."
+    statement = r"How far $F$ is from the sharp $\min(\ell, \lambda)$."
     return identity("far from the minimum", statement, below + above, _E * sp.log(2), _LOG_LAM, latex, why)
 
 

@@ -205,7 +205,7 @@ def _deepest(reg: Regularizer, lam: float, steep: float, seed: int, rounds: int)
 
     box = [(np.log(1e-3 * lam), np.log(20 * lam))] * 2
     found = differential_evolution(
-        gap, box, seed=seed, maxiter=rounds, tol=0, atol=-1, polish=False, vectorized=True, updating="deferred"
+        gap, box, rng=seed, maxiter=rounds, tol=0, atol=-1, polish=False, vectorized=True, updating="deferred"
     )
     return -float(found.fun)
 

@@ -28,6 +28,7 @@ class Proof:
     proved: sympy settled it; False says that only numbers are offered, and `reason` why.
     kind: identity, sign, limit; refutation (proved that the usual statement fails); by hand (an argument in words).
     reason: what a reader must add by hand; the hypothesis that was changed; the witness.
+    chart: the substitution that brings in the positive symbols of a sign, in LaTeX.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Proof:
     proved: bool
     kind: Kind
     reason: str = ""
+    chart: str = ""
 
     @property
     def verdict(self) -> str:
@@ -51,7 +53,9 @@ class Proof:
     def _outcome(self) -> str:
         outcomes = {
             "identity": "The difference of the two sides reduces to 0.",
-            "sign": f"In positive symbols this is ${self.reduced}$.",
+            "sign": f"With ${self.chart}$ this is ${self.reduced}$."
+            if self.chart
+            else f"The sign is seen in ${self.reduced}$.",
             "limit": "The limit minus the right side reduces to 0.",
             "refutation": f"Refuted: {self.reduced}.",
             "by hand": "By hand.",
@@ -83,8 +87,12 @@ def identities(name: str, statement: str, pairs: list[tuple[Formula, Formula]], 
     """Several identities that make up one statement, a line each; `symbol` is what the left sides are called."""
     reduced = [reduce(left - right, chart) for left, right in pairs]
     worst = next((one for one in reduced if one != 0), sp.S.Zero)
-    latex = r" \\ ".join(f"{symbol} = {sp.latex(left)} &= {sp.latex(right)}" for left, right in pairs)
-    body = rf"\begin{{aligned}} {latex} \end{{aligned}}" if len(pairs) > 1 else latex.replace("&=", "=")
+    lines = [
+        f"{symbol} = {sp.latex(left)} &= {sp.latex(right)}" if left != right else f"{symbol} &= {sp.latex(right)}"
+        for left, right in pairs
+    ]
+    latex = r" \\ ".join(dict.fromkeys(lines))
+    body = rf"\begin{{aligned}} {latex} \end{{aligned}}" if "\\\\" in latex else latex.replace("&=", "=")
     return Proof(name, statement, body, sp.latex(worst), worst == 0, "identity")
 
 
@@ -95,7 +103,7 @@ def nonnegative(
     reduced = reduce(expression, chart)
     settled = (reduced.is_nonnegative or sp.factor(reduced).is_nonnegative) is True
     latex = rf"{symbol} = {sp.latex(expression)} \ge 0"
-    return Proof(name, statement, latex, sp.latex(reduced), settled, "sign", reason)
+    return Proof(name, statement, latex, sp.latex(reduced), settled, "sign", reason, told(chart))
 
 
 def limits(
@@ -116,6 +124,11 @@ def refuted(name: str, statement: str, latex: str, value: Formula, words: str, r
 def by_hand(name: str, statement: str, latex: str, reason: str) -> Proof:
     """A step that needs no algebra; `reason` gives it in full."""
     return Proof(name, statement, latex, "", True, "by hand", reason)
+
+
+def told(chart: Chart) -> str:
+    """The chart's substitutions in LaTeX."""
+    return r",\ ".join(equation(old, new) for substitution in chart for old, new in substitution.items())
 
 
 def equation(left: Formula, right: Formula) -> str:
