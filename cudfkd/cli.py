@@ -6,6 +6,7 @@ A run that stops itself (a loss not finite, a dead curriculum) ends with one lin
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Container, Sequence
 from math import inf
@@ -49,6 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CudfkdError as error:
         print(f"cudfkd: {error}", file=sys.stderr)
         return 1 if isinstance(error, TrainingError) else 2
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "allocate" not in str(error):
+            raise
+        print(f"cudfkd: out of memory ({_asked_too_much(error)}): lower the batch size or the widths", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("cudfkd: interrupted; a run with --out goes on from its last epoch with --resume", file=sys.stderr)
         return 130
@@ -71,11 +77,11 @@ def _parser() -> _Parser:
 def _add_distill(parser: argparse.ArgumentParser) -> None:
     """distill one of our teachers without data, evaluating on held-out images"""
     parser.add_argument("--data", default="fashion-mnist", help="evaluation data: " + ", ".join(data.names()))
-    parser.add_argument("--data-root", type=Path, help="folder with the data set, where it does not ship")
+    parser.add_argument("--data-root", type=_path, help="folder with the data set, where it does not ship")
     parser.add_argument("--teacher", default="lenet5", help="a teacher that ships, or the file of one of yours")
     parser.add_argument("--teacher-seed", type=_whole, default=0, help="of the training of one that ships")
     parser.add_argument("--student", default="lenet5-half", help=", ".join(models.names()))
-    parser.add_argument("--out", type=Path, help="new folder for the run; without it nothing is written")
+    parser.add_argument("--out", type=_path, help="new folder for the run; without it nothing is written")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     parser.add_argument(
         "--stop-after", type=_minutes, metavar="MINUTES", help="end at a checkpoint before they are over, to be resumed"
@@ -116,8 +122,8 @@ def _add_teacher(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="fashion-mnist", help="training data: " + ", ".join(data.names()))
     parser.add_argument("--model", default="lenet5", help=", ".join(models.names()))
     parser.add_argument("--seed", type=_whole, default=0, help="of weights, order and mirroring")
-    parser.add_argument("--out", type=Path, required=True, help="folder for weights and card")
-    parser.add_argument("--data-root", type=Path, help="folder with the training images")
+    parser.add_argument("--out", type=_path, required=True, help="folder for weights and card")
+    parser.add_argument("--data-root", type=_path, help="folder with the training images")
     parser.add_argument("--device", default="cpu", help="where to train")
     _add_fields(parser, teachers.Recipe)
     parser.set_defaults(run=_teacher)
@@ -141,10 +147,10 @@ def _teacher(asked: argparse.Namespace) -> None:
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     """accuracy, agreement and loyalty of a run's student against its teacher"""
-    parser.add_argument("path", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("path", type=_path, metavar="RUN", help="a run folder")
     parser.add_argument("--split", default="dev", help="dev for choices; test for the number that is reported")
     parser.add_argument("--data", help="default: the run's; one of " + ", ".join(data.names()))
-    parser.add_argument("--data-root", type=Path, help="folder with the data set, where it does not ship")
+    parser.add_argument("--data-root", type=_path, help="folder with the data set, where it does not ship")
     parser.add_argument("--teacher", help="default: the run's")
     parser.add_argument("--teacher-seed", type=_whole, help="default: the run's")
     parser.set_defaults(run=_evaluate)
@@ -178,7 +184,7 @@ def _methods(asked: argparse.Namespace) -> None:  # noqa: ARG001
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
     """versions, devices, data that is found, assets verified: what to look at when something does not work"""
-    parser.add_argument("--data-root", type=Path, help="folder with data sets")
+    parser.add_argument("--data-root", type=_path, help="folder with data sets")
     parser.set_defaults(run=_doctor)
 
 
@@ -238,6 +244,8 @@ def _value(kind: type[BaseModel], name: str, text: str) -> Any:
     annotation = kind.model_fields[name].annotation
     if annotation is str:
         return text
+    if annotation is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
     return [_number(part) for part in text.split(",")] if "tuple" in str(annotation) else _number(text)
 
 
@@ -248,6 +256,18 @@ def _number(text: str) -> int | float | str:
         except ValueError:
             continue
     return text
+
+
+def _asked_too_much(error: Exception) -> str:
+    """How much an allocator was asked for, in torch's words: "you tried to allocate 8192 bytes" and its kin."""
+    asked = re.search(r"ried to allocate ([\d.]+ \w+)", str(error))
+    return f"{asked[1]} asked for" if asked else "more was asked for than there is"
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise ConfigError(f"{text!r} is not allowed for a path: name a file or folder")
+    return Path(text)
 
 
 def _whole(text: str) -> int:
