@@ -4,9 +4,28 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from cudfkd.errors import DataError
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder, and those above it. Raises DataError if it cannot be made or written; what was made goes again."""
+    made: list[Path] = []
+    try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            made.append(folder)
+        with TemporaryFile(dir=path):
+            pass
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        for folder in reversed(made):
+            with suppress(OSError):
+                folder.rmdir()
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise DataError(f"{path} cannot be written ({why}): choose another folder") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

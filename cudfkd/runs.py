@@ -32,7 +32,7 @@ from cudfkd.callbacks import Callback
 from cudfkd.checkpoint import State
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.errors import ConfigError, DataError
-from cudfkd.files import read_json, write_bytes, write_json, write_json_lines
+from cudfkd.files import make_folder, read_json, write_bytes, write_json, write_json_lines
 from cudfkd.metrics import Row
 from cudfkd.version import __version__
 
@@ -88,17 +88,17 @@ class RunFolder:
         if self.path is None:
             yield
             return
+        make_folder(self.path)
         if not (self.path / "config.json").exists() and _holds_other_files(self.path):
             raise ConfigError(f"{self.path} holds other files: choose an empty or new folder for the run")
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout:
             raise ConfigError(f"{self.path} is being written by another process: choose another folder") from None
         except OSError as error:
             why = error.strerror or type(error).__name__
-            raise DataError(f"{self.path} cannot be written ({why}): choose another folder for the run") from error
+            raise DataError(f"{self.path} cannot be written ({why}): choose another folder") from error
         try:
             yield
         finally:

@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy
 from cudfkd import data, models
 from cudfkd.errors import ConfigError, DataError, unknown
 from cudfkd.evaluation import predict
-from cudfkd.files import write_bytes, write_json
+from cudfkd.files import make_folder, write_bytes, write_json
 from cudfkd.normalize import Normalize
 from cudfkd.validation import Described
 
@@ -68,12 +68,14 @@ def locate(dataset: str, teacher: str, seed: int = 0) -> Path:
         seed: of the training of one that ships.
 
     Raises:
-        ConfigError: there is no such teacher, or it was trained on other data.
+        ConfigError: there is no such teacher, it is a folder, or it was trained on other data.
         DataError: the file's card is missing or damaged.
     """
     if not _is_file(teacher):
         return _shipped(dataset, teacher, seed)
-    stem = Path(teacher).with_suffix("")
+    if not Path(teacher).name or Path(teacher).is_dir():
+        raise ConfigError(f"the teacher {teacher} is a folder: name the file of its weights")
+    stem = Path(teacher.removesuffix(".json").removesuffix(".safetensors"))
     trained_on = teacher_card(stem).get("data")
     if trained_on != dataset:
         raise ConfigError(f"the teacher {teacher} was trained on {trained_on}, not on {dataset}: name that data set")
@@ -83,7 +85,7 @@ def locate(dataset: str, teacher: str, seed: int = 0) -> Path:
 def read_teacher(stem: Path) -> nn.Module:
     """The teacher in `stem`.safetensors, after checking it against the card `stem`.json. Raises DataError."""
     card = teacher_card(stem)
-    path = stem.with_suffix(".safetensors")
+    path = _beside(stem, ".safetensors")
     if not path.is_file():
         raise DataError(f"{path} is missing though its card is there: reinstall cudfkd or train it again")
     content = path.read_bytes()
@@ -99,7 +101,7 @@ def read_teacher(stem: Path) -> nn.Module:
 
 def teacher_card(stem: Path) -> dict:
     """The card beside a teacher's weights. Raises DataError if it is missing or not a card."""
-    path = stem.with_suffix(".json")
+    path = _beside(stem, ".json")
     try:
         card = json.loads(path.read_text())
         return {name: card[name] for name in ("data", "model", "sha256")} | card
@@ -142,13 +144,17 @@ def train_teacher(
         on_epoch: called after each epoch with its number (from 1), mean training loss and accuracy on *dev*.
 
     Raises:
-        ConfigError: unknown names. DataError: the images cannot be found.
+        ConfigError: unknown names, or a seed that is none.
+        DataError: the images cannot be found, or `out` cannot be written; both before anything is trained.
     """
     recipe = recipe or Recipe()
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"seed = {seed} is not allowed: it must be from 0 to 2**63 - 1")
     about = data.info(dataset)
     network = models.build(model, about.num_classes, about.channels, about.image_size, seed).to(device)
     normalize = Normalize(about.mean, about.std).to(device)
     splits = {name: data.load(dataset, name, data_root) for name in data.SPLITS}
+    make_folder(out)
     images, labels = (tensor.to(device) for tensor in splits["train"].tensors)
     rng = torch.Generator(device).manual_seed(seed)
     optimizer = torch.optim.SGD(network.parameters(), recipe.lr, 0.95, weight_decay=recipe.weight_decay, nesterov=True)
@@ -183,7 +189,6 @@ def train_teacher(
         "data_licence": about.licence,
         "licence": "MIT",
     }
-    out.mkdir(parents=True, exist_ok=True)
     write_bytes(out / f"{model}-seed{seed}.safetensors", weights)
     write_json(out / f"{model}-seed{seed}.json", card)
     return card
@@ -197,6 +202,10 @@ def flip(images: Float[Tensor, "batch channels height width"], rng: torch.Genera
 
 def _is_file(teacher: str) -> bool:
     return "/" in teacher or "\\" in teacher or teacher.endswith((".json", ".safetensors"))
+
+
+def _beside(stem: Path, ending: str) -> Path:
+    return stem.with_name(stem.name + ending)  # the name itself may hold dots
 
 
 def _accuracy(network: nn.Module, normalize: Normalize, dataset, device: str) -> float:
