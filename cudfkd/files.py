@@ -10,8 +10,12 @@ from typing import Any
 from cudfkd.errors import DataError
 
 
-def make_folder(path: Path) -> None:
-    """Makes a folder, and those above it. Raises DataError if it cannot be made or written; what was made goes again."""
+def make_folder(path: Path) -> list[Path]:
+    """Makes a folder that can be written, and those above it; returns the ones that were not there, innermost last.
+
+    Raises:
+        DataError: it cannot be made or written; nothing is left of the attempt.
+    """
     made: list[Path] = []
     try:
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
@@ -19,13 +23,18 @@ def make_folder(path: Path) -> None:
             folder.mkdir(exist_ok=True)
             made.append(folder)
         with TemporaryFile(dir=path):
-            pass
+            return made
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        for folder in reversed(made):
-            with suppress(OSError):
-                folder.rmdir()
+        remove_empty(made)
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DataError(f"{path} cannot be written ({why}): choose another folder") from error
+
+
+def remove_empty(folders: list[Path]) -> None:
+    """Takes back what `make_folder` made, as far as nothing lies in it."""
+    with suppress(OSError):
+        for folder in reversed(folders):
+            folder.rmdir()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -32,7 +32,7 @@ from cudfkd.callbacks import Callback
 from cudfkd.checkpoint import State
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.errors import ConfigError, DataError
-from cudfkd.files import make_folder, read_json, write_bytes, write_json, write_json_lines
+from cudfkd.files import make_folder, read_json, remove_empty, write_bytes, write_json, write_json_lines
 from cudfkd.metrics import Row
 from cudfkd.version import __version__
 
@@ -76,6 +76,7 @@ class RunFolder:
 
     path: Path | None
     rows: list[Row] = field(default_factory=list)
+    fresh: bool = False  # this process made the run
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -88,7 +89,7 @@ class RunFolder:
         if self.path is None:
             yield
             return
-        make_folder(self.path)
+        made = make_folder(self.path)
         if not (self.path / "config.json").exists() and _holds_other_files(self.path):
             raise ConfigError(f"{self.path} holds other files: choose an empty or new folder for the run")
         lock = FileLock(self.path / ".lock", timeout=0)
@@ -101,6 +102,12 @@ class RunFolder:
             raise DataError(f"{self.path} cannot be written ({why}): choose another folder") from error
         try:
             yield
+        except Exception:
+            if self.fresh and not checkpoint.exists(self.path):  # it could not even start: leave nothing behind
+                for file in self.path.iterdir():
+                    file.unlink()
+                remove_empty(made)
+            raise
         finally:
             lock.release()
 
@@ -115,6 +122,7 @@ class RunFolder:
             return "new"
         config = self.path / "config.json"
         if not config.exists():
+            self.fresh = True
             write_json(config, description)
             return "new"
         if not resume:
