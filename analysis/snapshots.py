@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from cudfkd.curriculum import pace, weigh
+from cudfkd.curriculum import weigh
 from cudfkd.errors import ConfigError
 from cudfkd.losses import DIVERGENCES
 from cudfkd.models import Generator
@@ -55,7 +55,7 @@ def snapshot(run: Run, teacher: nn.Module, epoch: int | None = None, n: int = 10
     images = run.generator.cpu().eval()(z)
     t, s = (network.cpu().eval()(normalize(images)) for network in (teacher, run.student))
     losses = DIVERGENCES[run.config.options.loss](t, s, run.config.options.temperature)
-    lam = pace(run.config.curriculum, at * run.config.steps_per_epoch, run.config.total_steps)
+    lam = float(run.rows[at - 1]["lam"] or 0.0)
     weights = weigh(run.config.curriculum, losses, lam).weights
     return Snapshot(at, lam, images, t.argmax(1), losses, weights)
 

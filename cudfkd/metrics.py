@@ -32,7 +32,7 @@ def row(ctx: Context, evaluation: Evaluation | None, generator_steps: int, lr: f
         "epoch": ctx.epoch,
         "student_steps": ctx.step,
         "generator_steps": generator_steps,
-        "lam": ctx.lam,
+        "lam": float(ctx.lam),
         "lr": lr,
         "loss": float(losses.mean()),
         **_quantiles("loss", losses),
