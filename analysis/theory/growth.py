@@ -121,6 +121,24 @@ def raw_offset(reg: Regularizer | str, lam: float) -> float:
     return float("nan")
 
 
+def falls_for_free(reg: Regularizer | str, lams: Sequence[float]) -> Check:
+    """The raw E falls as lambda grows, at every loss from 0 to 50, without a student. Control: the normalised F.
+
+    Raises:
+        ConfigError: a regularizer that is printed normalised (cauchy, l1-l2, huber): it has no raw form; lambdas that
+            fall.
+    """
+    known, paces = validate.known(reg), validate.growing(lams)
+    offsets = [raw_offset(known, lam) for lam in paces]
+    if np.isnan(offsets).any():
+        validate.refuse("regularizer", known.name, "one whose penalty is printed un-normalised")
+    losses = torch.linspace(0, 50, 501, dtype=torch.float64)
+    latent = torch.stack([known.latent(losses, lam) for lam in paces])
+    raw = latent - torch.tensor(offsets, dtype=torch.float64)[:, None]
+    return check("the raw objective falls for free", "E_{lambda'}(l) <= E_lambda(l) for lambda' >= lambda", "T5",
+                 raw.diff(dim=0), ("normalised", latent.diff(dim=0)))  # fmt: skip
+
+
 def grows(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
     """T5: Lambda_k >= 0 at every step. The control lets lambda fall."""
     path, back = _run(problem, validate.known(reg), validate.growing(lams)), growing_run(problem, reg, lams[::-1])

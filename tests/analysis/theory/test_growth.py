@@ -72,6 +72,17 @@ def test_raw_offset_is_what_normalising_adds(reg):
     assert torch.allclose(reg.penalty(v, lam) - raw[reg.name](v), torch.tensor(offset).double(), atol=1e-14)
 
 
+@pytest.mark.parametrize("name", ["hard", "linear", "log", "polynomial", "mixture", "welsch"])
+def test_the_raw_objective_falls_for_free(name):
+    assert growth.falls_for_free(name, np.geomspace(0.1, 30, 20).tolist()).passed
+
+
+def test_a_raw_mixture_with_a_small_ratio_does_not_fall():
+    assert growth.falls_for_free(Mixture(ratio=0.3), [1.0, 2.0]).verdict == "fails"
+    with pytest.raises(ConfigError, match="regularizer = 'cauchy'"):
+        growth.falls_for_free("cauchy", [1.0, 2.0])
+
+
 @pytest.mark.parametrize(("ratio", "falls"), [(0.3, False), (0.5, True), (0.8, True)])
 def test_raw_mixture_falls_only_for_ratios_from_one_half_on(ratio, falls):
     reg, at = Mixture(ratio=ratio), torch.linspace(0, 20, 401, dtype=torch.float64)
