@@ -76,7 +76,7 @@ class RunFolder:
 
     path: Path | None
     rows: list[Row] = field(default_factory=list)
-    fresh: bool = False  # this process made the run
+    starting: bool = False  # described, and without a checkpoint yet
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -103,9 +103,10 @@ class RunFolder:
         try:
             yield
         except Exception:
-            if self.fresh and not checkpoint.exists(self.path):  # it could not even start: leave nothing behind
-                for file in self.path.iterdir():
-                    file.unlink()
+            if self.starting:  # it did not come to its first checkpoint: leave nothing behind
+                checkpoint.remove(self.path)
+                for name in ("config.json", ".lock"):
+                    (self.path / name).unlink(missing_ok=True)
                 remove_empty(made)
             raise
         finally:
@@ -122,7 +123,7 @@ class RunFolder:
             return "new"
         config = self.path / "config.json"
         if not config.exists():
-            self.fresh = True
+            self.starting = True
             write_json(config, description)
             return "new"
         if not resume:
@@ -140,6 +141,7 @@ class RunFolder:
         """Saves what the run starts from, so that one that dies in its first epoch starts from the same again."""
         if self.path is not None:
             state.save(self.path, 0, 0)
+        self.starting = False
 
     def load(self, state: State) -> tuple[int, int]:
         """Restores the state of a resumed run; returns its epochs and generator steps."""
