@@ -85,7 +85,8 @@ class Probe(Callback):
         if mode not in ("eval", "train"):
             validate.refuse("mode", mode, "eval or train")
         self.every, self.samples = validate.count("every", every), validate.count("samples", samples, 2)
-        self.seed, self.mode, self.gradient, self.exact = validate.count("seed", seed, 0), mode, gradient, exact
+        self.seed, self.gradient, self.exact = validate.count("seed", seed, 0), gradient, exact
+        self.mode: Mode = mode
         self.readings: list[Reading] = []
         self.curriculum = Curriculum()
 
@@ -176,7 +177,8 @@ class _Bench:
 
     def __init__(self, ctx: Context, samples: int, seed: int, mode: Mode) -> None:
         method, options, generator = ctx.config.method, ctx.config.options, ctx.modules.get("generator")
-        if generator is None or not isinstance(getattr(generator, "latent_dim", None), int):
+        latent_dim = getattr(generator, "latent_dim", None)
+        if generator is None or not isinstance(latent_dim, int):
             raise ConfigError(
                 f"method {method!r} has no generator of fixed latents to probe: take one that has, like cudfkd"
             )
@@ -190,7 +192,7 @@ class _Bench:
         self.teacher, self.student = (_Twin(n, self.device, torch.float64, mode) for n in (ctx.teacher, ctx.student))
         self._generator = _Twin(generator, self.device, None, "eval")
         self._trained = [p.requires_grad for p in ctx.student.parameters()]
-        latents = torch.randn(samples, generator.latent_dim, generator=torch.Generator().manual_seed(seed))
+        latents = torch.randn(samples, latent_dim, generator=torch.Generator().manual_seed(seed))
         self._latents = latents.to(next(self._generator.network.parameters()))
         self._imagine()
 

@@ -105,12 +105,14 @@ class Account:
 
     def total(self, table: Literal["steps", "blocks"] = "blocks") -> pd.Series:
         """The sum of each part over all rows; for steps, of the rounds that were read."""
-        names = ["student", "surrogate", "concavity", "lambda", "generator"]
-        return getattr(self, table)[names].apply(fsum)
+        rows: pd.DataFrame = getattr(self, table)
+        return pd.Series(
+            {name: fsum(rows[name]) for name in ("student", "surrogate", "concavity", "lambda", "generator")}
+        )
 
     def worst(self) -> float:
         """The largest residual of all rows, in units of the row's magnitude."""
-        return max(float(self.steps["relative"].max()), float(self.blocks["relative"].max()))
+        return float(_column([self], "relative").max())
 
     def covers_all(self) -> bool:
         """Whether every round was read, so that the steps, too, add up to the whole run."""
@@ -139,19 +141,19 @@ def closes(accounts: Sequence[Account], controls: Sequence[Account]) -> Check:
     The control: accounts of runs in which something moved the student behind the probe's back.
     """
     return check("account closes", "|Phi_end - Phi_0 - student - lambda - generator| <= 1e-12 sum |parts|", "T6",
-                 _relatives(accounts), ("student moved outside its turn", [one.worst() for one in controls]), TOLERANCE,
-                 by_construction=True)  # fmt: skip
+                 _column(accounts, "relative"), ("student moved outside its turn", [one.worst() for one in controls]),
+                 TOLERANCE, by_construction=True)  # fmt: skip
 
 
 def splits(accounts: Sequence[Account]) -> Check:
     """student = surrogate + concavity in every row. The control leaves the concavity out."""
-    rows = pd.concat([table for one in accounts for table in (one.steps, one.blocks)])
-    size = rows["surrogate"].abs() + rows["concavity"].abs()
-    moved = rows[size > 0]
-    gap = (moved["student"] - moved["surrogate"] - moved["concavity"]).abs() / size[size > 0]
-    without = (moved["student"] - moved["surrogate"]).abs() / size[size > 0]
-    return check("student = surrogate + concavity", "dPhi = dQ - mean D", "T2", gap.to_numpy(),
-                 ("concavity left out", without.to_numpy()), TOLERANCE, by_construction=True)  # fmt: skip
+    student, surrogate, concavity = (_column(accounts, name) for name in ("student", "surrogate", "concavity"))
+    size = np.abs(surrogate) + np.abs(concavity)
+    size[size == 0] = 1.0
+    return check("student = surrogate + concavity", "dPhi = dQ - mean D", "T2",
+                 np.abs(student - surrogate - concavity) / size,
+                 ("concavity left out", np.abs(student - surrogate) / size), TOLERANCE,
+                 by_construction=True)  # fmt: skip
 
 
 def concave(accounts: Sequence[Account]) -> Check:
@@ -159,19 +161,25 @@ def concave(accounts: Sequence[Account]) -> Check:
 
     The control takes slopes of 1, those of plain distillation, which are no tangents of F.
     """
-    rows = pd.concat([table for one in accounts for table in (one.steps, one.blocks)])
-    size = rows["start"].abs().clip(lower=1.0)
-    return check("concavity lowers Phi", "-mean D <= 0", "T2", (rows["concavity"] / size).to_numpy(),
-                 ("slopes of 1 in place of v*", ((rows["student"] - rows["plain"]) / size).to_numpy()))  # fmt: skip
+    size = np.maximum(1.0, np.abs(_column(accounts, "start")))
+    gap = _column(accounts, "student") - _column(accounts, "plain")
+    return check("concavity lowers Phi", "-mean D <= 0", "T2", _column(accounts, "concavity") / size,
+                 ("slopes of 1 in place of v*", gap / size))  # fmt: skip
 
 
 def within_drift(accounts: Sequence[Account]) -> Check:
     """T6 on live generator steps: |Gamma| <= mean v*(min(l, l')) |dl| <= mean |dl|. The control: a hundredth of it."""
     rows = pd.concat([one.drift for one in accounts])
-    slack = np.maximum(rows["gamma"].abs() - rows["coupled"], rows["coupled"] - rows["plain"])
-    return check("live drift is bounded", "|Gamma| <= mean v*(min) |dl| <= mean |dl|", "T6", slack.to_numpy(),
-                 ("a hundredth of the bound", (rows["gamma"].abs() - rows["coupled"] / 100).to_numpy()),
-                 claims=("C3", "C4"))  # fmt: skip
+    gamma, coupled, plain = (rows[name].to_numpy(dtype=np.float64) for name in ("gamma", "coupled", "plain"))
+    return check("live drift is bounded", "|Gamma| <= mean v*(min) |dl| <= mean |dl|", "T6",
+                 np.maximum(np.abs(gamma) - coupled, coupled - plain),
+                 ("a hundredth of the bound", np.abs(gamma) - coupled / 100), claims=("C3", "C4"))  # fmt: skip
+
+
+def lambda_lifts(growing: Sequence[Account], following: Sequence[Account]) -> Check:
+    """T5 on live runs: a growing lambda never lowers Phi. The control: lambda that follows a quantile of the losses."""
+    return check("a growing lambda lifts Phi", "Lambda >= 0 where lambda grows", "T5", -_column(growing, "lambda"),
+                 ("lambda follows the losses", -_column(following, "lambda")))  # fmt: skip
 
 
 def _steps(phi: Objective, readings: Sequence[Reading]) -> Iterator[dict]:
@@ -264,8 +272,10 @@ def _drifts(curriculum: Curriculum, readings: Sequence[Reading]) -> Iterator[dic
             yield {"round": after.round, "gamma": parts.gamma, "coupled": parts.coupled, "plain": parts.plain}
 
 
-def _relatives(accounts: Sequence[Account]) -> np.ndarray:
-    return np.concatenate([table["relative"].to_numpy() for one in accounts for table in (one.steps, one.blocks)])
+def _column(accounts: Sequence[Account], name: str) -> Float[np.ndarray, " rows"]:
+    """A column of all steps and blocks."""
+    tables = [table for one in accounts for table in (one.steps, one.blocks)]
+    return np.concatenate([table[name].to_numpy(dtype=np.float64) for table in tables])
 
 
 def _mean(*vectors: Tensor) -> float:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.statistics import bootstrap_mean, wilson
+from analysis.statistics import block_bootstrap_mean, bootstrap_mean, mean_over_seeds, wilson
 from cudfkd.errors import ConfigError
 
 
@@ -46,3 +46,34 @@ def test_bootstrap_is_reproducible_and_centred():
 def test_bad_input(call, line):
     with pytest.raises(ConfigError, match=line):
         call()
+
+
+def test_interval_over_seeds_covers_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = [mean_over_seeds(rng.normal(size=5)).covers(0) for _ in range(1000)]
+    assert 0.93 <= np.mean(covered) <= 0.97
+
+
+def test_blocks_widen_the_interval_of_a_dependent_series_and_of_no_other():
+    rng = np.random.default_rng(0)
+    white = rng.normal(size=2000)
+    slow = np.convolve(white, np.ones(20) / 20, mode="valid")
+    width = {
+        (name, block): np.diff(block_bootstrap_mean(series, block)[1:3])[0]
+        for name, series in (("white", white), ("slow", slow))
+        for block in (1, 100)
+    }
+    assert width["slow", 100] > 3 * width["slow", 1]
+    assert width["white", 100] == pytest.approx(width["white", 1], rel=0.25)
+
+
+@pytest.mark.parametrize("values", [[1.0], [1.0, np.nan], [[1.0, 2.0]]])
+def test_no_interval_of_too_few_or_of_what_is_not_finite(values):
+    for interval in (mean_over_seeds, lambda x: block_bootstrap_mean(x, 1)):
+        with pytest.raises(ConfigError):
+            interval(np.array(values))
+
+
+def test_a_block_longer_than_the_series_is_refused():
+    with pytest.raises(ConfigError, match="block = 4"):
+        block_bootstrap_mean(np.arange(3.0), 4)

@@ -1,0 +1,138 @@
+"""Accounts of live runs: the parts, stacked so that one sees them add up; drift and its bounds; where a run is dead."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.statistics import Interval
+from analysis.telescoping import Account
+
+PARTS = {"student": "C0", "lambda": "C2", "generator": "C1"}
+
+
+def accounts(runs: Mapping[str, Account], columns: int = 3) -> Figure:
+    """A panel a run: student, lambda and generator so far, stacked up where positive and down where negative.
+
+    The black line is the measured change of Phi. The stack above 0 minus the stack below 0 is that line (dashed on it).
+    """
+    rows = -(-len(runs) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 3.3 * rows), squeeze=False, sharex=True)
+    for ax, (name, run) in zip(axes.flat, runs.items(), strict=False):
+        _stack(ax, run.steps)
+        ax.set_title(name)
+    for ax in axes.flat[len(runs) :]:
+        ax.set_axis_off()
+    for row in axes:
+        row[0].set_ylabel("change of Φ so far")
+    for ax in axes[-1]:
+        ax.set_xlabel("student step")
+    axes[0][0].legend(loc="best")
+    return figure
+
+
+def parts_by_variant(parts: Mapping[str, Mapping[str, Interval]], ax: Axes | None = None) -> Axes:
+    """Bars: what each part contributed over a run, mean over seeds with its interval, by variant.
+
+    parts: by variant, by part ("student", "lambda", "generator", "total").
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(9, 3.6))
+    width = 0.8 / 4
+    for number, (part, color) in enumerate((PARTS | {"total": "black"}).items()):
+        found = [one[part] for one in parts.values()]
+        means = np.array([one.estimate for one in found])
+        reach = np.array([[one.estimate - one.low, one.high - one.estimate] for one in found]).T
+        at = np.arange(len(found)) + (number - 1.5) * width
+        ax.bar(at, means, width, yerr=np.maximum(reach, 0), color=color, alpha=0.8, capsize=2, label=part)
+    ax.axhline(0, color="0.4", linewidth=0.8)
+    ax.set_xticks(range(len(parts)), list(parts))
+    ax.set(ylabel="change of Φ over the run", title="Who changed the objective", yscale="symlog")
+    ax.legend(ncols=4)
+    return ax
+
+
+def drift_bounds(runs: Mapping[str, Account], columns: int = 3) -> Figure:
+    """A panel a run, a point a generator's turn: |Gamma| under its two bounds, over rounds."""
+    rows = -(-len(runs) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 3.0 * rows), squeeze=False, sharex=True)
+    for ax, (name, run) in zip(axes.flat, runs.items(), strict=False):
+        table = run.drift
+        for column, color, label in (("plain", "0.6", "mean |Δl|"), ("coupled", "C3", "mean v*(min) |Δl|")):
+            ax.semilogy(table.index, _positive(table[column]), color=color, linewidth=1.2, label=label)
+        ax.semilogy(table.index, _positive(table["gamma"].abs()), ".", color="C1", markersize=3, label="|Γ| measured")
+        ax.set_title(name)
+    for ax in axes.flat[len(runs) :]:
+        ax.set_axis_off()
+    for ax in axes[-1]:
+        ax.set_xlabel("round")
+    axes[0][0].legend(loc="lower left")
+    return figure
+
+
+def dead_map(shares: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Share of dead steps over lambda at the start (rows) and its growth over the run (columns), with the numbers."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(5.6, 3.8))
+    shown = ax.imshow(shares.to_numpy(), vmin=0, vmax=1, cmap="magma_r", aspect="auto")
+    for (row, column), value in np.ndenumerate(shares.to_numpy()):
+        ax.annotate(f"{100 * value:.0f} %", (column, row), ha="center", va="center", fontsize=9,
+                    color="white" if value > 0.5 else "black")  # fmt: skip
+    ax.set_xticks(range(shares.shape[1]), [f"{float(name):g}" for name in shares.columns])
+    ax.set_yticks(range(shares.shape[0]), [f"{float(name):g}" for name in shares.index])
+    ax.set(xlabel="λ at the end / λ at the start", ylabel="λ at the start", title="Steps in which no sample counts")
+    ax.grid(visible=False)
+    figure = ax.get_figure()
+    assert figure is not None
+    figure.colorbar(shown, ax=ax, label="share of student steps")
+    return ax
+
+
+def paces(fixed: Mapping[str, pd.DataFrame], following: Mapping[str, pd.Series]) -> Figure:
+    """A column a loss: accuracy above, share of dead steps below, over the fixed lambda; the moving quantile as a band.
+
+    Arguments:
+        fixed: by loss; index lambda at the start, columns accuracy, low, high, dead (shares).
+        following: by loss; the same of the moving quantile.
+    """
+    figure, axes = plt.subplots(
+        2, len(fixed), figsize=(4.0 * len(fixed), 5.2), sharex=True, sharey="row", squeeze=False
+    )
+    for (above, below), (name, table) in zip(axes.T, fixed.items(), strict=True):
+        mean, own = 100 * table["accuracy"], following[name]
+        spread = np.array([mean - 100 * table["low"], 100 * table["high"] - mean])
+        above.errorbar(table.index, mean, spread, marker="o", color="C0", capsize=3, label="λ on schedule")
+        above.axhline(100 * own["accuracy"], color="C3", label="moving quantile")
+        above.axhspan(100 * own["low"], 100 * own["high"], color="C3", alpha=0.2, linewidth=0)
+        below.plot(table.index, 100 * table["dead"], marker="o", color="C0")
+        below.axhline(100 * own["dead"], color="C3")
+        above.set(title=name, xscale="log")
+        below.set(xlabel="λ at the start (twice that at the end)", ylim=(-4, 104))
+    axes[0][0].set_ylabel("accuracy on dev, %")
+    axes[1][0].set_ylabel("dead steps, %")
+    axes[0][0].legend(loc="lower center")
+    return figure
+
+
+def _stack(ax: Axes, steps: pd.DataFrame) -> None:
+    at = np.concatenate([[steps.index[0] - 1], steps.index])
+    above, below = np.zeros(len(at)), np.zeros(len(at))
+    for name, color in PARTS.items():
+        so_far = np.concatenate([[0.0], np.cumsum(steps[name].to_numpy())])
+        up, down = np.maximum(so_far, 0), np.minimum(so_far, 0)
+        ax.fill_between(at, above, above + up, color=color, alpha=0.45, linewidth=0, label=name)
+        ax.fill_between(at, below, below + down, color=color, alpha=0.45, linewidth=0)
+        above, below = above + up, below + down
+    measured = np.concatenate([[0.0], steps["end"].to_numpy() - steps["start"].iloc[0]])
+    ax.plot(at, measured, color="black", linewidth=1.6, label="measured Φ − Φ(0)")
+    ax.plot(at, above + below, color="white", linewidth=0.8, linestyle="--", label="sum of the stacks")
+    ax.axhline(0, color="0.4", linewidth=0.8)
+
+
+def _positive(values: Any) -> list[float]:
+    found = np.asarray(values, dtype=np.float64)
+    return np.where(found > 1e-18, found, np.nan).tolist()

@@ -1,0 +1,378 @@
+"""Live runs that are compared over seeds: what is varied, the numbers of each run, and their record.
+
+    python -m analysis.studies record drift            runs what the record lacks, in the background of something else
+    python -m analysis.studies check drift default 3   runs one of them again and compares it with its record
+
+A record is analysis/records/STUDY.json: for each variant its configuration with a hash, and the numbers of each seed. A
+run is the same to the bit on the same machine and versions; elsewhere rounding differs, and training multiplies that.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from analysis.probe import Probe
+from analysis.telescoping import Account, account
+from analysis.theory import validate
+from cudfkd import data, models
+from cudfkd.callbacks import Callback
+from cudfkd.config import DistillConfig, Experiment
+from cudfkd.context import Context
+from cudfkd.engine import distill
+from cudfkd.errors import ConfigError, CudfkdError, DataError, unknown
+from cudfkd.files import read_json, write_json
+from cudfkd.runs import Run
+from cudfkd.teachers import load_teacher
+from cudfkd.validation import Described
+
+RECORDS = Path(__file__).parent / "records"
+LENGTH: dict[str, Any] = {"epochs": 10, "steps_per_epoch": 30}
+OPTIONS: dict[str, Any] = {  # written out, so that a record outlives a change of the defaults
+    "latent_dim": 64, "generator_width": 8, "generator_lr": 0.05, "class_entropy": 5.0, "one_hot": 2.0, "bn": 3.0,
+    "adv_start": 1.0, "adv_end": 10.0, "adv_begin": 0.0, "adv_finish": 0.5,
+}  # fmt: skip
+SEEDS = 10
+
+
+class Trial(Described):
+    """One live run: an experiment with our networks, what holds its generator, and what is read of it."""
+
+    experiment: Experiment
+    frozen: Literal["no", "eval", "train"] = "no"
+    """the generator held from `frozen_after` on: not at all; wholly; or with BatchNorm statistics that go on moving"""
+    frozen_after: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """share of the run after which it is held"""
+    every: Annotated[int, Field(ge=0)] = 0
+    """rounds from one reading of the probe to the next; 0: none"""
+    samples: Annotated[int, Field(ge=2)] = 64
+    """latents of the probe"""
+
+    def with_seed(self, seed: int) -> "Trial":
+        """The same with another seed of everything random."""
+        return self._with_distill(seed=seed)
+
+    def shortened(self, epochs: int, steps_per_epoch: int) -> "Trial":
+        """The same over fewer steps: schedules run over the whole run, whatever its length."""
+        return self._with_distill(epochs=epochs, steps_per_epoch=steps_per_epoch)
+
+    def _with_distill(self, **changes: Any) -> "Trial":
+        distill = DistillConfig(**self.experiment.distill.model_dump() | changes)
+        return self.model_copy(update={"experiment": self.experiment.model_copy(update={"distill": distill})})
+
+
+class Held(Callback):
+    """An intervention: from a moment on, what the generator's turn changes is put back.
+
+    Arguments:
+        after: share of the run.
+        batch_norm: "eval" puts everything back; "train" leaves the BatchNorm statistics, which move although no
+            parameter does, because the generator is in train mode during synthesis.
+    """
+
+    def __init__(self, after: float, batch_norm: Literal["eval", "train"]) -> None:
+        self.after, self.batch_norm = after, batch_norm
+        self._kept: dict[str, Tensor] = {}
+
+    def before_synthesis(self, ctx: Context) -> None:
+        if not self._kept and ctx.step >= self.after * ctx.config.total_steps:
+            generator = ctx.modules["generator"]
+            tensors = generator.state_dict() if self.batch_norm == "eval" else dict(generator.named_parameters())
+            self._kept = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+    def after_synthesis(self, ctx: Context) -> None:
+        if self._kept:
+            ctx.modules["generator"].load_state_dict(self._kept, strict=False)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished trial: the run, and its account if it was probed."""
+
+    run: Run
+    account: Account | None
+
+
+def perform(trial: Trial, *, gradient: bool = False) -> Outcome:
+    """Runs a trial, evaluating on dev; `gradient` as in `Probe`."""
+    about, asked = data.info(trial.experiment.data), trial.experiment
+    config = asked.distill.model_copy(update={"mean": about.mean, "std": about.std})
+    teacher = load_teacher(asked.data, asked.teacher, asked.teacher_seed)
+    student = models.build(asked.student, about.num_classes, about.channels, about.image_size, config.seed)
+    held = [] if trial.frozen == "no" else [Held(trial.frozen_after, trial.frozen)]
+    probe = Probe(trial.every, trial.samples, gradient=gradient) if trial.every else None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="the curriculum is dead")  # it is what some trials show
+        run = distill(
+            teacher, student, config, evaluate_on=data.load(asked.data, "dev"), callbacks=[*held, *_some(probe)]
+        )
+    return Outcome(run, account(probe) if probe else None)
+
+
+def numbers(outcome: Outcome) -> dict[str, Any]:
+    """What a record keeps of a run."""
+    rows = outcome.run.rows
+    found: dict[str, Any] = {
+        "accuracy": outcome.run.summary["accuracy"]["value"],
+        "agreement": outcome.run.summary["agreement"]["value"],
+        "loyalty": outcome.run.summary["loyalty"]["value"],
+        "loyalty_published": outcome.run.summary["loyalty_published"]["value"],
+        "accuracies": [row["accuracy"] for row in rows],
+        "dead_steps": sum(float(row["dead_steps"] or 0) for row in rows) / len(rows),
+        "mean_weight": sum(float(row["mean_weight"] or 0) for row in rows) / len(rows),
+        "loss_first": rows[0]["loss_q50"],
+        "loss_last": rows[-1]["loss_q50"],
+        "lam_last": rows[-1]["lam"],
+    }
+    return found | (_accounted(outcome.account) if outcome.account else {})
+
+
+def _accounted(found: Account) -> dict[str, Any]:
+    steps, drift, samples = found.steps, found.drift, found.samples
+    turns, quarter = steps["generator"][steps["generator"] != 0], len(samples) // 4
+    return {
+        "start": float(steps["start"].to_numpy()[0]),
+        "end": float(steps["end"].to_numpy()[-1]),
+        **{str(name): float(value) for name, value in found.total("steps").items()},
+        "relative": found.worst(),
+        "student_descends": _average(steps["student"] < 0),
+        "generator_rises": _average(turns > 0) if len(turns) else None,
+        "rounds_rise": _average(found.blocks["end"] > found.blocks["start"]),
+        "drift": _average(drift["gamma"].abs()),
+        "coupled": _average(drift["coupled"]),
+        "plain": _average(drift["plain"]),
+        "blocks_student": float(found.blocks["student"].to_numpy().sum()),
+        "blocks_student_last": float(found.blocks["student last"].to_numpy().sum()),
+        "ess": _average(samples["ess"]),
+        "kl": _average(samples["kl"]),
+        "loss_early": _average(samples["loss"][:quarter]),
+        "loss_late": _average(samples["loss"][-quarter:]),
+    }
+
+
+def _average(values: Any) -> float:
+    return float(np.mean(np.asarray(values, dtype=np.float64)))
+
+
+# What is studied
+
+
+def _trial(curriculum: Mapping[str, Any] | None = None, options: Mapping[str, Any] | None = None, **more: Any) -> Trial:
+    length = LENGTH | {name: more.pop(name) for name in tuple(more) if name in DistillConfig.model_fields}
+    curriculum = {"on_dead": "warn"} | dict(curriculum or {})
+    values: dict[str, Any] = {**length, "curriculum": curriculum, "options": OPTIONS | dict(options or {})}
+    distill = DistillConfig(**values)
+    return Trial(experiment=Experiment(distill=distill), **more)
+
+
+def _drift() -> dict[str, Trial]:
+    return {
+        "default": _trial(every=1),
+        "strong adversary": _trial(options={"adv_start": 100.0, "adv_end": 100.0}, every=1),
+        "frozen, eval mode": _trial(frozen="eval", every=1),
+        "frozen, train mode": _trial(frozen="train", every=1),
+        "lambda too small": _trial({"lam_start": 0.3, "lam_end": 0.6}, LOSSES["kl, T = 4"], every=1),
+        "moving quantile": _trial({"pace": "quantile"}, every=1),
+    }
+
+
+LOSSES: dict[str, dict[str, Any]] = {
+    "l1": {"loss": "l1"},
+    "kl, T = 4": {"loss": "kl", "temperature": 4.0},
+    "kl, T = 20": {"loss": "kl", "temperature": 20.0},
+}
+FIXED = (0.3, 1.0, 3.0, 10.0, 30.0)
+
+
+def _pace() -> dict[str, Trial]:
+    found = {}
+    for name, options in LOSSES.items():
+        for lam in FIXED:
+            found[f"{name}, {lam:g}"] = _trial({"lam_start": lam, "lam_end": 2 * lam}, options)
+        found[f"{name}, quantile"] = _trial({"pace": "quantile"}, options)
+    return found
+
+
+def _granularity() -> dict[str, Trial]:
+    return {name: _trial({"granularity": name}) for name in ("sample", "batch", "none")}
+
+
+STARTS = (0.1, 0.3, 1.0, 3.0, 10.0)
+GROWTHS = (1.0, 3.0, 10.0, 30.0)
+
+
+def _map() -> dict[str, Trial]:
+    options, short = LOSSES["kl, T = 4"], {"epochs": 1, "steps_per_epoch": 100}
+    return {
+        f"{start:g} x {growth:g}": _trial({"lam_start": start, "lam_end": start * growth}, options, **short)
+        for start in STARTS
+        for growth in GROWTHS
+    }
+
+
+STUDIES: dict[str, Callable[[], dict[str, Trial]]] = {
+    "drift": _drift, "pace": _pace, "granularity": _granularity, "map": _map,
+}  # fmt: skip
+
+
+def study(name: str) -> dict[str, Trial]:
+    """The trials of a study by variant, with seed 0. Raises ConfigError for an unknown one."""
+    if name not in STUDIES:
+        raise ConfigError(unknown("study", name, STUDIES))
+    return STUDIES[name]()
+
+
+# Records
+
+
+def load(name: str, folder: Path = RECORDS) -> dict[str, Any]:
+    """A study's record as it is on disk.
+
+    Raises:
+        ConfigError: an unknown study.
+        DataError: no record, or a configuration in it is not the one of its hash.
+    """
+    study(name)
+    found = read_json(folder / f"{name}.json")
+    for variant, kept in found["variants"].items():
+        if kept["key"] != key(kept["config"]):
+            raise DataError(
+                f"{folder / name}.json is damaged: {variant!r} has another configuration than its hash says"
+            )
+    return found
+
+
+def table(name: str, folder: Path = RECORDS) -> pd.DataFrame:
+    """A row a recorded run: variant, seed, and its numbers. Raises as `load`."""
+    return pd.DataFrame(
+        [
+            {"variant": variant, "seed": int(seed), **found}
+            for variant, kept in load(name, folder)["variants"].items()
+            for seed, found in kept["runs"].items()
+        ]
+    )
+
+
+def record(name: str, seeds: int = SEEDS, folder: Path = RECORDS) -> Iterator[str]:
+    """Runs what the record lacks, seed by seed; writes it after each run, and says so in a line.
+
+    What was recorded of a variant with another configuration than today's is replaced.
+    """
+    trials = study(name)
+    old = load(name, folder)["variants"] if (folder / f"{name}.json").exists() else {}
+    found = {variant: _begun(trial, old.get(variant)) for variant, trial in trials.items()}
+    for seed in range(validate.count("seeds", seeds)):
+        for variant, trial in trials.items():
+            runs = found[variant]["runs"]
+            if str(seed) not in runs:
+                runs[str(seed)] = numbers(perform(trial.with_seed(seed)))
+                write_json(folder / f"{name}.json", {"study": name, "made": made(), "variants": found})
+                yield f"{name}, {variant}, seed {seed}: accuracy {runs[str(seed)]['accuracy']:.4f}"
+
+
+def compare(name: str, variant: str, seed: int, folder: Path = RECORDS) -> pd.DataFrame:
+    """Runs one recorded run again, as it was configured then. A row a number: recorded, again, difference.
+
+    Raises:
+        ConfigError: no such study, variant or seed in the record.
+        DataError: no record, or a damaged one.
+    """
+    variants = load(name, folder)["variants"]
+    if variant not in variants:
+        raise ConfigError(unknown(f"variant of {name}", variant, variants))
+    runs, trial = variants[variant]["runs"], Trial(**variants[variant]["config"])
+    if str(seed) not in runs:
+        raise ConfigError(unknown("seed in the record", str(seed), runs))
+    old, new = runs[str(seed)], numbers(perform(trial.with_seed(seed)))
+    flat = [(number, *pair) for number in old for pair in _pairs(old[number], new[number])]
+    found = pd.DataFrame(flat, columns=["number", "recorded", "again"]).set_index("number").astype(float)
+    return found.assign(difference=(found["again"] - found["recorded"]).abs())
+
+
+def key(config: dict[str, Any]) -> str:
+    """Short hash of a configuration in a record."""
+    return sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _begun(trial: Trial, old: dict[str, Any] | None) -> dict[str, Any]:
+    if old is not None and Trial(**old["config"]) == trial:
+        return old
+    config = trial.model_dump(mode="json")
+    return {"key": key(config), "config": config, "runs": {}}
+
+
+def made() -> dict[str, str]:
+    """What bits depend on, besides the configuration."""
+    return {
+        "torch": torch.__version__,
+        "machine": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
+        "threads": str(torch.get_num_threads()),
+        "teacher": Experiment().teacher_card()["sha256"][:16],
+    }
+
+
+def _pairs(old: Any, new: Any) -> list[tuple[float, float]]:
+    if isinstance(old, list):
+        return list(zip(old, new, strict=True))
+    return [] if old is None or new is None else [(old, new)]
+
+
+def _some(probe: Probe | None) -> list[Callback]:
+    return [probe] if probe else []
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`record STUDY [--seeds N]` or `check STUDY VARIANT SEED`; 0, 1 if a number differs, 2 for bad input."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.studies", description="Recorded live runs.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    fill = commands.add_parser("record", help="run what a record lacks")
+    fill.add_argument("study")
+    fill.add_argument("--seeds", type=int, default=SEEDS)
+    again = commands.add_parser("check", help="run one again and compare it with its record")
+    again.add_argument("study")
+    again.add_argument("variant")
+    again.add_argument("seed", type=int)
+    again.add_argument("--tolerance", type=float, default=1e-6, help="relative to max(1, recorded)")
+    asked = parser.parse_args(arguments)
+    try:
+        if asked.command == "record":
+            for line in record(asked.study, asked.seeds):
+                _say(line)
+            return 0
+        return _check(asked)
+    except CudfkdError as error:
+        sys.stderr.write(f"analysis.studies: {error}\n")
+        return 2
+
+
+def _check(asked: argparse.Namespace) -> int:
+    found = compare(asked.study, asked.variant, asked.seed)
+    _say(found.to_string(float_format=lambda value: f"{value:.6g}"))
+    differs = found["difference"] > asked.tolerance * found["recorded"].abs().clip(lower=1)
+    if not differs.any():
+        _say(f"all {len(found)} numbers are those of the record")
+        return 0
+    was = read_json(RECORDS / f"{asked.study}.json")["made"]
+    _say(f"{int(differs.sum())} of {len(found)} numbers differ; recorded with {was}, now {made()}")
+    return 1
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""What a probe costs: the same run without one and with one at every tenth round of 64 latents, in turns.
+
+    python benchmarks/probe.py [--pairs 5] [--round-steps 2]
+
+Prints seconds and share of each pair, and writes benchmarks/probe.json. The first pair is a warm-up and is not counted.
+The share is (seconds with - seconds without) / seconds without, of the training alone, as metrics.jsonl has them.
+"""
+
+import argparse
+import platform
+from pathlib import Path
+from statistics import median
+
+import torch
+
+import cudfkd
+from analysis.probe import Probe
+from analysis.telescoping import account
+from cudfkd import data, models
+from cudfkd.files import write_json
+
+MOST = 0.30  # of the run's time, which is what is asked for
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=200, help="student steps of a run")
+    parser.add_argument("--round-steps", type=int, default=2, help="student steps a round: 2 here, 10 in the scripts")
+    asked = parser.parse_args()
+    rows, relative = [], 0.0
+    for pair in range(asked.pairs + 1):
+        probe = Probe(every=10, samples=64)
+        order = [None, probe] if pair % 2 else [probe, None]
+        seconds = {one is not None: train(asked.steps, asked.round_steps, one) for one in order}
+        relative = max(relative, account(probe).worst())
+        if pair:
+            rows.append({"without": seconds[False], "with": seconds[True], "share": seconds[True] / seconds[False] - 1})
+            print({name: round(value, 3) for name, value in rows[-1].items()}, flush=True)
+    share = median(row["share"] for row in rows)
+    print(f"median share {share:.1%} of {len(rows)} pairs (at most {MOST:.0%}); worst residual {relative:.1e}")
+    write_json(Path(__file__).with_suffix(".json"), {
+        "share": share, "most": MOST, "residual": relative, "pairs": rows, "steps": asked.steps,
+        "round_steps": asked.round_steps, "torch": torch.__version__, "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+    })  # fmt: skip
+    return 0 if share <= MOST and relative <= 1e-12 else 1
+
+
+def train(steps: int, round_steps: int, probe: Probe | None) -> float:
+    """Seconds of training of one run, without evaluation."""
+    about = data.info("fashion-mnist")
+    config = cudfkd.DistillConfig(
+        epochs=1, steps_per_epoch=steps, round_steps=round_steps, image_size=about.image_size,
+        channels=about.channels, mean=about.mean, std=about.std,
+    )  # fmt: skip
+    teacher = cudfkd.load_teacher("fashion-mnist", "lenet5")
+    student = models.build("lenet5-half", about.num_classes, about.channels, about.image_size)
+    run = cudfkd.distill(teacher, student, config, callbacks=[probe] if probe else [])
+    return float(run.rows[0]["seconds"] or 0.0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
