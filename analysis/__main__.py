@@ -1,4 +1,4 @@
-"""`python -m analysis execute | reproduce | record`. Bad input: one line on stderr, exit code 2."""
+"""`python -m analysis execute | reproduce | scorecard | record`. Bad input: one line on stderr, exit code 2."""
 
 import argparse
 import shutil
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from analysis import execute, reproduce
+from analysis import execute, reproduce, scorecard
 from cudfkd.errors import ConfigError, CudfkdError
 
 
@@ -17,7 +17,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code: 0, 1 when a notebook failed, 2 for bad input."""
+    """Runs one command; returns the exit code: 0, 1 when a notebook or an exact check failed, 2 for bad input."""
     parser = _Parser(prog="python -m analysis", description="Run the notebooks.", allow_abbrev=False)
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     one = commands.add_parser("execute", help="one notebook, with parameters")
@@ -27,9 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     one.add_argument("-f", type=Path, action="append", default=[], metavar="FILE", help="parameters from a YAML file")
     one.add_argument("--profile", default="quick", help="start from profiles/PROFILE [quick]")
     one.set_defaults(run=_execute)
-    every = commands.add_parser("reproduce", help="all notebooks of a profile, then their HTML pages")
+    every = commands.add_parser("reproduce", help="all notebooks of a profile, their HTML pages, and the scorecard")
     every.add_argument("--profile", default="quick")
     every.set_defaults(run=_reproduce)
+    card = commands.add_parser("scorecard", help="what the notebooks of a profile have found, a line a check")
+    card.add_argument("--profile", default="quick")
+    card.set_defaults(run=_scorecard)
     record = commands.add_parser("record", help="copy a profile's figures from out/ to figures/, to be committed")
     record.add_argument("--profile", default="quick")
     record.set_defaults(run=_record)
@@ -60,7 +63,17 @@ def _execute(asked: argparse.Namespace) -> int:
 
 def _reproduce(asked: argparse.Namespace) -> int:
     failed = reproduce.reproduce(asked.profile, lambda line: print(line, flush=True))
-    return 1 if failed else 0
+    card = scorecard.load(asked.profile, reproduce.OUT / asked.profile)
+    print("\n".join([card.summary(), *card.remarks()]))
+    return 1 if failed or card.failed else 0
+
+
+def _scorecard(asked: argparse.Namespace) -> int:
+    card = scorecard.load(asked.profile, reproduce.OUT / asked.profile)
+    if not card.results:
+        raise ConfigError(card.summary())
+    print("\n".join(card.lines()))
+    return 1 if card.failed else 0
 
 
 def _record(asked: argparse.Namespace) -> int:

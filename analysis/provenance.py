@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from analysis.checks import Check, CheckError, failures
-from analysis.execute import NOTEBOOKS, ROOT
+from analysis.execute import ROOT
+from analysis.sources import fingerprint
 from cudfkd.errors import ConfigError
 from cudfkd.files import write_json
 
@@ -45,7 +46,7 @@ class Record:
     code: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.code = code(self.notebook[:2])  # now, as it was loaded, and not when the cells have run
+        self.code = fingerprint(self.notebook[:2])  # now, as it was loaded, and not when the cells have run
 
     @property
     def folder(self) -> Path:
@@ -122,20 +123,6 @@ def commit() -> str:
         return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-def code(number: str) -> str:
-    """A hash of all code that stands behind notebook `number`: the packages, and its own code cells as saved.
-
-    Two results of one hash and the same parameters are of one making, whatever the commits say.
-    """
-    told = hashlib.sha256()
-    for path in sorted(path for package in ("cudfkd", "analysis") for path in (ROOT / package).rglob("*.py")):
-        told.update(f"{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
-    for path in NOTEBOOKS.glob(f"{number}_*.ipynb"):
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        told.update("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code").encode())
-    return told.hexdigest()[:16]
 
 
 def plotted(axes: Axes) -> dict[str, Any]:

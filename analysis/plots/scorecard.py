@@ -1,0 +1,77 @@
+"""The scorecard as a picture: every check left of its tolerance, every control right of it."""
+
+from itertools import groupby
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+ROOM = 1e-18  # where violations <= 0 are drawn: they held with room
+FAR = 1e3  # where the largest are
+KINDS = {"exact": ("o", "C0"), "statistical": ("s", "C4"), "by construction": (".", "0.55")}
+
+
+def scorecard(rows: pd.DataFrame) -> Axes:
+    """A line a check: its worst violation, its tolerance, and its control's violation, on one logarithmic axis.
+
+    rows: of `analysis.scorecard.Scorecard.rows`, in the order in which they are drawn, from above. What fails, or is
+        void, is drawn in red; what is stale, faintly.
+    """
+    figure, ax = plt.subplots(figsize=(9, 1.9 + 0.115 * len(rows)))
+    ax.set(title=_title(rows["verdict"]), xscale="log")
+    ax.set(xlabel="worst violation", xlim=(ROOM / 6, 6 * FAR), ylim=(len(rows) - 0.5, -0.5))
+    marks = (1e-15, 1e-10, 1e-5, 1.0)
+    ax.set_xticks([ROOM, *marks, FAR], ["≤ 0", *(f"$10^{{{np.log10(mark):.0f}}}$" for mark in marks), "≥ 10³"])
+    ax.minorticks_off()
+    ax.grid(visible=False)
+    _bands(ax, list(rows["theorem"]))
+    for height, (_, row) in enumerate(rows.iterrows()):
+        _line(ax, height, row)
+    figure.legend(handles=_keys(), loc="outside lower center", ncols=5)
+    return ax
+
+
+def _title(verdicts: pd.Series) -> str:
+    wrong = sum(not str(one).startswith("holds") for one in verdicts)
+    if wrong or verdicts.empty:
+        return f"{wrong} of {len(verdicts)} checks fail or are void" if wrong else "No checks yet"
+    return f"All {len(verdicts)} checks stay left of their tolerance, and their controls land right of it"
+
+
+def _line(ax: Axes, height: int, row: pd.Series) -> None:
+    passed = str(row["verdict"]).startswith("holds")
+    marker, color = KINDS[str(row["kind"]).split(":")[0]]
+    faint = 0.3 if "stale" in str(row["verdict"]) else 1.0
+    reached, undone, limit = (_shown(row[name]) for name in ("worst violation", "control's violation", "tolerance"))
+    ax.plot([reached, undone], [height] * 2, color="0.85" if passed else "red", linewidth=0.7, zorder=1)
+    ax.plot([limit] * 2, [height - 0.5, height + 0.5], color="black", linewidth=1.4, zorder=2)
+    ax.plot(reached, height, marker, color=color if passed else "red", markersize=4, alpha=faint)
+    ax.plot(undone, height, "D", color="C1" if passed else "red", markersize=3.2, alpha=faint)
+
+
+def _bands(ax: Axes, names: list[str]) -> None:
+    """A shaded band a theorem, with its name at the axis."""
+    middles, start = [], 0
+    for number, (_, members) in enumerate(groupby(names)):
+        count = len(list(members))
+        if number % 2 == 0:
+            ax.axhspan(start - 0.5, start + count - 0.5, color="0.96", zorder=0)
+        middles.append(start + (count - 1) / 2)
+        start += count
+    ax.set_yticks(middles, [name for name, _ in groupby(names)])
+    ax.tick_params(axis="y", length=0)
+
+
+def _keys() -> list[Line2D]:
+    drawn = [Line2D([], [], marker=marker, color=color, linestyle="", markersize=5, label=f"check, {kind}")
+             for kind, (marker, color) in KINDS.items()]  # fmt: skip
+    drawn.append(Line2D([], [], color="black", linewidth=1.4, label="tolerance"))
+    drawn.append(Line2D([], [], marker="D", color="C1", linestyle="", markersize=4, label="its control"))
+    return drawn
+
+
+def _shown(violation: float) -> float:
+    """Within the axis; not a number counts as the largest."""
+    return float(np.clip(np.nan_to_num(violation, nan=FAR, posinf=FAR), ROOM, FAR))

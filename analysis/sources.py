@@ -1,0 +1,66 @@
+"""The code behind a notebook, as a hash: two results of one hash and one set of parameters are of one making."""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from IPython.core.inputtransformer2 import TransformerManager
+
+from analysis.execute import NOTEBOOKS, ROOT
+
+PACKAGES = ("cudfkd", "analysis")
+
+
+def fingerprint(number: str) -> str:
+    """A hash of notebook `number`'s code cells, as saved, and of every module of ours that they import, at any depth.
+
+    Prose and outputs do not count, nor do modules that it never meets, nor the commit.
+    """
+    cells = "\n".join(_cells(path) for path in sorted(NOTEBOOKS.glob(f"{number}_*.ipynb")))
+    told = hashlib.sha256(cells.encode())
+    for path in sorted(imported(cells)):
+        told.update(f"\n{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
+    return told.hexdigest()[:16]
+
+
+def imported(code: str) -> set[Path]:
+    """The files of ours that `code` imports, and that those import.
+
+    A package's __init__ counts only where a name is taken from it, and not for being the way to a module.
+    """
+    found: set[Path] = set()
+    todo = list(_imports(code))
+    while todo:
+        path = todo.pop()
+        if path not in found:
+            found.add(path)
+            todo += _imports(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _cells(path: Path) -> str:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    return "\n".join(TransformerManager().transform_cell(source) for source in sources)  # %magics and !commands
+
+
+def _imports(code: str) -> Iterator[Path]:
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module if _file(f"{node.module}.{alias.name}") is None else f"{node.module}.{alias.name}"
+                     for alias in node.names]  # fmt: skip
+        else:
+            continue
+        yield from (path for path in map(_file, names) if path is not None)
+
+
+def _file(module: str) -> Path | None:
+    """Of one of our modules; None for any other name."""
+    if module.split(".")[0] not in PACKAGES:
+        return None
+    path = ROOT.joinpath(*module.split("."))
+    return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
