@@ -4,12 +4,13 @@ The tensors are in checkpoint-EPOCH.safetensors; checkpoint.json names that file
 whole, the tensors first: until checkpoint.json is replaced the previous checkpoint is the valid one, and only then is
 it removed. So there is a whole checkpoint at every moment, whenever the process dies. Nothing is unpickled.
 
-Learning rate, lambda and the adversarial weight are functions of the step and need no saving.
+Learning rate, adversarial weight and a lambda on schedule are functions of the step and need no saving.
 """
 
 import json
+import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,16 +28,20 @@ POINTER = "checkpoint.json"
 
 @dataclass
 class State:
-    """The live objects of a run, by name. Saving copies out of them, loading copies into them."""
+    """The live objects of a run, by name. Saving copies out of them, loading copies into them.
+
+    memory: pools and banks, which the run's result does not need: they are in checkpoints only.
+    """
 
     modules: dict[str, nn.Module]
     optimizers: dict[str, Optimizer]
     rng: torch.Generator
+    memory: dict[str, nn.Module] = field(default_factory=dict)
 
     def save(self, folder: Path, epoch: int, generator_steps: int) -> None:
         """Writes the state after `epoch` complete epochs. Raises DataError if it cannot be; the previous one stays."""
         tensors = {f"rng/{name}": tensor for name, tensor in self._random_states().items()}
-        for name, module in self.modules.items():
+        for name, module in self._stateful():
             tensors |= {f"{name}/{key}": tensor for key, tensor in module.state_dict().items()}
         for name, optimizer in self.optimizers.items():
             for index, slots in optimizer.state_dict()["state"].items():
@@ -52,7 +57,7 @@ class State:
         """Restores the state; returns its epochs and generator steps. Raises DataError if a file is not whole."""
         tensors, counts = read(folder)
         try:
-            for name, module in self.modules.items():
+            for name, module in self._stateful():
                 module.load_state_dict(under(tensors, name))
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(_optimizer_state(optimizer, under(tensors, f"optimizer.{name}")))
@@ -61,6 +66,9 @@ class State:
             what = f"the checkpoint in {folder} does not hold the state of this run"
             raise DataError(f"{what}: start it again in another folder") from error
         return counts
+
+    def _stateful(self) -> list[tuple[str, nn.Module]]:
+        return [*self.modules.items(), *((f"memory.{name}", module) for name, module in self.memory.items())]
 
     def _random_states(self) -> dict[str, Tensor]:
         states = {"method": self.rng.get_state(), "global": torch.get_rng_state()}
@@ -82,12 +90,8 @@ def exists(folder: Path) -> bool:
 
 def read(folder: Path) -> tuple[dict[str, Tensor], tuple[int, int]]:
     """Tensors, and epochs and generator steps, of a folder's checkpoint. Raises DataError if missing or altered."""
-    try:
-        pointer = json.loads((folder / POINTER).read_text())
-        file, digest = folder / str(pointer["file"]), pointer["sha256"]
-        counts = int(pointer["epoch"]), int(pointer["generator_steps"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder / POINTER} is missing or damaged: start the run again in another folder") from error
+    pointer = _pointer(folder)
+    file, digest, counts = folder / pointer["file"], pointer["sha256"], (pointer["epoch"], pointer["generator_steps"])
     try:
         content = file.read_bytes()
         if sha256(content).hexdigest() != digest:
@@ -95,6 +99,11 @@ def read(folder: Path) -> tuple[dict[str, Tensor], tuple[int, int]]:
         return load(content), counts
     except (OSError, SafetensorError) as error:
         raise DataError(f"{file} is missing or damaged: start the run again in another folder") from error
+
+
+def epochs(folder: Path) -> int:
+    """How many epochs were complete at a folder's checkpoint. Raises DataError if it is missing or damaged."""
+    return _pointer(folder)["epoch"]
 
 
 def remove(folder: Path) -> None:
@@ -106,6 +115,19 @@ def remove(folder: Path) -> None:
 def under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The part of a checkpoint that belongs to one object."""
     return {key.removeprefix(f"{name}/"): tensor for key, tensor in tensors.items() if key.startswith(f"{name}/")}
+
+
+def _pointer(folder: Path) -> dict:
+    damaged = f"{folder / POINTER} is missing or damaged: start the run again in another folder"
+    try:
+        pointer = json.loads((folder / POINTER).read_text())
+        counts = pointer["epoch"], pointer["generator_steps"]
+        named = re.fullmatch(r"checkpoint-\d+\.safetensors", pointer["file"]) and isinstance(pointer["sha256"], str)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(damaged) from error
+    if not named or any(type(count) is not int or count < 0 for count in counts):
+        raise DataError(damaged)
+    return pointer
 
 
 def _remove(folder: Path, but: str = "") -> None:
@@ -122,6 +144,8 @@ def _optimizer_state(optimizer: Optimizer, tensors: dict[str, Tensor]) -> dict:
     for key, tensor in tensors.items():
         index, slot = key.split("/", 1)
         parameter = parameters[int(index)]
-        laid_out = torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor
+        if tensor.ndim and tensor.shape != parameter.shape:
+            raise ValueError(f"{key} has shape {tuple(tensor.shape)}")  # a fused step would read beyond its end
+        laid_out = torch.empty_like(parameter).copy_(tensor) if tensor.ndim else tensor
         state.setdefault(int(index), {})[slot] = laid_out.detach()
     return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}

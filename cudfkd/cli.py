@@ -87,8 +87,9 @@ def _add_distill(parser: argparse.ArgumentParser) -> None:
         "--stop-after", type=_minutes, metavar="MINUTES", help="end at a checkpoint before they are over, to be resumed"
     )
     parser.add_argument("--method", default="cudfkd", help=", ".join(methods.names()))
-    for kind in (DistillConfig, Curriculum, *(methods.get(name).Options for name in methods.names())):
+    for kind in (DistillConfig, Curriculum):
         _add_fields(parser, kind, leave_out={"method", "curriculum", "options"})
+    _add_method_options(parser)
     parser.set_defaults(run=_distill)
 
 
@@ -96,11 +97,10 @@ def _distill(asked: argparse.Namespace) -> None:
     for option in ("resume", "stop_after"):
         if getattr(asked, option) and asked.out is None:
             raise ConfigError(f"--{option.replace('_', '-')} needs --out: the folder of the run to go on with")
-    options = _given(asked, methods.get(asked.method).Options)
-    curriculum = Curriculum(**_given(asked, Curriculum))
-    config = DistillConfig(
-        **_given(asked, DistillConfig), method=asked.method, curriculum=curriculum, options=options or None
-    )
+    options = _options_of_method(asked)
+    values = _given(asked, DistillConfig) | {"method": asked.method, "options": options or None}
+    curriculum = _given(asked, Curriculum)
+    config = DistillConfig(**values, **({"curriculum": Curriculum(**curriculum)} if curriculum else {}))
     experiment = Experiment(
         data=asked.data, teacher=asked.teacher, teacher_seed=asked.teacher_seed, student=asked.student, distill=config
     )
@@ -112,7 +112,8 @@ def _distill(asked: argparse.Namespace) -> None:
     if not done.summary:
         _say(f"stopped after epoch {done.rows[-1]['epoch']} of {config.epochs}: go on with --resume")
         return
-    _say(f"accuracy of the last epoch on dev: {_interval(done.summary['accuracy'])}")
+    if "accuracy" in done.summary:  # a finished run that was not evaluated, by Python, may be named again
+        _say(f"accuracy of the last epoch on dev: {_interval(done.summary['accuracy'])}")
     if done.path:
         _say(f"run folder: {done.path}")
 
@@ -157,11 +158,11 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(asked: argparse.Namespace) -> None:
-    names = {"data": asked.data, "teacher": asked.teacher, "teacher_seed": asked.teacher_seed}
-    given = {name: value for name, value in names.items() if value is not None}
+    asked_for = {"data": asked.data, "teacher": asked.teacher, "teacher_seed": asked.teacher_seed}
+    given = {name: value for name, value in asked_for.items() if value is not None}
     finished = load_run(asked.path)
-    of_run = {} if {"data", "teacher"} <= given.keys() else experiments.read(asked.path).model_dump(include=set(names))
-    names = {"teacher_seed": 0} | of_run | given
+    of_run = {"teacher_seed": 0} if {"data", "teacher"} <= given.keys() else experiments.names(asked.path)
+    names = of_run | given
     dataset = data.load(names["data"], asked.split, asked.data_root)
     teacher = teachers.read_teacher(teachers.locate(names["data"], names["teacher"], names["teacher_seed"]))
     scores = evaluate(finished.student, teacher, dataset, finished.config.mean, finished.config.std)
@@ -231,6 +232,28 @@ def _add_fields(parser: argparse.ArgumentParser, kind: type[BaseModel], leave_ou
             default = "" if field.default in (None, ()) else f" [{field.default}]"
             option = f"--{name.replace('_', '-')}"
             parser.add_argument(option, dest=f"field_{name}", metavar="X", help=f"{field.description}{default}")
+
+
+def _add_method_options(parser: argparse.ArgumentParser) -> None:
+    """The settings of all methods, each once, with the methods that have it and their defaults."""
+    owners: dict[str, dict[str, Any]] = {}
+    for name in methods.names():
+        for option, field in methods.get(name).Options.model_fields.items():
+            owners.setdefault(option, {})[name] = field
+    for option, fields in owners.items():
+        told = ", ".join(f"{name} {f.default}" for name, f in fields.items() if f.default not in (None, ()))
+        text = next(iter(fields.values())).description + (f" [{told}]" if told else "")
+        parser.add_argument(f"--{option.replace('_', '-')}", dest=f"field_{option}", metavar="X", help=text)
+
+
+def _options_of_method(asked: argparse.Namespace) -> dict[str, Any]:
+    """What was given of the method's settings. Raises ConfigError for a setting of other methods only."""
+    kind = methods.get(asked.method).Options
+    for name in methods.names():
+        for option in methods.get(name).Options.model_fields:
+            if option not in kind.model_fields and getattr(asked, f"field_{option}") is not None:
+                raise ConfigError(unknown(f"option of method {asked.method}", option, kind.model_fields))
+    return _given(asked, kind)
 
 
 def _given(asked: argparse.Namespace, kind: type[BaseModel]) -> dict[str, Any]:

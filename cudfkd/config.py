@@ -30,8 +30,11 @@ class DistillConfig(Described):
     """epochs of the run: evaluation, metrics and checkpoint come at the end of each"""
     steps_per_epoch: Count = 100
     """student steps an epoch"""
-    round_steps: Count = 2
-    """student steps after each round of synthesis (10 in the authors' scripts); divides steps_per_epoch"""
+    round_steps: Count = Field(default=None, validate_default=True)
+    """student steps after each round of synthesis; divides steps_per_epoch; default: as published with the method, at
+    most an epoch's (cudfkd: 2, where the authors' scripts have 10)"""
+    generator_ratio: Annotated[float, Field(gt=0)] | None = None
+    """generator steps a student step, the same for every method; default: each method's own"""
     batch_size: Annotated[int, Field(ge=2)] = 64
     """samples a step, 2 or more because BatchNorm needs them"""
     lr: Annotated[float, Field(gt=0)] = 0.1
@@ -42,7 +45,7 @@ class DistillConfig(Described):
     """of the student's SGD"""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """of every random number of the run"""
-    device: Annotated[str, AfterValidator(lambda name: _device(name) and name)] = "cpu"
+    device: Annotated[str, AfterValidator(lambda name, info: _device(name, info.context) and name)] = "cpu"
     """cpu, cuda, cuda:N or mps"""
     precision: Literal["float32", "bfloat16"] = "float32"
     """float32, or bfloat16 for autocast"""
@@ -56,12 +59,27 @@ class DistillConfig(Described):
     """normalisation of images in [0, 1], a number a channel: networks see (x - mean) / std"""
     std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False, min_length=1)] | None = None
     """likewise"""
-    curriculum: Curriculum = Curriculum()
-    """how samples are weighed"""
+    curriculum: Curriculum = Field(default=None, validate_default=True)
+    """how samples are weighed; default: the paper's for cudfkd, none for all other methods"""
     options: Annotated[Any, Field(validate_default=True)] = None
     """the method's own settings: its `Options`, or a dict of them"""
     keep_epochs: Annotated[tuple[Count, ...], Field(strict=False)] = ()
     """epochs (from 1) whose weights stay in the run folder, besides the last"""
+
+    @field_validator("round_steps", mode="before")
+    @classmethod
+    def _published_round(cls, value: Any, info: Any) -> Any:
+        if value is not None or not {"method", "steps_per_epoch"} <= info.data.keys():
+            return value
+        published, epoch = methods.get(info.data["method"]).ABOUT.round_steps, info.data["steps_per_epoch"]
+        return epoch if published is None else min(published, epoch)
+
+    @field_validator("curriculum", mode="before")
+    @classmethod
+    def _curriculum_of_method(cls, value: Any, info: Any) -> Any:
+        if value is not None:
+            return value
+        return Curriculum(granularity=methods.get(info.data.get("method", "cudfkd")).ABOUT.granularity)
 
     @field_validator("options", mode="before")
     @classmethod
@@ -79,12 +97,23 @@ class DistillConfig(Described):
         if self.round_steps > self.steps_per_epoch or self.steps_per_epoch % self.round_steps:
             allowed = f"it must divide steps_per_epoch = {self.steps_per_epoch}"
             raise ConfigError(f"round_steps = {self.round_steps} is not allowed: {allowed}")
+        self._check_ratio()
         if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
             raise ConfigError(f"mean = {self.mean} and std = {self.std} must both be given, a number a channel each")
         late = [epoch for epoch in self.keep_epochs if epoch > self.epochs]
         if late:
             raise ConfigError(f"keep_epochs = {late[0]} is not allowed: the run has {self.epochs} epochs")
         return self
+
+    def _check_ratio(self) -> None:
+        if self.generator_ratio is None:
+            return
+        if not methods.get(self.method).ABOUT.generates:
+            raise ConfigError(f"generator_ratio = {self.generator_ratio}: method {self.method} has no generator")
+        steps = self.generator_ratio * self.round_steps
+        if round(steps) < 1 or abs(steps - round(steps)) > 1e-9:
+            allowed = f"times round_steps = {self.round_steps} it must be a whole number, 1 or more"
+            raise ConfigError(f"generator_ratio = {self.generator_ratio} is not allowed: {allowed}")
 
     @property
     def total_steps(self) -> int:
@@ -123,13 +152,16 @@ class Experiment(Described):
         return sha256(canonical.encode()).hexdigest()[:16]
 
 
-def _device(name: str) -> torch.device:
+def _device(name: str, context: dict | None) -> torch.device:
+    """The device. Raises ConfigError if there is no such kind; or none on this machine, unless it ran elsewhere."""
     try:
         device = torch.device(name)
     except RuntimeError:
         raise ConfigError(f"device = {name!r} is not allowed: it must be cpu, cuda, cuda:N or mps") from None
     if device.type not in ("cpu", "cuda", "mps"):
         raise ConfigError(f"device = {name!r} is not allowed: it must be cpu, cuda, cuda:N or mps")
+    if (context or {}).get("elsewhere"):
+        return device
     count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[device.type]
     if (device.index or 0) >= count:
         raise ConfigError(f"device = {name!r} is not on this machine: it has {count} of type {device.type}; use cpu")

@@ -1,17 +1,21 @@
 """What methods and callbacks see of a run: the networks, the randomness, the clock, and one way to take a step."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from cudfkd.log import EpochLog
 from cudfkd.losses import at_least_float32
 from cudfkd.models import spec_of
 from cudfkd.normalize import Normalize
+from cudfkd.regularizers import Lam
+from cudfkd.study import TrainingImages
 
 if TYPE_CHECKING:
     import cudfkd.config
@@ -34,8 +38,9 @@ class Context:
     teacher, student: as the user gave them, on the device; they take normalised images.
     rng: the only source of randomness for methods, on the device.
     epoch, round, step: how many are complete; `step` counts student steps over the whole run.
-    lam: the pace lambda of the coming student step.
+    lam: the pace lambda of the coming student step: a number, or a 0-d tensor on the device.
     modules: the method's own networks by name, such as "generator". log: of this epoch.
+    training: real images, for the references that study them; None for all data-free methods.
     """
 
     config: "cudfkd.config.DistillConfig"
@@ -45,12 +50,13 @@ class Context:
     student: nn.Module
     normalize: Normalize
     rng: torch.Generator
-    lam: float
+    lam: Lam
     epoch: int = 0
     round: int = 0
     step: int = 0
     modules: dict[str, nn.Module] = field(default_factory=dict)
     log: EpochLog = field(default_factory=EpochLog)
+    training: TrainingImages | None = None
 
     def teacher_logits(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
         """The teacher's logits for images in [0, 1], in the run's precision, differentiable in the images."""
@@ -64,23 +70,54 @@ class Context:
         """Mixed precision as the config says: bfloat16 where it is safe, or none."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
 
+    def probe(self) -> Float[Tensor, "2 channels size size"]:
+        """A batch of two as the networks take them, to see what they look like inside."""
+        side = self.shape.image_size
+        return self.normalize(torch.zeros(2, self.shape.channels, side, side, device=self.device))
+
     def noise(self, *size: int) -> Tensor:
         """Standard normal numbers on the device."""
         return torch.randn(*size, generator=self.rng, device=self.device)
+
+    def uniform(self, *size: int) -> Tensor:
+        """Numbers between 0 and 1 on the device."""
+        return torch.rand(*size, generator=self.rng, device=self.device)
+
+    def integers(self, below: int, count: int) -> Int[Tensor, " {count}"]:
+        """`count` whole numbers from 0 to below - 1 on the device, each as likely as the other."""
+        return torch.randint(below, (count,), generator=self.rng, device=self.device)
+
+    def generator_steps(self, published: int) -> int:
+        """Generator steps of a round: the method's own number, unless the config sets a ratio for all methods."""
+        ratio = self.config.generator_ratio
+        return published if ratio is None else round(ratio * self.config.round_steps)
 
     def note(self, name: str, value: Tensor | float) -> None:
         """Logs a number; the epoch's metrics hold its mean."""
         tensor = value if isinstance(value, Tensor) else torch.full((), value, device=self.device)
         self.log.add(name, tensor, self.step)
 
-    def step_down(self, optimizer: torch.optim.Optimizer, terms: dict[str, Tensor]) -> None:
-        """One step of `optimizer` down the sum of the named terms, each logged so that a bad one can be named."""
+    def step_down(
+        self, optimizer: Optimizer | Sequence[Optimizer], terms: dict[str, Tensor], clip: float | None = None
+    ) -> None:
+        """One step down the sum of the named terms, each logged so that a bad one can be named.
+
+        Arguments:
+            optimizer: whose parameters move; several step on the same gradient.
+            terms: scalars; not finite ones end the run at the end of the epoch.
+            clip: largest norm of the gradient of each optimizer's parameters.
+        """
+        optimizers = [optimizer] if isinstance(optimizer, Optimizer) else optimizer
         self.log.next_event()
         for name, term in terms.items():
             self.note(name, term)
-        optimizer.zero_grad(set_to_none=True)
+        for one in optimizers:
+            one.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
-        optimizer.step()
+        for one in optimizers:
+            if clip is not None:
+                nn.utils.clip_grad_norm_([p for group in one.param_groups for p in group["params"]], clip)
+            one.step()
 
     def _logits(self, network: nn.Module, images: Tensor) -> Tensor:
         x = self.normalize(images)

@@ -17,7 +17,7 @@ from cudfkd.callbacks import Batch, Callback
 from cudfkd.checkpoint import State
 from cudfkd.config import DistillConfig
 from cudfkd.context import Context, Shape
-from cudfkd.curriculum import pace, weigh
+from cudfkd.curriculum import Pace, weigh
 from cudfkd.errors import ConfigError, TrainingError
 from cudfkd.evaluation import Evaluation, as_tensors, compare, predict
 from cudfkd.log import EpochLog
@@ -25,6 +25,7 @@ from cudfkd.methods.base import Method
 from cudfkd.metrics import Row, dead, row
 from cudfkd.normalize import Normalize
 from cudfkd.runs import Run, RunFolder, describe
+from cudfkd.study import TrainingImages
 
 
 def distill(
@@ -37,6 +38,7 @@ def distill(
     resume: bool = False,
     callbacks: Iterable[Callback] = (),
     stop_after: int | float | None = None,
+    train_on: Dataset | None = None,
 ) -> Run:
     """Distills a teacher into a student without data.
 
@@ -52,6 +54,7 @@ def distill(
         callbacks: what watches the run, see `cudfkd.callbacks`.
         stop_after: minutes; end at the last checkpoint before they are over, but not before one epoch. The run that is
             returned has an empty summary then, and resume goes on with it.
+        train_on: pairs of (image in [0, 1], label) for the references that study real images, and for no other method.
 
     Raises:
         ConfigError: networks, data and config do not fit together, or run_dir holds another run or is in use.
@@ -67,6 +70,7 @@ def distill(
         stack.enter_context(borrowed(teacher, device))
         student.to(device)
         ctx = _context(config, teacher, student, evaluate_on, device)
+        ctx.training = _training_images(ctx, train_on)
         method = methods.get(config.method).build(config.options, ctx)
         ctx.modules = method.modules
         engine = _Engine(ctx, method, _Examiner.of(ctx, evaluate_on), folder, tuple(callbacks))
@@ -119,8 +123,13 @@ class _Engine:
         self.optimizer = torch.optim.SGD(
             ctx.student.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, fused=True
         )
+        self.pace = Pace(config.curriculum, config.total_steps, ctx.device)
+        ctx.lam = self.pace.at(0)
         self.state = State(
-            {"student": ctx.student, **method.modules}, {"student": self.optimizer, **method.optimizers}, ctx.rng
+            {"student": ctx.student, **method.modules},
+            {"student": self.optimizer, **method.optimizers},
+            ctx.rng,
+            {**method.memory, "pace": self.pace},
         )
         self.generator_steps = 0
         self.last_evaluation: Evaluation | None = None
@@ -139,7 +148,7 @@ class _Engine:
             self.ctx.epoch, self.generator_steps = self.folder.load(self.state)
             self.ctx.step = self.ctx.epoch * self.ctx.config.steps_per_epoch
             self.ctx.round = self.ctx.step // self.ctx.config.round_steps
-            self.ctx.lam = pace(self.ctx.config.curriculum, self.ctx.step, self.ctx.config.total_steps)
+            self.ctx.lam = self.pace.at(self.ctx.step)
 
     def train(self, deadline: float) -> None:
         """Trains to the end, or to the last epoch that is expected to end before `deadline` (of `perf_counter`)."""
@@ -192,6 +201,7 @@ class _Engine:
         ctx = self.ctx
         self._call("before_synthesis")
         with borrowed(ctx.student, ctx.device):
+            ctx.student.train(self.method.student_trains)
             self.generator_steps += self.method.synthesizer.round(ctx)
         self._call("after_synthesis")
         for _ in range(ctx.config.round_steps):
@@ -200,7 +210,7 @@ class _Engine:
             self._call("after_student_step", batch)
             ctx.step += 1
             self._call("before_lambda_update")
-            ctx.lam = pace(ctx.config.curriculum, ctx.step, ctx.config.total_steps)
+            ctx.lam = self.pace.after(batch.losses, ctx.step)
             self._call("after_lambda_update")
         ctx.round += 1
 
@@ -208,12 +218,12 @@ class _Engine:
         ctx = self.ctx
         for group in self.optimizer.param_groups:
             group["lr"] = ctx.config.lr * (1 + cos(pi * ctx.step / ctx.config.total_steps)) / 2
-        images = self.method.store.draw(ctx)
+        study = self.method.store.draw(ctx)
         ctx.student.train()
-        losses = self.method.objective.losses(ctx, images)
+        losses = self.method.objective.losses(ctx, study)
         weighed = weigh(ctx.config.curriculum, losses, ctx.lam)
         ctx.step_down(self.optimizer, {"objective": weighed.objective})
-        batch = Batch(images, losses.detach(), weighed.weights)
+        batch = Batch(study.images, losses.detach(), weighed.weights)
         ctx.note("sample_losses", batch.losses)
         ctx.note("sample_weights", batch.weights)
         return batch
@@ -257,8 +267,22 @@ def _context(
     normalize = Normalize(config.mean, config.std).to(device)
     shape = _shape(config, teacher, student, evaluate_on, normalize, device)
     rng = torch.Generator(device).manual_seed(config.seed)
-    lam = pace(config.curriculum, 0, config.total_steps)
-    return Context(config, shape, device, teacher, student, normalize, rng, lam)
+    return Context(config, shape, device, teacher, student, normalize, rng, config.curriculum.lam_start)
+
+
+def _training_images(ctx: Context, train_on: Dataset | None) -> TrainingImages | None:
+    name, wanted = ctx.config.method, methods.get(ctx.config.method).ABOUT.real_images
+    if train_on is None:
+        if wanted:
+            raise ConfigError(f"method {name} studies real images: pass them as train_on")
+        return None
+    if not wanted:
+        raise ConfigError(f"method {name} is data-free: leave train_on out")
+    found = TrainingImages.of(train_on, ctx.device)
+    shape = (ctx.shape.channels, ctx.shape.image_size, ctx.shape.image_size)
+    if found.pixels.shape[1:] != shape:
+        raise ConfigError(f"train_on has images of shape {tuple(found.pixels.shape[1:])}: it must be {shape}")
+    return found
 
 
 def _shape(

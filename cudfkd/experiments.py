@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from cudfkd import data, models, teachers
+from cudfkd import data, methods, models, teachers
 from cudfkd.callbacks import Callback
 from cudfkd.config import Experiment
 from cudfkd.context import Context
@@ -35,18 +36,29 @@ def run(
         config = config.model_copy(update={"mean": about.mean, "std": about.std})
     student = models.build(experiment.student, about.num_classes, about.channels, about.image_size, config.seed)
     dev = data.load(experiment.data, "dev", data_root)
+    real = methods.get(config.method).ABOUT.real_images
+    train = data.load(experiment.data, "train", data_root) if real else None
     watching = [*callbacks, _Names(experiment, run_dir)] if run_dir else callbacks
     return distill(
         teacher, student, config, evaluate_on=dev, run_dir=run_dir, resume=resume, callbacks=watching,
-        stop_after=stop_after,
+        stop_after=stop_after, train_on=train,
     )  # fmt: skip
 
 
-def read(run_dir: Path) -> Experiment:
-    """The experiment of a run folder. Raises DataError if the folder holds none: a run of networks from outside."""
-    if not (run_dir / FILE).exists():
+def names(run_dir: Path) -> dict[str, Any]:
+    """Data, teacher and teacher_seed of the run in a folder. Whether they are still here is another question.
+
+    Raises:
+        DataError: the folder does not say, as that of a run of networks from outside, or the file is damaged.
+    """
+    file = run_dir / FILE
+    if not file.exists():
         raise DataError(f"{run_dir} does not say which teacher and data it used (no {FILE}): name them")
-    return Experiment(**read_json(run_dir / FILE))
+    found = read_json(file)
+    for name, kind in (("data", str), ("teacher", str), ("teacher_seed", int)):
+        if not isinstance(found.get(name), kind):
+            raise DataError(f"{file} is damaged ({name} is not what a run writes): name the teacher and its data")
+    return {name: found[name] for name in ("data", "teacher", "teacher_seed")}
 
 
 class _Names(Callback):

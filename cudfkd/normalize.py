@@ -19,3 +19,7 @@ class Normalize(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return (images - self.mean) / self.std
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """Images from what networks see: x std + mean."""
+        return x * self.std + self.mean

@@ -3,9 +3,26 @@
 from types import ModuleType
 
 from cudfkd.errors import ConfigError, unknown
-from cudfkd.methods import cudfkd
+from cudfkd.methods import (
+    cmi,
+    cudfkd,
+    dafl,
+    deepinversion,
+    dfad,
+    dfq,
+    fast_dfkd,
+    kd,
+    mb_dfkd,
+    noise,
+    pre_dfkd,
+    scratch,
+    zskt,
+)
 
-_METHODS: dict[str, ModuleType] = {"cudfkd": cudfkd}
+_MODULES = (
+    cmi, cudfkd, dafl, deepinversion, dfad, dfq, fast_dfkd, kd, mb_dfkd, noise, pre_dfkd, scratch, zskt,
+)  # fmt: skip
+_METHODS: dict[str, ModuleType] = {module.__name__.rsplit(".", 1)[1].replace("_", "-"): module for module in _MODULES}
 
 
 def names() -> list[str]:

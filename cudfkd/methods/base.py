@@ -1,26 +1,38 @@
 """What a method is made of: small objects that the engine drives. A method never loops over epochs itself."""
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cudfkd.context import Context
+from cudfkd.study import Study
 
 
 @dataclass(frozen=True)
 class About:
-    """What `cudfkd methods` says of a method: its paper, and what it needs besides a teacher."""
+    """What is to be known of a method before it is built.
+
+    paper, needs: what `cudfkd methods` says of it: its paper, and what it needs besides a teacher.
+    round_steps: student steps after each round of synthesis, as published; None: one round an epoch.
+    granularity: of the curriculum, unless one is asked for; "none" is plain distillation.
+    real_images: it studies the training images, and is a reference rather than a data-free method.
+    generates: it makes images by gradient steps, so that a ratio of generator to student steps means something.
+    """
 
     paper: str
     needs: str
+    round_steps: int | None = None
+    granularity: Literal["sample", "batch", "none"] = "none"
+    real_images: bool = False
+    generates: bool = True
 
 
 @runtime_checkable
 class Synthesizer(Protocol):
-    """Learns to make images. Called with the student in eval mode and the teacher frozen."""
+    """Learns to make images. Called with student and teacher frozen, in eval mode (but see `Method`)."""
 
     def round(self, ctx: Context) -> int:
         """One round of synthesis, through `ctx.step_down`; returns how many optimizer steps it took."""
@@ -31,7 +43,7 @@ class Synthesizer(Protocol):
 class Store(Protocol):
     """Where the student's next batch comes from."""
 
-    def draw(self, ctx: Context) -> Float[Tensor, "batch channels size size"]:
+    def draw(self, ctx: Context) -> Study:
         """A batch of images in [0, 1], without gradient."""
         ...
 
@@ -40,8 +52,8 @@ class Store(Protocol):
 class Objective(Protocol):
     """What the student learns from a batch. Per sample: the engine applies the curriculum."""
 
-    def losses(self, ctx: Context, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, " batch"]:
-        """The loss of each sample, differentiable in the student's parameters."""
+    def losses(self, ctx: Context, study: Study) -> Float[Tensor, " batch"]:
+        """The loss of each sample, all terms summed, differentiable in the student's parameters."""
         ...
 
 
@@ -50,7 +62,9 @@ class Method:
     """A method, built for one run.
 
     modules and optimizers hold all its learned state, by name: they are saved and restored with the run. The module
-    called "generator", if there is one, becomes `run.generator`.
+    called "generator", if there is one, becomes `run.generator`. memory holds what else a resume needs (pools of
+    images, banks of features) as modules with buffers: it is in the checkpoint, and goes with it at the run's end.
+    student_trains: the student is in train mode during synthesis, so that its BatchNorm layers use the batch.
     """
 
     synthesizer: Synthesizer
@@ -58,3 +72,5 @@ class Method:
     objective: Objective
     modules: dict[str, nn.Module] = field(default_factory=dict)
     optimizers: dict[str, Optimizer] = field(default_factory=dict)
+    memory: dict[str, nn.Module] = field(default_factory=dict)
+    student_trains: bool = False

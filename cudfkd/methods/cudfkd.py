@@ -13,46 +13,38 @@ the paper are the default (their head takes one per batch: granularity "batch");
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
 
-import torch
-from pydantic import Field, model_validator
-from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
+from pydantic import model_validator
+from torch import Tensor
 
 from cudfkd import losses
 from cudfkd.context import Context
 from cudfkd.curriculum import ramp
 from cudfkd.errors import ConfigError
 from cudfkd.methods.base import About, Method
-from cudfkd.methods.parts import Divergence, FreshImages
-from cudfkd.models import Generator
-from cudfkd.validation import Described
+from cudfkd.methods.options import Count, Fraction, GeneratorOptions, Loss, Positive, Weight
+from cudfkd.methods.parts import Divergence, Images, TeacherEye, generator_method
 
-ABOUT = About("Li et al., 2023", "BatchNorm2d in the teacher, unless bn = 0")
-
-Weight = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+ABOUT = About("Li et al., 2023", "BatchNorm2d in the teacher, unless bn = 0", round_steps=2, granularity="sample")
 
 
-class Options(Described):
+class Options(GeneratorOptions):
     """CuDFKD's own settings.
 
     The defaults were chosen on the dev images for the small networks that ship; the values of the authors' scripts for
     32 x 32 images stand in parentheses.
     """
 
-    loss: Literal["kl", "l1", "l2", "js"] = "l1"
+    loss: Loss = "l1"
     """what the student descends: kl, l1, l2 or js"""
-    temperature: Annotated[float, Field(gt=0)] = 1.0
+    temperature: Positive = 1.0
     """softens kl, js and the prediction in class_entropy"""
-    latent_dim: Annotated[int, Field(ge=1)] = 64
+    latent_dim: Count = 64
     """length of the generator's latent vectors (512)"""
-    generator_width: Annotated[int, Field(ge=1)] = 8
+    generator_width: Count = 8
     """channels before the generator's last convolution (64)"""
-    generator_lr: Annotated[float, Field(gt=0)] = 0.05
+    generator_lr: Positive = 0.05
     """learning rate of the generator's Adam (1e-3)"""
-    generator_steps: Annotated[int, Field(ge=1)] = 1
-    """generator steps a round"""
     class_entropy: Weight = 5.0
     """weight of drawing all classes equally (20)"""
     one_hot: Weight = 2.0
@@ -67,7 +59,7 @@ class Options(Described):
     """where in the run the ramp begins, a fraction (0.25)"""
     adv_finish: Fraction = 0.5
     """where it is complete, a fraction (0.75)"""
-    adv_temperature: Annotated[float, Field(gt=0)] = 3.0
+    adv_temperature: Positive = 3.0
     """temperature of the adversarial KL"""
 
     @model_validator(mode="after")
@@ -79,53 +71,28 @@ class Options(Described):
 
 
 @dataclass
-class Synthesizer:
-    """Trains the generator on L_G with Adam."""
+class Terms:
+    """The terms of L_G for a batch of the generator's."""
 
     options: Options
-    generator: Generator
-    optimizer: torch.optim.Optimizer
-    statistics: losses.BatchNormStatistics | None
+    eye: TeacherEye
 
-    def round(self, ctx: Context) -> int:
-        self.generator.train()
-        for _ in range(self.options.generator_steps):
-            self._step(ctx)
-        return self.options.generator_steps
-
-    def _step(self, ctx: Context) -> None:
+    def __call__(self, ctx: Context, images: Images) -> dict[str, Tensor]:
         o = self.options
         adversarial_weight = ramp(ctx.epoch, ctx.config.epochs, o.adv_start, o.adv_end, o.adv_begin, o.adv_finish)
-        with ctx.autocast():
-            images = losses.at_least_float32(self.generator(ctx.noise(ctx.config.batch_size, o.latent_dim)))
-        if self.statistics:
-            with self.statistics.recording():
-                t = ctx.teacher_logits(images)
-        else:
-            t = ctx.teacher_logits(images)
+        t = self.eye.look(ctx, images)
         entropy = losses.class_entropy(t, o.temperature)
         terms = {"class_entropy_term": -o.class_entropy * entropy, "one_hot_term": o.one_hot * losses.one_hot(t)}
-        if self.statistics:
-            terms["bn_term"] = o.bn * self.statistics.loss()
+        terms |= self.eye.term(o.bn)
         if adversarial_weight > 0:
             s = ctx.student_logits(images)
             terms["adversarial_term"] = adversarial_weight * losses.adversarial(t, s, o.adv_temperature)
-        ctx.step_down(self.optimizer, terms)
         ctx.note("class_entropy", entropy)
         ctx.note("adversarial_weight", adversarial_weight)
+        return terms
 
 
 def build(options: Options, ctx: Context) -> Method:
     """CuDFKD for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d."""
-    generator = Generator(options.latent_dim, ctx.shape.channels, ctx.shape.image_size, options.generator_width)
-    generator.to(ctx.device)
-    convert_conv2d_weight_memory_format(generator, torch.channels_last)  # faster, on CPU and GPU
-    optimizer = torch.optim.Adam(generator.parameters(), options.generator_lr, betas=(0.9, 0.99), fused=True)
-    statistics = losses.BatchNormStatistics(ctx.teacher) if options.bn > 0 else None
-    return Method(
-        synthesizer=Synthesizer(options, generator, optimizer, statistics),
-        store=FreshImages(generator),
-        objective=Divergence(options.loss, options.temperature),
-        modules={"generator": generator},
-        optimizers={"generator": optimizer},
-    )
+    terms = Terms(options, TeacherEye.of(ctx, options.bn))
+    return generator_method(options, ctx, terms, Divergence(options.loss, options.temperature))

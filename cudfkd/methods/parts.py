@@ -1,27 +1,24 @@
 """Parts that several methods share."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
 from cudfkd.context import Context
-from cudfkd.losses import DIVERGENCES, at_least_float32
+from cudfkd.losses import DIVERGENCES, BatchNormStatistics, at_least_float32
+from cudfkd.methods.base import Method, Objective
+from cudfkd.methods.options import GeneratorOptions
+from cudfkd.methods.stores import build_store
 from cudfkd.models import Generator
+from cudfkd.study import Study
 
-
-@dataclass
-class FreshImages:
-    """Every batch is new: the generator in eval mode on latents drawn for it. Nothing is replayed."""
-
-    generator: Generator
-
-    @torch.no_grad()
-    def draw(self, ctx: Context) -> Float[Tensor, "batch channels size size"]:
-        self.generator.eval()
-        with ctx.autocast():
-            return at_least_float32(self.generator(ctx.noise(ctx.config.batch_size, self.generator.latent_dim)))
+Images = Float[Tensor, "batch channels size size"]
+Logits = Float[Tensor, "batch classes"]
+Terms = Callable[[Context, Tensor], dict[str, Tensor]]
 
 
 @dataclass
@@ -31,7 +28,109 @@ class Divergence:
     loss: str
     temperature: float
 
-    def losses(self, ctx: Context, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, " batch"]:
+    def losses(self, ctx: Context, study: Study) -> Float[Tensor, " batch"]:
         with torch.no_grad():
-            t = ctx.teacher_logits(images)
-        return DIVERGENCES[self.loss](t, ctx.student_logits(images), self.temperature)
+            t = ctx.teacher_logits(study.images)
+        return DIVERGENCES[self.loss](t, ctx.student_logits(study.images), self.temperature)
+
+
+@dataclass
+class TeacherEye:
+    """The teacher's logits together with how far the batch is from its BatchNorm statistics, if that is wanted."""
+
+    statistics: BatchNormStatistics | None
+
+    @classmethod
+    def of(cls, ctx: Context, bn: float) -> "TeacherEye":
+        """Looks at the statistics where their weight `bn` is not 0. Raises ConfigError if there are none then."""
+        return cls(BatchNormStatistics(ctx.teacher) if bn > 0 else None)
+
+    def look(self, ctx: Context, images: Images) -> Logits:
+        """The teacher's logits."""
+        if self.statistics is None:
+            return ctx.teacher_logits(images)
+        with self.statistics.recording():
+            return ctx.teacher_logits(images)
+
+    def term(self, bn: float) -> dict[str, Tensor]:
+        """bn_term of what was just looked at; nothing where it is off."""
+        return {"bn_term": bn * self.statistics.loss()} if self.statistics else {}
+
+
+@dataclass
+class GeneratorTraining:
+    """A synthesizer: the generator takes steps down the terms of a fresh batch each."""
+
+    generator: Generator
+    optimizer: torch.optim.Optimizer
+    terms: Terms
+    steps: int
+    clip: float | None = None
+
+    def round(self, ctx: Context) -> int:
+        steps = ctx.generator_steps(self.steps)
+        self.generator.train()
+        for _ in range(steps):
+            images = imagine(ctx, self.generator, ctx.noise(ctx.config.batch_size, self.generator.latent_dim))
+            terms = self.terms(ctx, images)
+            if self.clip is None:
+                ctx.step_down(self.optimizer, terms)
+            else:
+                ctx.step_down(self.optimizer, terms, self.clip)
+        return steps
+
+
+class NoSynthesis:
+    """For references that study images as they are."""
+
+    def round(self, ctx: Context) -> int:  # noqa: ARG002
+        return 0
+
+
+def imagine(ctx: Context, generator: nn.Module, z: Float[Tensor, "batch latent"]) -> Images:
+    """Images of latents, in the run's precision."""
+    with ctx.autocast():
+        return at_least_float32(generator(z))
+
+
+@torch.no_grad()
+def fresh_images(ctx: Context, generator: Generator) -> Images:
+    """A batch for the student: the generator in eval mode, on latents drawn for it."""
+    generator.eval()
+    return imagine(ctx, generator, ctx.noise(ctx.config.batch_size, generator.latent_dim))
+
+
+def new_generator(ctx: Context, latent_dim: int, width: int) -> Generator:
+    """A generator of the run's images, on its device, laid out for speed there."""
+    generator = Generator(latent_dim, ctx.shape.channels, ctx.shape.image_size, width).to(ctx.device)
+    convert_conv2d_weight_memory_format(generator, torch.channels_last)  # faster, on CPU and GPU
+    return generator
+
+
+def adam(parameters: Iterable[Tensor] | list[dict], lr: float, betas: tuple[float, float] = (0.9, 0.99)):
+    """Adam; the betas are those of CuDFKD's public code, which trains its baselines with them too."""
+    return torch.optim.Adam(parameters, lr, betas=betas, fused=True)
+
+
+def generator_method(
+    options: GeneratorOptions,
+    ctx: Context,
+    terms: Terms,
+    objective: Objective,
+    *,
+    clip: float | None = None,
+    student_trains: bool = False,
+) -> Method:
+    """A method that trains one generator and differs from others in its terms, its objective and its options."""
+    generator = new_generator(ctx, options.latent_dim, options.generator_width)
+    optimizer = adam(generator.parameters(), options.generator_lr)
+    store, memory = build_store(options, lambda ctx: fresh_images(ctx, generator), ctx)
+    return Method(
+        synthesizer=GeneratorTraining(generator, optimizer, terms, options.generator_steps, clip),
+        store=store,
+        objective=objective,
+        modules={"generator": generator},
+        optimizers={"generator": optimizer},
+        memory=memory,
+        student_trains=student_trains,
+    )

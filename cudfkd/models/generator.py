@@ -42,16 +42,22 @@ class Generator(nn.Module):
                 nn.LeakyReLU(0.2),
             ]
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, channels, 3, padding=1), nn.Sigmoid())
-        self.apply(_initialise)
+        self.reset()
+
+    def reset(self) -> None:
+        """New random weights, from the global generator, and the statistics of a new network."""
+        self.apply(initialise)
 
     def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch channels size size"]:
         return self.layers(z)
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
+    """Sets one layer back to where a new generator's starts; weights from the global generator of random numbers."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, nn.BatchNorm2d):
+        module.reset_parameters()
         nn.init.normal_(module.weight, 1.0, 0.02)

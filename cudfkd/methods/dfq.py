@@ -1,0 +1,64 @@
+"""DFQ (Choi et al., "Data-Free Network Quantization with Adversarial Knowledge Distillation", 2020).
+
+A generator whose images look like training data to the teacher's BatchNorm layers (bn), are certain (one_hot), spread
+over the classes (class_entropy) and on which student and teacher differ (adversarial):
+
+    L_G = adversarial * (-mean KL(p_t || p_s)) + bn * BN(x) + one_hot * CE(t, argmax t) + class_entropy * (-H(mean p_t))
+    L_S = mean_i KL(p_t || p_s)
+
+with ten student steps on fresh images to a step of the generator. Weights as in the code of CMI (Fang et al., 2021),
+which the published comparisons use. Where we differ: the student's L_S is the sum over classes, not their mean.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from cudfkd import losses
+from cudfkd.context import Context
+from cudfkd.methods.base import About, Method
+from cudfkd.methods.options import GeneratorOptions, Positive, Weight
+from cudfkd.methods.parts import Divergence, Images, TeacherEye, generator_method
+from cudfkd.methods.terms import gap
+
+ABOUT = About("Choi et al., 2020", "BatchNorm2d in the teacher, unless bn = 0", round_steps=10)
+
+
+class Options(GeneratorOptions):
+    """DFQ's own settings."""
+
+    adversarial: Weight = 1.0
+    """weight of the divergence of student and teacher in the generator's loss"""
+    bn: Weight = 1.0
+    """weight of matching the teacher's BatchNorm statistics; 0 for a teacher without BatchNorm"""
+    one_hot: Weight = 1.0
+    """weight of the teacher's certainty"""
+    class_entropy: Weight = 20.0
+    """weight of drawing all classes equally"""
+    temperature: Positive = 1.0
+    """softens the divergence, the generator's and the student's"""
+
+
+@dataclass
+class Terms:
+    """L_G of a batch."""
+
+    options: Options
+    eye: TeacherEye
+
+    def __call__(self, ctx: Context, images: Images) -> dict[str, Tensor]:
+        o = self.options
+        t = self.eye.look(ctx, images)
+        terms = {
+            "one_hot_term": o.one_hot * losses.one_hot(t),
+            "class_entropy_term": -o.class_entropy * losses.class_entropy(t),
+        } | self.eye.term(o.bn)
+        if o.adversarial > 0:
+            terms["adversarial_term"] = o.adversarial * gap("kl", t, ctx.student_logits(images), o.temperature)
+        return terms
+
+
+def build(options: Options, ctx: Context) -> Method:
+    """DFQ for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d."""
+    terms = Terms(options, TeacherEye.of(ctx, options.bn))
+    return generator_method(options, ctx, terms, Divergence("kl", options.temperature))

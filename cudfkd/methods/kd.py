@@ -1,0 +1,33 @@
+"""Reference: distillation on the real training images (Hinton et al., "Distilling the Knowledge in a Neural Network",
+2015), what data-free methods do without.
+
+    L_S = mean_i T^2 KL(p_t || p_s)
+
+The student sees no label. Images are drawn with replacement and shifted and mirrored at random. Where we differ: no
+term for the labels.
+"""
+
+from cudfkd.context import Context
+from cudfkd.methods.base import About, Method
+from cudfkd.methods.options import Loss, Positive, Whole
+from cudfkd.methods.parts import Divergence, NoSynthesis
+from cudfkd.methods.references import RealImages
+from cudfkd.validation import Described
+
+ABOUT = About("Hinton et al., 2015", "the training images", real_images=True, generates=False)
+
+
+class Options(Described):
+    """Settings of distillation on real images."""
+
+    loss: Loss = "kl"
+    """what the student descends: kl, l1, l2 or js"""
+    temperature: Positive = 4.0
+    """softens kl and js"""
+    shift: Whole = 2
+    """pixels of the random shift"""
+
+
+def build(options: Options, ctx: Context) -> Method:  # noqa: ARG001
+    """Distillation on real images for one run."""
+    return Method(NoSynthesis(), RealImages(options.shift), Divergence(options.loss, options.temperature))

@@ -1,0 +1,44 @@
+"""What the references share: images as they are, without synthesis."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from cudfkd.context import Context
+from cudfkd.methods.augment import shift_and_mirror
+from cudfkd.study import Study
+
+
+@dataclass
+class RealImages:
+    """Batches of training images, drawn with replacement, so that a resume needs no place in an order.
+
+    shift: pixels of the random shift, which comes with random mirroring.
+    """
+
+    shift: int
+
+    def draw(self, ctx: Context) -> Study:
+        assert ctx.training is not None
+        study = ctx.training.at(ctx.integers(len(ctx.training.labels), ctx.config.batch_size))
+        return study._replace(images=shift_and_mirror(ctx, study.images, self.shift))
+
+
+@dataclass
+class NormalNoise:
+    """Pixels drawn from N(0, 1) as the networks see them, cut to what an image can be."""
+
+    def draw(self, ctx: Context) -> Study:
+        size = ctx.shape.image_size
+        noise = ctx.noise(ctx.config.batch_size, ctx.shape.channels, size, size)
+        return Study(ctx.normalize.inverse(noise).clamp(0, 1))
+
+
+class Labels:
+    """The student learns the labels: the cross-entropy of each sample."""
+
+    def losses(self, ctx: Context, study: Study) -> Float[Tensor, " batch"]:
+        assert study.labels is not None
+        return cross_entropy(ctx.student_logits(study.images), study.labels, reduction="none")

@@ -1,0 +1,112 @@
+"""Where the student's batch comes from: any store goes with any source of images, by configuration.
+
+A source gives a batch of images: a generator fresh ones at each call, a method that makes whole batches the last one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from cudfkd.context import Context
+from cudfkd.data.images import unit
+from cudfkd.errors import ConfigError
+from cudfkd.methods.augment import shift_and_mirror
+from cudfkd.methods.base import Store
+from cudfkd.methods.memory import Memory
+from cudfkd.methods.options import StoreOptions
+from cudfkd.study import Study, to_bytes
+
+Source = Callable[[Context], Tensor]
+SHIFT = 4  # pixels, as in the published augmentation of pools at 32 x 32
+
+
+@dataclass
+class Fresh:
+    """Every batch is new. Nothing is replayed."""
+
+    source: Source
+
+    def draw(self, ctx: Context) -> Study:
+        return Study(self.source(ctx))
+
+
+@dataclass
+class Same:
+    """One batch a round, the same for all its student steps."""
+
+    source: Source
+    images: Tensor = field(default_factory=lambda: torch.empty(0))
+    round: int = -1
+
+    def draw(self, ctx: Context) -> Study:
+        if ctx.round != self.round:
+            self.images, self.round = self.source(ctx), ctx.round
+        return Study(self.images)
+
+
+@dataclass
+class Pool:
+    """All that was made so far, or the newest of it: a round adds a batch, each student batch is drawn from all."""
+
+    source: Source
+    memory: Memory
+    augment: bool
+    round: int = -1
+
+    def draw(self, ctx: Context) -> Study:
+        if ctx.round != self.round:
+            self.memory.add(to_bytes(self.source(ctx)))
+            self.round = ctx.round
+        images = unit(self.memory.draw(ctx, ctx.config.batch_size))
+        return Study(shift_and_mirror(ctx, images, min(SHIFT, ctx.shape.image_size // 8)) if self.augment else images)
+
+
+@dataclass
+class Mixture:
+    """A share of images of earlier rounds, the rest fresh. At the end of a round's first draw its images are kept."""
+
+    source: Source
+    memory: Memory
+    share: float
+    round: int = -1
+
+    def draw(self, ctx: Context) -> Study:
+        size = ctx.config.batch_size
+        old = min(size - 1, max(1, round(self.share * size))) if len(self.memory) else 0
+        fresh = self.source(ctx)
+        images = torch.cat([fresh[: size - old], unit(self.memory.draw(ctx, old))]) if old else fresh[:size]
+        if ctx.round != self.round:
+            self.memory.add(to_bytes(fresh))
+            self.round = ctx.round
+        return Study(images)
+
+
+def build_store(
+    options: StoreOptions, source: Source, ctx: Context, made: int | None = None
+) -> tuple[Store, dict[str, nn.Module]]:
+    """The store that the options ask for, and what it remembers.
+
+    Arguments:
+        made: images a round, of a source that gives the same ones until the next; None for a generator.
+
+    Raises:
+        ConfigError: "fresh" of a source that has no fresh ones; a memory larger than the machine's.
+    """
+    if options.store == "fresh":
+        if made is not None:
+            raise ConfigError(
+                f"store = 'fresh' is not for {ctx.config.method}, which makes one batch a round: take pool, same or"
+                " mixture"
+            )
+        return Fresh(source), {}
+    if options.store == "same":
+        return Same(source), {}
+    shape = ctx.shape.channels, ctx.shape.image_size, ctx.shape.image_size
+    rounds = ctx.config.total_steps // ctx.config.round_steps
+    size = options.memory_size or rounds * (made or ctx.config.batch_size)
+    memory = Memory(size, shape, torch.uint8, ctx.device)
+    if options.store == "pool":
+        return Pool(source, memory, options.augment), {"images": memory}
+    return Mixture(source, memory, options.memory_share), {"images": memory}

@@ -1,0 +1,65 @@
+"""Loss terms of the methods that CuDFKD is compared with; what they share with CuDFKD is in `cudfkd.losses`."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+
+from cudfkd import losses
+
+Images = Float[Tensor, "batch channels size size"]
+Maps = Float[Tensor, "batch channels height width"]
+PerSample = Float[Tensor, " batch"]
+Scalar = Float[Tensor, ""]
+
+
+def gap(loss: str, t: losses.Logits, s: losses.Logits, temperature: float = 1.0) -> Scalar:
+    """Minus the mean divergence of teacher and student, over all samples: what a plain adversary descends."""
+    return -losses.DIVERGENCES[loss](t, s, temperature).mean()
+
+
+def total_variation(images: Images) -> Scalar:
+    """Mean absolute difference of neighbouring pixels, along rows plus along columns."""
+    return images.diff(dim=2).abs().mean() + images.diff(dim=3).abs().mean()
+
+
+def attention(maps: Maps) -> Float[Tensor, "batch pixels"]:
+    """Where a layer looks: the mean square over channels, as a unit vector (Zagoruyko and Komodakis, 2017)."""
+    return normalize(maps.square().mean(1).flatten(1), dim=1)
+
+
+def attention_gap(teacher: Sequence[Tensor], student: Sequence[Tensor]) -> PerSample:
+    """Mean over pixels of the squared difference of the two attentions, summed over layers."""
+    pairs = zip(teacher, student, strict=True)
+    return torch.stack([(attention(t) - attention(s)).square().mean(1) for t, s in pairs]).sum(0)
+
+
+def channel_means(seen: Mapping[str, Tensor]) -> Float[Tensor, "batch features"]:
+    """What a network saw of each image: the mean over pixels of each channel of each layer, side by side."""
+    return torch.cat([losses.at_least_float32(maps).mean((2, 3)) for maps in seen.values()], 1)
+
+
+def info_nce(
+    anchors: Float[Tensor, "n features"], positives: Float[Tensor, "n features"], temperature: float
+) -> Float[Tensor, " n"]:
+    """How badly each anchor finds its own positive among all positives and all other anchors, in nats.
+
+    -log( e^(a_i.p_i/T) / (sum_j e^(a_i.p_j/T) + sum_(j != i) e^(a_i.a_j/T)) ) with unit vectors a and p.
+    """
+    a, p = normalize(anchors, dim=1), normalize(positives, dim=1)
+    itself = torch.eye(len(a), dtype=torch.bool, device=a.device)
+    among_anchors = (a @ a.T / temperature).masked_fill(itself, -torch.inf)
+    logits = torch.cat([a @ p.T / temperature, among_anchors], 1)
+    return cross_entropy(logits, torch.arange(len(a), device=a.device), reduction="none")
+
+
+def kl_to_normal(mean: Float[Tensor, "batch latent"], log_variance: Float[Tensor, "batch latent"]) -> Scalar:
+    """KL(N(mean, variance) || N(0, 1)) in nats, summed over the latent, mean over the batch."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
+
+
+def moments(z: Float[Tensor, "batch latent"]) -> Scalar:
+    """How far the numbers in z are from mean 0 and variance 1: mean^2 + (variance - 1)^2."""
+    return z.mean().square() + (z.var(correction=0) - 1).square()

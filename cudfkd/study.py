@@ -1,0 +1,43 @@
+"""What a student studies: a batch of images, and the real images that the references draw theirs from."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from cudfkd.data import ImageSet
+from cudfkd.data.images import unit
+from cudfkd.evaluation import as_tensors
+
+
+class Study(NamedTuple):
+    """A batch for the student: images in [0, 1] without gradient, and labels where there are any (real images)."""
+
+    images: Float[Tensor, "batch channels size size"]
+    labels: Int[Tensor, " batch"] | None = None
+
+
+class TrainingImages(NamedTuple):
+    """Real images as bytes, on the device, with their labels."""
+
+    pixels: UInt8[Tensor, "n channels size size"]
+    labels: Int[Tensor, " n"]
+
+    @classmethod
+    def of(cls, dataset: Dataset, device: torch.device) -> "TrainingImages":
+        """The images of a data set of (image in [0, 1], label). Raises ConfigError if it is empty or no such set."""
+        if isinstance(dataset, ImageSet):
+            return cls(dataset.pixels.to(device), dataset.labels.to(device))
+        images, labels = as_tensors(dataset)
+        return cls(to_bytes(images.to(device)), labels.to(device))
+
+    def at(self, index: Int[Tensor, " batch"]) -> Study:
+        """The images of these numbers."""
+        return Study(unit(self.pixels[index]), self.labels[index])
+
+
+def to_bytes(images: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:
+    """Images in [0, 1] as bytes, each value to the nearest of 256: a quarter of the memory, as in an image file."""
+    return (images * 255).round().clamp(0, 255).to(torch.uint8)

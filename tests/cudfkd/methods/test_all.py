@@ -1,0 +1,163 @@
+"""What holds for every method: it runs, resumes to the bit, takes a curriculum, counts its steps, reads no tensor."""
+
+import traceback
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import cudfkd
+from cudfkd import ConfigError, Curriculum, DistillConfig, methods
+from cudfkd.callbacks import Callback
+from tests.cudfkd.methods.tiny import DATA_FREE, config, distill
+from tests.cudfkd.test_engine import held_out, networks, same
+from tests.cudfkd.test_runs import Dropout, StopAfter
+
+ALL = methods.names()
+GENERATING = [name for name in ALL if methods.get(name).ABOUT.generates]
+TIMED = ["seconds", "total_seconds", "peak_memory_mb"]
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_an_interrupted_run_goes_on_to_the_same_bits(method, tmp_path):
+    """Two rounds an epoch: pools and banks are partly full, wrap around, and are read by later rounds."""
+    c = config(method, epochs=4, round_steps=2)
+    whole = distill(c, Dropout(), evaluate_on=held_out())
+    with pytest.raises(KeyboardInterrupt):
+        distill(c, Dropout(), evaluate_on=held_out(), run_dir=tmp_path / "run", callbacks=[StopAfter(2)])
+    run = distill(c, Dropout(), evaluate_on=held_out(), run_dir=tmp_path / "run", resume=True)
+    assert same(run.student, whole.student)
+    assert run.history.drop(columns=TIMED).equals(whole.history.drop(columns=TIMED))
+    if whole.generator is not None:
+        assert same(run.generator, whole.generator)
+
+
+@pytest.mark.parametrize("method", ["mb-dfkd", "cmi", "fast-dfkd"])
+def test_the_resume_needs_what_is_remembered(method, tmp_path, monkeypatch):
+    """The control of the test above: without pools, banks and averages in the checkpoint the students differ."""
+    from cudfkd.checkpoint import State
+
+    c = config(method, epochs=4, round_steps=2)
+    whole = distill(c)
+    with pytest.raises(KeyboardInterrupt):
+        distill(c, run_dir=tmp_path / "run", callbacks=[StopAfter(2)])
+    stateful = State._stateful
+    monkeypatch.setattr(State, "_stateful", lambda self: [p for p in stateful(self) if not p[0].startswith("memory.")])
+    assert not same(distill(c, run_dir=tmp_path / "run", resume=True).student, whole.student)
+
+
+class Reads(TorchDispatchMode):
+    """Where the host read a tensor. Adam's own counters are CPU tensors wherever it runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.stacks = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default):
+            stack = [f"{f.filename}:{f.lineno}" for f in traceback.extract_stack()]
+            if not any("torch/optim" in name or "torch\\optim" in name for name in stack):
+                self.stacks.append(stack[-6:])
+        return func(*args, **(kwargs or {}))
+
+
+class Scope(Callback):
+    """Watches the reads of the second epoch, and makes one itself at the end of it: the control."""
+
+    def before_epoch(self, ctx):
+        self.mode = Reads()
+        if ctx.epoch == 1:
+            self.mode.__enter__()
+
+    def after_lambda_update(self, ctx):
+        if ctx.step == ctx.config.total_steps:
+            float(torch.zeros(1) + 1)
+            self.mode.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_no_tensor_is_read_by_the_host_inside_an_epoch(method):
+    scope = Scope()
+    distill(config(method, round_steps=2), callbacks=[scope])
+    assert len(scope.mode.stacks) == 1, scope.mode.stacks[0]
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_a_curriculum_is_a_configuration(method):
+    easy = distill(config(method, curriculum=Curriculum(regularizer="linear", lam_start=50.0, lam_end=50.0), epochs=1))
+    plain = distill(config(method, curriculum=Curriculum(granularity="none"), epochs=1))
+    assert easy.rows[0]["mean_weight"] < 1
+    assert plain.rows[0]["mean_weight"] == 1
+
+
+def test_only_the_papers_own_method_has_a_curriculum_by_default():
+    assert {name for name in ALL if DistillConfig(method=name).curriculum.granularity != "none"} == {"cudfkd"}
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_bfloat16_trains_to_finite_numbers(method):
+    run = distill(config(method, precision="bfloat16", epochs=1))
+    assert all(p.isfinite().all() and p.dtype == torch.float32 for p in run.student.parameters())
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_the_generators_steps_are_counted(method):
+    counted, adam = [0], torch.optim.Adam.step
+
+    def step(self, *arguments, **named):
+        counted[0] += 1
+        return adam(self, *arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", step)
+        run = distill(config(method))
+    extra = {"cmi": 2, "fast-dfkd": 1}.get(method, 0)  # the head steps along; the start moves after each round
+    taken = run.summary["generator_steps"]
+    assert taken > 0 if method in GENERATING else taken == 0
+    rounds = 3 if method == "fast-dfkd" else 0
+    assert counted[0] == (taken * extra if method == "cmi" else taken + rounds * extra)
+
+
+@pytest.mark.parametrize("method", GENERATING)
+def test_an_equal_budget_of_generator_steps_is_a_configuration(method):
+    options = {"warmup": 0} if method == "fast-dfkd" else {"replay_steps": 0} if method == "pre-dfkd" else {}
+    run = distill(config(method, generator_ratio=1.5, round_steps=4, options=options))
+    assert run.summary["generator_steps"] == 1.5 * run.summary["student_steps"]
+
+
+@pytest.mark.parametrize("store", ["same", "pool", "mixture"])
+@pytest.mark.parametrize("method", GENERATING)
+def test_any_store_goes_with_any_method(method, store):
+    run = distill(config(method, epochs=1, options={"store": store}))
+    assert run.rows[0]["student_steps"] == 4
+
+
+@pytest.mark.parametrize("method", ["cmi", "deepinversion", "fast-dfkd"])
+def test_there_are_no_fresh_images_of_a_method_that_makes_batches(method):
+    with pytest.raises(ConfigError, match=rf"store = 'fresh' is not for {method}"):
+        distill(config(method, options={"store": "fresh"}))
+
+
+def test_a_pool_larger_than_the_machine_is_refused():
+    with pytest.raises(ConfigError, match=r"memory_size = 1000000000000 is not allowed: its 256000\.0 GB are more"):
+        distill(config("dafl", options={"store": "pool", "memory_size": 10**12}))
+
+
+@pytest.mark.parametrize("method", DATA_FREE)
+def test_real_images_are_refused_by_data_free_methods(method):
+    with pytest.raises(ConfigError, match=f"method {method} is data-free: leave train_on out"):
+        cudfkd.distill(*networks(), config(method), train_on=held_out())
+
+
+def test_options_of_methods_do_not_hide_those_of_the_run():
+    taken = DistillConfig.model_fields.keys() | Curriculum.model_fields.keys()
+    assert not [name for name in ALL if taken & methods.get(name).Options.model_fields.keys()]
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_every_option_is_explained_and_every_method_names_its_paper(method):
+    module = methods.get(method)
+    assert all(field.description for field in module.Options.model_fields.values())
+    assert module.ABOUT.paper
+    assert module.ABOUT.needs
+    assert len(module.__doc__) > 200
