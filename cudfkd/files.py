@@ -66,7 +66,7 @@ def read_json(path: Path) -> dict:
     """The JSON object in a file. Raises DataError if the file is missing, cannot be read or holds something else."""
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is missing or damaged: run it again in another folder") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} is damaged (it holds no JSON object): run it again in another folder")

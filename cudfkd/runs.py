@@ -12,7 +12,6 @@
 Every file is written whole: a reader never sees a part of one.
 """
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -31,9 +30,19 @@ from cudfkd import checkpoint, models
 from cudfkd.callbacks import Callback
 from cudfkd.checkpoint import State
 from cudfkd.config import DistillConfig, Experiment
-from cudfkd.errors import ConfigError, DataError
-from cudfkd.files import make_folder, read_json, remove_empty, write_bytes, write_json, write_json_lines
+from cudfkd.errors import ConfigError, CudfkdError, DataError
+from cudfkd.files import make_folder, remove_empty, write_bytes, write_json, write_json_lines
 from cudfkd.metrics import Row
+from cudfkd.records import (
+    CONFIG,
+    METRICS,
+    SUMMARY,
+    damaged,
+    read_description,
+    read_rows,
+    read_summary,
+    refuse_other,
+)
 from cudfkd.version import __version__
 
 if TYPE_CHECKING:
@@ -90,7 +99,7 @@ class RunFolder:
             yield
             return
         made = make_folder(self.path)
-        if not (self.path / "config.json").exists() and _holds_other_files(self.path):
+        if not (self.path / CONFIG).exists() and _holds_other_files(self.path):
             raise ConfigError(f"{self.path} holds other files: choose an empty or new folder for the run")
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
@@ -105,7 +114,7 @@ class RunFolder:
         except Exception:
             if self.starting:  # it did not come to its first checkpoint: leave nothing behind
                 checkpoint.remove(self.path)
-                for name in ("config.json", ".lock"):
+                for name in (CONFIG, ".lock"):
                     (self.path / name).unlink(missing_ok=True)
                 remove_empty(made)
             raise
@@ -121,20 +130,22 @@ class RunFolder:
         """
         if self.path is None:
             return "new"
-        config = self.path / "config.json"
+        config = self.path / CONFIG
         if not config.exists():
             self.starting = True
             write_json(config, description)
             return "new"
         if not resume:
             raise ConfigError(f"{self.path} holds a run already: choose another folder, or resume it")
-        _refuse_other(self.path, read_json(config), description)
-        if (self.path / "summary.json").exists():
-            self.rows = _read_rows(self.path)
+        refuse_other(self.path, read_description(self.path), description)
+        if (self.path / SUMMARY).exists():
+            self.rows = read_rows(self.path, read_summary(self.path)["epoch"])
             return "finished"
         if checkpoint.exists(self.path):
-            self.rows = _read_rows(self.path)
             return "resumed"
+        if (self.path / METRICS).exists():
+            lost = f"it has {METRICS} and neither {checkpoint.POINTER} nor {SUMMARY}"
+            raise DataError(f"{self.path} is not whole ({lost}): run it again in another folder")
         return "new"
 
     def save_start(self, state: State) -> None:
@@ -147,9 +158,7 @@ class RunFolder:
         """Restores the state of a resumed run; returns its epochs and generator steps."""
         assert self.path is not None
         epoch, generator_steps = state.load(self.path)
-        if len(self.rows) < epoch:
-            raise DataError(f"{self.path / 'metrics.jsonl'} is damaged: run it again in another folder")
-        self.rows = self.rows[:epoch]
+        self.rows = read_rows(self.path, epoch)
         return epoch, generator_steps
 
     def save_epoch(self, state: State, row: Row, generator_steps: int, *, keep: bool) -> None:
@@ -158,7 +167,7 @@ class RunFolder:
         if self.path is None:
             return
         epoch = int(row["epoch"] or 0)
-        write_json_lines(self.path / "metrics.jsonl", self.rows)
+        write_json_lines(self.path / METRICS, self.rows)
         if keep:
             self._save_weights(state, f"-epoch{epoch:04d}")
         state.save(self.path, epoch, generator_steps)
@@ -168,13 +177,13 @@ class RunFolder:
         if self.path is None:
             return
         digests = self._save_weights(state, "")
-        write_json(self.path / "summary.json", summary | {"sha256": digests})
+        write_json(self.path / SUMMARY, summary | {"sha256": digests})
         checkpoint.remove(self.path)
 
     def load_finished(self, state: State) -> dict:
         """Restores the networks of a finished run; returns its summary."""
         assert self.path is not None
-        summary = read_json(self.path / "summary.json")
+        summary = read_summary(self.path)
         for name, module in state.modules.items():
             _load_weights(module, self.path, name, None, summary)
         checkpoint.remove(self.path)  # it stays if the process died just before this
@@ -215,19 +224,21 @@ def load_run(path: str | Path, student: nn.Module | None = None, epoch: int | No
         ConfigError: the student is foreign and was not passed in, or is of another kind; that epoch was not kept.
     """
     path = Path(path)
-    if not (path / "config.json").is_file():
-        raise DataError(f"{path} is no run folder: it has no config.json")
-    description = read_json(path / "config.json")
-    config = DistillConfig(**description["distill"])
-    rows = _read_rows(path)
+    if not (path / CONFIG).is_file():
+        raise DataError(f"{path} is no run folder: it has no {CONFIG}")
+    description = read_description(path)
+    summary = read_summary(path) if (path / SUMMARY).exists() else {}
+    rows = read_rows(path, summary["epoch"] if summary else checkpoint.epochs(path))
     if not rows:
         raise DataError(f"{path} holds a run of which no epoch is complete: resume it first")
-    if student is None:
-        if description["student"] is None:
-            raise ConfigError(f"the student of {path} is not a network of ours: pass it in with student=")
-        student = models.rebuild(description["student"])
-    generator = models.Generator(**description["generator"]) if description["generator"] else None
-    summary = read_json(path / "summary.json") if (path / "summary.json").exists() else {}
+    if student is None and description["student"] is None:
+        raise ConfigError(f"the student of {path} is not a network of ours: pass it in with student=")
+    try:
+        config = DistillConfig.model_validate(description["distill"], context={"elsewhere": True})
+        student = student or models.rebuild(description["student"])
+        generator = models.Generator(**description["generator"]) if description["generator"] else None
+    except (CudfkdError, TypeError, RuntimeError) as error:
+        raise damaged(path / CONFIG, str(error)) from error
     for name, module in (("student", student), ("generator", generator)):
         if module is not None:
             _load_weights(module.eval(), path, name, epoch, summary)
@@ -245,7 +256,7 @@ def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Cal
     from cudfkd.experiments import run
 
     folder = Path(root) / experiment.key
-    if (folder / "summary.json").exists():
+    if (folder / SUMMARY).exists():
         return load_run(folder)
     return run(experiment, folder, resume=True, callbacks=callbacks)
 
@@ -284,21 +295,3 @@ def _fingerprint(network: nn.Module) -> str:
 
 def _holds_other_files(path: Path) -> bool:
     return path.is_dir() and any(not file.name.startswith(".") for file in path.iterdir())
-
-
-def _read_rows(path: Path) -> list[Row]:
-    file = path / "metrics.jsonl"
-    try:
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    except ValueError as error:
-        raise DataError(f"{file} is damaged: run it again in another folder") from error
-
-
-def _refuse_other(path: Path, found: dict, wanted: dict) -> None:
-    for key in ("distill", "student", "teacher", "teacher_sha256", "generator"):
-        old, new = found.get(key), json.loads(json.dumps(wanted[key]))
-        if old != new:
-            name, was, now = key, old, new
-            if isinstance(old, dict) and isinstance(new, dict):
-                name, was, now = next((k, old.get(k), new[k]) for k in new if old.get(k) != new[k])
-            raise ConfigError(f"{path} holds a run with {name} = {was!r}, not {now!r}: choose another folder")

@@ -105,7 +105,7 @@ def teacher_card(stem: Path) -> dict:
     try:
         card = json.loads(path.read_text())
         return {name: card[name] for name in ("data", "model", "sha256")} | card
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is missing or not a teacher's card: reinstall cudfkd or train it again") from error
 
 

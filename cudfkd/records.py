@@ -1,0 +1,83 @@
+"""What a run's folder says, read back: refused in one line where it is not what a run writes.
+
+The weights have their hashes; these are the small text files beside them, which people open and change.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cudfkd.errors import ConfigError, DataError
+from cudfkd.evaluation import Estimate, Evaluation
+from cudfkd.files import read_json
+from cudfkd.metrics import Row
+
+CONFIG, SUMMARY, METRICS = "config.json", "summary.json", "metrics.jsonl"
+
+_KINDS = {
+    "distill": dict,
+    "student": (dict, type(None)),
+    "teacher": (dict, type(None)),
+    "teacher_sha256": str,
+    "generator": (dict, type(None)),
+}
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """config.json, as `cudfkd.runs.describe` makes it. Raises DataError if it is none."""
+    found = read_json(folder / CONFIG)
+    for name, kind in _KINDS.items():
+        if name not in found or not isinstance(found[name], kind):
+            raise damaged(folder / CONFIG, f"{name} is not what a run writes")
+    return found
+
+
+def refuse_other(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raises ConfigError where a run of description `wanted` is not the one that is there, naming one difference."""
+    old: Any = {name: found[name] for name in _KINDS}
+    new: Any = json.loads(json.dumps({name: wanted[name] for name in _KINDS}))
+    name = "description"
+    while isinstance(old, dict) and isinstance(new, dict):
+        differs = (key for key in [*new, *old] if old.get(key) != new.get(key) or (key in old) != (key in new))
+        name = next(differs, None)
+        if name is None:
+            return
+        old, new = old.get(name), new.get(name)
+    raise ConfigError(f"{folder} holds a run with {name} = {old!r}, not {new!r}: choose another folder")
+
+
+def read_rows(folder: Path, epochs: int) -> list[Row]:
+    """metrics.jsonl, the rows of `epochs` complete epochs; one more may be there if the process died just then.
+
+    Raises:
+        DataError: fewer rows, or rows that no run writes.
+    """
+    file = folder / METRICS
+    try:
+        rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    except (OSError, ValueError, RecursionError) as error:
+        raise damaged(file, "it does not hold a JSON object a line") from error
+    if len(rows) < epochs:
+        raise damaged(file, f"it holds {len(rows)} of {epochs} epochs")
+    for number, row in enumerate(rows[:epochs], start=1):
+        known = isinstance(row, dict) and {"epoch", "accuracy", "total_seconds"} <= row.keys()
+        if not known or row["epoch"] != number or any(isinstance(value, str | list | dict) for value in row.values()):
+            raise damaged(file, f"line {number} is not that of epoch {number}")
+    return rows[:epochs]
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """summary.json of a finished run. Raises DataError if it is none."""
+    file = folder / SUMMARY
+    found = read_json(file)
+    if not isinstance(found.get("sha256"), dict) or not isinstance(found.get("epoch"), int):
+        raise damaged(file, "sha256 or epoch is not what a run writes")
+    for name in Evaluation._fields:
+        if name in found and not (isinstance(found[name], dict) and found[name].keys() == set(Estimate._fields)):
+            raise damaged(file, f"{name} is not what a run writes")
+    return found
+
+
+def damaged(file: Path, why: str) -> DataError:
+    """The error for a file that is there and is not what a run writes."""
+    return DataError(f"{file} is damaged ({why}): run it again in another folder")
