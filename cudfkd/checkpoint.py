@@ -46,7 +46,7 @@ class State:
         for name, optimizer in self.optimizers.items():
             for index, slots in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{name}/{index}/{k}": v for k, v in slots.items() if isinstance(v, Tensor)}
-        content = save({key: tensor.cpu().contiguous() for key, tensor in tensors.items()})
+        content = save({key: tensor.cpu().contiguous() for key, tensor in separate(tensors).items()})
         file = f"checkpoint-{epoch:05d}.safetensors"
         write_bytes(folder / file, content)
         pointer = {"file": file, "sha256": sha256(content).hexdigest(), "epoch": epoch}
@@ -81,6 +81,17 @@ class State:
         torch.set_rng_state(states["global"])
         if self.rng.device.type == "cuda":
             torch.cuda.set_rng_state(states["cuda"], self.rng.device)
+
+
+def separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies what shares memory (tied weights): safetensors refuses to save it."""
+    seen: set[int] = set()
+    result = {}
+    for key, tensor in tensors.items():
+        memory = tensor.untyped_storage().data_ptr()
+        result[key] = tensor.clone() if memory in seen else tensor
+        seen.add(memory)
+    return result
 
 
 def exists(folder: Path) -> bool:

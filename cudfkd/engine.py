@@ -12,20 +12,19 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from cudfkd import methods
+from cudfkd import fitting, methods
 from cudfkd.callbacks import Batch, Callback
 from cudfkd.checkpoint import State
 from cudfkd.config import DistillConfig
-from cudfkd.context import Context, Shape
+from cudfkd.context import Context
 from cudfkd.curriculum import Pace, weigh
 from cudfkd.errors import ConfigError, TrainingError
-from cudfkd.evaluation import Evaluation, as_tensors, compare, predict
+from cudfkd.evaluation import Evaluation, as_tensors, check_labels, compare, predict
 from cudfkd.log import EpochLog
 from cudfkd.methods.base import Method
 from cudfkd.metrics import Row, dead, row
 from cudfkd.normalize import Normalize
 from cudfkd.runs import Run, RunFolder, describe
-from cudfkd.study import TrainingImages
 
 
 def distill(
@@ -61,6 +60,7 @@ def distill(
         DataError: run_dir cannot be written or is damaged.
         TrainingError: a loss was not finite or the curriculum is dead; the last good checkpoint is kept.
     """
+    fitting.refuse_unfit(teacher, student)
     device = torch.device(config.device)
     folder = RunFolder(Path(run_dir) if run_dir is not None else None)
     deadline = _deadline(stop_after, folder)
@@ -70,7 +70,7 @@ def distill(
         stack.enter_context(borrowed(teacher, device))
         student.to(device)
         ctx = _context(config, teacher, student, evaluate_on, device)
-        ctx.training = _training_images(ctx, train_on)
+        ctx.training = fitting.training_images(ctx, train_on)
         method = methods.get(config.method).build(config.options, ctx)
         ctx.modules = method.modules
         engine = _Engine(ctx, method, _Examiner.of(ctx, evaluate_on), folder, tuple(callbacks))
@@ -103,6 +103,7 @@ class _Examiner:
         if dataset is None:
             return None
         images, labels = as_tensors(dataset)
+        check_labels(labels, ctx.shape.num_classes)
         images = images.to(ctx.device)
         logits = predict(nn.Sequential(ctx.normalize, ctx.teacher), images, ctx.device)
         return cls(images, labels.to(ctx.device), logits)
@@ -265,70 +266,9 @@ def _context(
     config: DistillConfig, teacher: nn.Module, student: nn.Module, evaluate_on: Dataset | None, device: torch.device
 ) -> Context:
     normalize = Normalize(config.mean, config.std).to(device)
-    shape = _shape(config, teacher, student, evaluate_on, normalize, device)
+    shape = fitting.shape(config, teacher, student, evaluate_on, normalize, device)
     rng = torch.Generator(device).manual_seed(config.seed)
     return Context(config, shape, device, teacher, student, normalize, rng, config.curriculum.lam_start)
-
-
-def _training_images(ctx: Context, train_on: Dataset | None) -> TrainingImages | None:
-    name, wanted = ctx.config.method, methods.get(ctx.config.method).ABOUT.real_images
-    if train_on is None:
-        if wanted:
-            raise ConfigError(f"method {name} studies real images: pass them as train_on")
-        return None
-    if not wanted:
-        raise ConfigError(f"method {name} is data-free: leave train_on out")
-    found = TrainingImages.of(train_on, ctx.device)
-    shape = (ctx.shape.channels, ctx.shape.image_size, ctx.shape.image_size)
-    if found.pixels.shape[1:] != shape:
-        raise ConfigError(f"train_on has images of shape {tuple(found.pixels.shape[1:])}: it must be {shape}")
-    return found
-
-
-def _shape(
-    config: DistillConfig,
-    teacher: nn.Module,
-    student: nn.Module,
-    evaluate_on: Dataset | None,
-    normalize: Normalize,
-    device: torch.device,
-) -> Shape:
-    """What images and logits look like, from config and evaluate_on; networks that do not fit are refused."""
-    channels, size = config.channels, config.image_size
-    if evaluate_on is not None:
-        found = as_tensors(evaluate_on)[0].shape[1:]
-        if len(found) != 3 or found[1] != found[2]:
-            raise ConfigError(f"evaluate_on has images of shape {tuple(found)}: it must be (channels, size, size)")
-        for name, asked, has in (("channels", channels, found[0]), ("image_size", size, found[1])):
-            if asked is not None and asked != has:
-                raise ConfigError(f"{name} = {asked} is not that of evaluate_on, {has}: leave it out or mend the data")
-        channels, size = found[0], found[1]
-    if channels is None or size is None:
-        raise ConfigError("image_size and channels are unknown: set both in the config, or pass evaluate_on")
-    if size % 4:
-        raise ConfigError(f"image_size = {size} is not allowed: it must be a multiple of 4")
-    if config.mean is not None and len(config.mean) not in (1, channels):
-        raise ConfigError(
-            f"mean = {config.mean} has {len(config.mean)} numbers: it must have {channels}, one a channel"
-        )
-    probe = normalize(torch.zeros(2, channels, size, size, device=device))
-    classes = {}
-    for name, network in (("teacher", teacher), ("student", student)):
-        try:
-            logits = predict(network, probe, device)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise ConfigError(f"the {name} does not take images of shape {tuple(probe.shape[1:])}: {reason}") from error
-        if logits.ndim != 2:
-            raise ConfigError(
-                f"the {name} returns a tensor of shape {tuple(logits.shape)}: it must be (batch, classes)"
-            )
-        classes[name] = logits.shape[1]
-    if classes["teacher"] != classes["student"]:
-        raise ConfigError(f"teacher has {classes['teacher']} classes, student {classes['student']}: they must agree")
-    if config.num_classes not in (None, classes["teacher"]):
-        raise ConfigError(f"num_classes = {config.num_classes} is not that of the teacher, {classes['teacher']}")
-    return Shape(channels, size, classes["teacher"])
 
 
 @contextmanager
@@ -337,8 +277,10 @@ def borrowed(network: nn.Module, device: torch.device) -> Iterator[None]:
     modes = {module: module.training for module in network.modules()}
     wanted = {parameter: parameter.requires_grad for parameter in network.parameters()}
     home = next((parameter.device for parameter in wanted), device)
-    network.to(device).eval().requires_grad_(False)
     try:
+        network.to(device).eval()
+        for parameter in wanted:  # network.requires_grad_ is not there for TorchScript
+            parameter.requires_grad_(False)
         yield
     finally:
         network.to(home)

@@ -28,7 +28,7 @@ from torch import nn
 
 from cudfkd import checkpoint, models
 from cudfkd.callbacks import Callback
-from cudfkd.checkpoint import State
+from cudfkd.checkpoint import State, separate
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.errors import ConfigError, CudfkdError, DataError
 from cudfkd.files import make_folder, remove_empty, write_bytes, write_json, write_json_lines
@@ -193,7 +193,7 @@ class RunFolder:
         assert self.path is not None
         digests = {}
         for name, module in state.modules.items():
-            content = save({key: tensor.cpu().contiguous() for key, tensor in module.state_dict().items()})
+            content = save({key: tensor.cpu().contiguous() for key, tensor in separate(module.state_dict()).items()})
             write_bytes(self.path / f"{name}{suffix}.safetensors", content)
             digests[name] = sha256(content).hexdigest()
         return digests

@@ -357,3 +357,93 @@ def test_a_foreign_run_is_loaded_into_a_network_of_its_kind_only(tmp_path):
         cudfkd.load_run(tmp_path / "run")
     with pytest.raises(ConfigError, match="are not those of the given student"):
         cudfkd.load_run(tmp_path / "run", student=Flat(classes=5))
+
+
+# What cannot be brought: one line each
+
+
+class Answers(Flat):
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, x):
+        return self.answer(super().forward(x))
+
+
+def fail(logits):
+    raise ValueError("no\nsuch thing")
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        (lambda logits: {"logits": logits}, "returns a dict: it must return logits alone"),
+        (lambda logits: (logits, logits), "returns a tuple: it must return logits alone"),
+        (lambda logits: logits.argmax(1), r"returns a tensor of shape \(2,\): it must be \(batch, classes\)"),
+        (fail, r"does not take images of shape \(3, 16, 16\): ValueError: no such thing$"),
+    ],
+)
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_a_network_that_gives_no_logits_is_refused(role, answer, line, tmp_path):
+    networks = {"teacher": Flat(), "student": Flat()} | {role: lived_in(Answers(answer))}
+    before = portrait(networks[role])
+    with pytest.raises(ConfigError, match=f"^the {role} {line}") as error:
+        cudfkd.distill(**networks, config=config(), run_dir=tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert changed(before, portrait(networks[role])) == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_of_a_size_that_a_vit_was_not_made_for_are_refused():
+    with pytest.raises(ConfigError, match=r"^the teacher does not take images of shape \(3, 64, 64\): .*Wrong image"):
+        cudfkd.distill(vit(), small_student(3, 4), config(image_size=64, options={"bn": 0.0}))
+
+
+def test_teacher_and_student_must_not_share_parameters():
+    teacher, student = Flat(), Flat()
+    student.conv = teacher.conv
+    for same, count in ((student, 2), (teacher, 6)):
+        with pytest.raises(ConfigError, match=f"^teacher and student share {count} parameters: pass copy.deepcopy"):
+            cudfkd.distill(teacher, same, config())
+
+
+def test_a_student_that_cannot_be_trained_is_refused():
+    with pytest.raises(ConfigError, match=r"^no parameter of the student can be trained: call student.requires_grad_"):
+        cudfkd.distill(Flat(), Flat().requires_grad_(False), config())
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 3, 3, padding=1)
+        self.second = self.first
+        self.fc = nn.Linear(3, 4)
+
+    def forward(self, x):
+        return self.fc(self.second(self.first(x)).mean((2, 3)))
+
+
+def test_a_student_with_tied_weights_is_saved_resumed_and_loaded(tmp_path):
+    torch.manual_seed(5)
+    whole, teacher = Tied(), Flat()
+    first = {name: value.clone() for name, value in whole.state_dict().items()}
+    cudfkd.distill(teacher, whole, config(epochs=2))
+    student = Tied()
+    student.load_state_dict(first)
+    with pytest.raises(KeyboardInterrupt):
+        cudfkd.distill(teacher, student, config(epochs=2), run_dir=tmp_path / "run", callbacks=[StopAfter(1)])
+    cudfkd.distill(teacher, Tied(), config(epochs=2), run_dir=tmp_path / "run", resume=True)
+    loaded = cudfkd.load_run(tmp_path / "run", student=Tied()).student
+    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in loaded.state_dict().items())
+    assert loaded.second is loaded.first
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_traced_teacher_comes_back_too():
+    teacher = torch.jit.trace(Flat().eval(), torch.rand(4, 3, 16, 16), check_trace=False).train()
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    cudfkd.distill(teacher, Flat(), config(options={"bn": 0.0}))
+    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+    assert all(m.training for m in teacher.modules())
+    assert all(p.requires_grad for p in teacher.parameters())
