@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
@@ -28,7 +28,7 @@ from cudfkd.validation import Described
 
 
 class Recipe(Described):
-    """How a teacher is trained: SGD with Nesterov momentum, one cycle, random mirroring.
+    """How a teacher is trained: SGD with Nesterov momentum, one cycle.
 
     The learning rate rises to `lr` in the first fifth of the steps and falls to almost 0; momentum goes from 0.95 to
     0.85 and back (Smith and Topin, 2018).
@@ -42,6 +42,8 @@ class Recipe(Described):
     """highest learning rate of the one cycle"""
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     """of every parameter"""
+    augment: Literal["mirror", "none"] = "mirror"
+    """mirror images left to right at random, or none: for digits and other things that mirroring changes"""
 
 
 def load_teacher(dataset: str, model: str, seed: int = 0) -> nn.Module:
@@ -155,7 +157,7 @@ def train_teacher(
     normalize = Normalize(about.mean, about.std).to(device)
     splits = {name: data.load(dataset, name, data_root) for name in data.SPLITS}
     make_folder(out)
-    images, labels = (tensor.to(device) for tensor in splits["train"].tensors)
+    pixels, labels = splits["train"].pixels.to(device), splits["train"].labels.to(device)
     rng = torch.Generator(device).manual_seed(seed)
     optimizer = torch.optim.SGD(network.parameters(), recipe.lr, 0.95, weight_decay=recipe.weight_decay, nesterov=True)
     steps = len(labels) // recipe.batch_size
@@ -165,7 +167,9 @@ def train_teacher(
         total = torch.zeros((), device=device)
         order = torch.randperm(len(labels), generator=rng, device=device)[: steps * recipe.batch_size]
         for batch in order.split(recipe.batch_size):
-            loss = cross_entropy(network(normalize(flip(images[batch], rng))), labels[batch])
+            images = data.unit(pixels[batch])
+            images = flip(images, rng) if recipe.augment == "mirror" else images
+            loss = cross_entropy(network(normalize(images)), labels[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

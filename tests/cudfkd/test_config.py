@@ -96,6 +96,12 @@ BAD = [
     (Curriculum, {"lam_start": 0}, ["lam_start", "0", "greater than 0"]),
     (Curriculum, {"lam_end": -INF}, ["lam_end", "-inf"]),
     (Curriculum, {"lam_start": (1.0, 2.0)}, ["lam_start", "(1.0, 2.0)", "number"]),
+    (Curriculum, {"pace": "quantil"}, ["pace", "'quantil'", "did you mean 'quantile'?", "schedule"]),
+    (Curriculum, {"pace": "quantile", "regularizer": "jiang-log", "lam_start": 0.1, "lam_end": 0.2}, ["jiang-log"]),
+    (Curriculum, {"quantile_start": 0.0}, ["quantile_start", "0.0", "greater than 0"]),
+    (Curriculum, {"quantile_start": 0.99}, ["quantile_start", "0.99", "quantile_end = 0.95"]),
+    (Curriculum, {"quantile_end": 1.1}, ["quantile_end", "1.1", "less than or equal to 1"]),
+    (Curriculum, {"quantile_memory": 1.0}, ["quantile_memory", "1.0", "less than 1"]),
     (Curriculum, {"on_dead": "warm"}, ["on_dead", "'warm'", "did you mean 'warn'?", "stop"]),
     (Curriculum, {"lambda_start": 1.0}, ["'lambda_start'", "did you mean 'lam_start'?"]),
     (Options, {"loss": "mse"}, ["loss", "'mse'", "js, kl, l1, l2"]),
@@ -132,6 +138,7 @@ BAD = [
     (Recipe, {"batch_size": 1}, ["batch_size", "1", "greater than or equal to 2"]),
     (Recipe, {"lr": 0.0}, ["lr", "0.0", "greater than 0"]),
     (Recipe, {"weight_decay": -1.0}, ["weight_decay", "-1.0", "greater than or equal to 0"]),
+    (Recipe, {"augment": "flip"}, ["augment", "'flip'", "mirror, none"]),
     (Recipe, {"epocs": 3}, ["'epocs'", "did you mean 'epochs'?"]),
 ]  # fmt: skip
 
@@ -169,6 +176,7 @@ ALTERNATIVES: dict[type[Described], dict[str, Any]] = {
     },
     Curriculum: {
         "regularizer": "linear", "granularity": "batch", "lam_start": 2.5, "lam_end": 4.5, "on_dead": "warn",
+        "pace": "quantile", "quantile_start": 0.4, "quantile_end": 0.9, "quantile_memory": 0.5,
     },
     Options: {
         "loss": "kl", "temperature": 2.0, "latent_dim": 65, "generator_width": 17, "generator_lr": 2e-3,
@@ -177,7 +185,7 @@ ALTERNATIVES: dict[type[Described], dict[str, Any]] = {
         "memory_share": 0.5, "augment": False,
     },
     Experiment: {"teacher_seed": 1, "student": "lenet5"},
-    Recipe: {"epochs": 1, "batch_size": 64, "lr": 0.2, "weight_decay": 0.0},
+    Recipe: {"epochs": 1, "batch_size": 64, "lr": 0.2, "weight_decay": 0.0, "augment": "none"},
 }  # fmt: skip
 ONLY_ONE = {"method", "data", "teacher", "distill"}  # of which there is no other yet; distill has rows of its own
 
