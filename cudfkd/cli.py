@@ -99,8 +99,9 @@ def _distill(asked: argparse.Namespace) -> None:
             raise ConfigError(f"--{option.replace('_', '-')} needs --out: the folder of the run to go on with")
     options = _options_of_method(asked)
     values = _given(asked, DistillConfig) | {"method": asked.method, "options": options or None}
-    curriculum = _given(asked, Curriculum)
-    config = DistillConfig(**values, **({"curriculum": Curriculum(**curriculum)} if curriculum else {}))
+    if curriculum := _given(asked, Curriculum):
+        values["curriculum"] = Curriculum(**curriculum)
+    config = DistillConfig(**values)
     experiment = Experiment(
         data=asked.data, teacher=asked.teacher, teacher_seed=asked.teacher_seed, student=asked.student, distill=config
     )
@@ -171,16 +172,19 @@ def _evaluate(asked: argparse.Namespace) -> None:
 
 
 def _add_methods(parser: argparse.ArgumentParser) -> None:
-    """the methods there are, a line each: paper, and what the teacher or the machine must have"""
+    """the methods there are, a line each: paper, what it needs, seconds and MB of a quick run as recorded"""
     parser.set_defaults(run=_methods)
 
 
 def _methods(asked: argparse.Namespace) -> None:  # noqa: ARG001
-    rows = [("method", "paper", "needs")]
-    rows += [(name, methods.get(name).ABOUT.paper, methods.get(name).ABOUT.needs) for name in methods.names()]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    for name, paper, needs in rows:
-        _say(f"{name:<{widths[0]}}  {paper:<{widths[1]}}  {needs}")
+    costs, rows = methods.costs(), [("method", "paper", "seconds", "MB", "needs")]
+    for name in methods.names():
+        about, cost = methods.get(name).ABOUT, costs.get(name)
+        seconds, memory = (f"{cost['seconds']:.0f}", f"{cost['peak_memory_mb']:.0f}") if cost else ("-", "-")
+        rows.append((name, about.paper, seconds, memory, about.needs))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        _say("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[4]]))
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:

@@ -24,6 +24,17 @@ from analysis.plots.descent import (  # noqa: E402
     rate_bound,
     towards_plain,
 )
+from analysis.plots.live import accounts, dead_maps, drift_bounds, paces, parts_by_variant  # noqa: E402
+from analysis.plots.measuring import (  # noqa: E402
+    batch_sizes,
+    best_of,
+    curves,
+    loyalty_scales,
+    mean_change,
+    modes,
+    walk,
+)
+from analysis.plots.methods import accuracies, races, studied  # noqa: E402
 from analysis.plots.scorecard import scorecard  # noqa: E402
 from analysis.plots.students import learning, samples_by_class  # noqa: E402
 from analysis.plots.weights import (  # noqa: E402
@@ -45,12 +56,19 @@ from analysis.plots.weights import (  # noqa: E402
 )
 
 __all__ = [
+    "accounts",
+    "accuracies",
     "activity",
     "area",
+    "batch_sizes",
+    "best_of",
     "breakers",
     "chased",
     "convergence",
+    "curves",
+    "dead_maps",
     "descent_bars",
+    "drift_bounds",
     "dynamics",
     "easy_to_hard",
     "entropies",
@@ -61,19 +79,27 @@ __all__ = [
     "learning",
     "limit_cycle",
     "lines_and_parabolas",
+    "loyalty_scales",
+    "mean_change",
+    "modes",
     "momentum_energy",
     "one_weight",
+    "paces",
+    "parts_by_variant",
+    "races",
     "rate_bound",
     "samples_by_class",
     "scorecard",
     "shares",
     "slider_frames",
     "soft_minimum",
+    "studied",
     "tangent_lines",
     "theorem_matrix",
     "through_the_weight",
     "towards_plain",
     "valleys",
+    "walk",
     "weight_slider",
     "weighted_difficulty",
     "weights_by_pace",

@@ -146,8 +146,7 @@ class Synthesizer:
         for _ in range(steps):
             images = imagine(ctx, self.generator, z)
             terms = self.terms(ctx, images, classes)
-            inversion = torch.stack([value for name, value in terms.items() if name != "contrast_term"])
-            self.best.offer(images, inversion.sum())
+            self.best.offer(images, torch.stack(list(terms.values())).sum())
             ctx.step_down(optimizers, terms)
         if self.contrast:
             self.contrast.remember(ctx, self.best.images)

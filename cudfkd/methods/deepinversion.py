@@ -15,8 +15,10 @@ repositories mean to and keep the last); JS is the Jensen-Shannon divergence in 
 """
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from cudfkd.context import Context
@@ -34,6 +36,8 @@ RATIO = 2.5  # inner steps a student step: 1,000 for 400
 class Options(ImageOptions):
     """DeepInversion's own settings."""
 
+    synthesis_batch: Annotated[int, Field(ge=2)] = 64
+    """images that a round makes (256)"""
     pixel_lr: Positive = 0.1
     """learning rate of the pixels' Adam, in units of the standardised image"""
     one_hot: Weight = 1.0

@@ -65,7 +65,7 @@ class Pool:
 
 @dataclass
 class Mixture:
-    """A share of images of earlier rounds, the rest fresh. At the end of a round's first draw its images are kept."""
+    """A share of images of earlier rounds, the rest fresh. A round's first fresh images are kept."""
 
     source: Source
     memory: Memory
@@ -75,8 +75,8 @@ class Mixture:
     def draw(self, ctx: Context) -> Study:
         size = ctx.config.batch_size
         old = min(size - 1, max(1, round(self.share * size))) if len(self.memory) else 0
-        fresh = self.source(ctx)
-        images = torch.cat([fresh[: size - old], unit(self.memory.draw(ctx, old))]) if old else fresh[:size]
+        fresh = self.source(ctx)[: size - old]
+        images = torch.cat([fresh, unit(self.memory.draw(ctx, old))]) if old else fresh
         if ctx.round != self.round:
             self.memory.add(to_bytes(fresh))
             self.round = ctx.round

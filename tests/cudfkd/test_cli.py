@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 import cudfkd
-from cudfkd import data
+from cudfkd import data, methods
 from cudfkd.cli import main
 
 TINY = "--epochs 1 --steps-per-epoch 2 --round-steps 2 --batch-size 4 --generator-width 2"
@@ -134,11 +134,22 @@ def test_a_teacher_of_ones_own_is_named_by_its_file(tmp_path, capsys):
     assert capsys.readouterr().out not in own
 
 
-def test_methods_are_listed_with_paper_and_needs(capsys):
+def test_methods_are_listed_with_paper_costs_and_needs(capsys, monkeypatch):
+    monkeypatch.setattr(methods, "costs", lambda: {"dafl": {"seconds": 61.0, "peak_memory_mb": 900.0}})
     assert main(["methods"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["method", "paper", "needs"]
-    assert any(line.startswith("cudfkd ") and "BatchNorm" in line for line in lines)
+    assert lines[0].split() == ["method", "paper", "seconds", "MB", "needs"]
+    assert [line.split()[0] for line in lines[1:]] == methods.names()
+    (dafl,) = (line.split() for line in lines if line.startswith("dafl "))
+    assert dafl[5:7] == ["61", "900"]
+    (cudfkd_line,) = (line for line in lines if line.startswith("cudfkd "))
+    assert " - " in cudfkd_line  # not measured
+    assert "BatchNorm" in cudfkd_line
+
+
+def test_an_option_of_another_method_is_refused(capsys):
+    assert main(["distill", "--method", "dfad", "--bn", "3"]) == 2
+    assert "unknown option of method dfad 'bn': known: adversarial, augment" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])

@@ -1,0 +1,145 @@
+"""Stores and what they remember; augmentation; the watch on a network's inside."""
+
+import pytest
+import torch
+from torch import nn
+
+from cudfkd import ConfigError
+from cudfkd.methods.augment import resized_crop, roll_and_mirror, shift_and_mirror
+from cudfkd.methods.memory import Memory
+from cudfkd.methods.stores import Fresh, Mixture, Pool, Same
+from cudfkd.watch import Watch, last_of_each_size, map_sizes
+from tests.cudfkd.methods.tiny import config, context, images
+from tests.cudfkd.test_engine import networks
+
+
+def numbered(ctx):
+    """A source whose n-th batch is n / 100 everywhere."""
+    numbered.calls += 1
+    return torch.full((8, 1, 16, 16), numbered.calls / 100)
+
+
+@pytest.fixture(autouse=True)
+def _restart():
+    numbered.calls = 0
+
+
+def values(study):
+    return [round(100 * float(image.mean())) for image in study.images]
+
+
+def bytes_memory(size):
+    return Memory(size, (1, 16, 16), torch.uint8, torch.device("cpu"))
+
+
+def test_fresh_is_new_at_each_draw_and_same_once_a_round():
+    ctx = context(config("noise"))
+    fresh, same = Fresh(numbered), Same(numbered)
+    assert [values(fresh.draw(ctx))[0] for _ in range(3)] == [1, 2, 3]
+    seen = []
+    for ctx.round in (0, 0, 1, 1):
+        seen.append(values(same.draw(ctx))[0])
+    assert seen == [4, 4, 5, 5]
+
+
+def test_a_pool_holds_a_batch_a_round_and_draws_from_all():
+    ctx, pool = context(config("noise")), Pool(numbered, bytes_memory(100), augment=False)
+    for ctx.round in (0, 0, 1, 2):
+        drawn = values(pool.draw(ctx))
+    assert len(pool.memory) == 24
+    assert set(drawn) | set(values(pool.draw(ctx))) | set(values(pool.draw(ctx))) == {1, 2, 3}
+
+
+def test_a_full_memory_forgets_the_oldest():
+    memory = Memory(5, (1,), torch.float32, torch.device("cpu"))
+    memory.add(torch.arange(3.0)[:, None])
+    assert len(memory) == 3
+    memory.add(torch.arange(3.0, 7.0)[:, None])
+    assert sorted(memory.kept.flatten().tolist()) == [2, 3, 4, 5, 6]
+    memory.add(torch.arange(20.0)[:, None])
+    assert sorted(memory.kept.flatten().tolist()) == [15, 16, 17, 18, 19]
+
+
+def test_a_memory_is_restored_whole():
+    first, second = (Memory(5, (1,), torch.float32, torch.device("cpu")) for _ in range(2))
+    first.add(torch.rand(7, 1))
+    second.load_state_dict(first.state_dict())
+    assert len(second) == 5
+    first.add(torch.ones(1, 1))
+    second.add(torch.ones(1, 1))
+    assert torch.equal(first.kept, second.kept)
+
+
+def test_a_mixture_holds_earlier_rounds_and_never_its_own():
+    ctx, mixture = context(config("noise")), Mixture(numbered, bytes_memory(100), 0.5)
+    seen = []
+    for ctx.round in range(3):
+        seen.append(values(mixture.draw(ctx)))
+    assert seen[0] == [1] * 8
+    assert seen[1] == [2] * 4 + [1] * 4
+    assert seen[2][:4] == [3] * 4
+    assert set(seen[2][4:]) <= {1, 2}
+
+
+def test_shift_and_mirror_moves_whole_pixels():
+    """Each result is one of the shifts of the padded image or its mirror, found by trying them all."""
+    ctx, x = context(config("noise")), images(6, 8)
+    padded = nn.functional.pad(x, (2, 2, 2, 2))
+    moved = shift_and_mirror(ctx, x, 2)
+    used = set()
+    for n in range(6):
+        crops = {(i, j): padded[n, :, i : i + 8, j : j + 8] for i in range(5) for j in range(5)}
+        found = [(k, m) for k, c in crops.items() for m in (0, 1) if torch.allclose(c.flip(2) if m else c, moved[n])]
+        assert len(found) == 1
+        used |= set(found)
+    assert len(used) > 1
+
+
+def test_roll_and_mirror_loses_no_pixel():
+    ctx, x = context(config("noise")), images(4)
+    rolled = [roll_and_mirror(ctx, x, 2) for _ in range(5)]
+    for each in rolled:
+        assert torch.equal(each.flatten(1).sort().values, x.flatten(1).sort().values)
+    assert not all(torch.equal(each, rolled[0]) for each in rolled)
+
+
+def test_a_resized_crop_stays_inside_and_the_whole_is_the_whole():
+    ctx, x = context(config("noise")), images(8)
+    crop = resized_crop(ctx, x, 0.25)
+    assert crop.shape == x.shape
+    assert float(crop.min()) >= float(x.min()) - 1e-6
+    whole = resized_crop(ctx, x, 1.0)
+    same = [torch.allclose(w, i, atol=1e-5) or torch.allclose(w, i.flip(2), atol=1e-5) for w, i in zip(whole, x)]  # noqa: B905
+    assert all(same)
+
+
+def test_crops_are_differentiable():
+    ctx, x = context(config("noise")), images(2).requires_grad_()
+    (resized_crop(ctx, x, 0.5).sum() + shift_and_mirror(ctx, x, 1).sum()).backward()
+    assert float(x.grad.abs().sum()) > 0
+
+
+def test_a_watch_sees_inputs_and_outputs_and_leaves_no_hook():
+    teacher = networks()[0]
+    x = torch.rand(2, 1, 16, 16)
+    with (
+        Watch(teacher, ["features.0"]).recording() as out,
+        Watch(teacher, ["features.1"], inputs=True).recording() as into,
+    ):
+        teacher(x)
+    assert torch.equal(out["features.0"], teacher.features[0](x))
+    assert torch.equal(out["features.0"], into["features.1"])
+    assert not any(m._forward_hooks for m in teacher.modules())
+
+
+def test_an_unknown_module_is_named_with_the_nearest():
+    with pytest.raises(ConfigError, match=r"unknown module of the network 'feature\.0': did you mean 'features\.0'"):
+        Watch(networks()[0], ["feature.0"])
+
+
+def test_map_sizes_of_what_has_maps():
+    teacher, x = networks()[0], torch.rand(2, 1, 16, 16)
+    assert map_sizes(teacher, x, ["features.2", "features.3"]) == {"features.2": 16, "features.3": 8}
+    assert last_of_each_size(teacher, x) == {16: "features.2", 8: "features.3", 4: "features.6", 2: "features.7"}
+    with pytest.raises(ConfigError, match="classifier gives out no maps"):
+        map_sizes(teacher, x, ["classifier"])

@@ -1,0 +1,79 @@
+"""Loss terms against slow twins, sample by sample and pixel by pixel."""
+
+from math import exp, log
+
+import pytest
+import torch
+from torch.nn.functional import kl_div, log_softmax, softmax
+
+from cudfkd.methods import terms
+from tests.cudfkd.methods.tiny import images
+
+t, s = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(1)).unbind()
+
+
+def test_gap_is_minus_the_mean_divergence():
+    expected = -sum(float(kl_div(log_softmax(b, 0), softmax(a, 0), reduction="sum")) for a, b in zip(t, s, strict=True))
+    assert float(terms.gap("kl", t, s)) == pytest.approx(expected / 5, rel=1e-5)
+    assert float(terms.gap("l1", t, s)) == pytest.approx(-float((t - s).abs().mean()))
+    assert float(terms.gap("kl", t, t)) == 0
+
+
+def test_total_variation_is_the_mean_step_between_neighbours():
+    x = images(2, 4)
+    down = [abs(float(x[n, 0, i + 1, j] - x[n, 0, i, j])) for n in range(2) for i in range(3) for j in range(4)]
+    right = [abs(float(x[n, 0, i, j + 1] - x[n, 0, i, j])) for n in range(2) for i in range(4) for j in range(3)]
+    assert float(terms.total_variation(x)) == pytest.approx(sum(down) / 24 + sum(right) / 24, rel=1e-5)
+    assert float(terms.total_variation(torch.full((2, 1, 4, 4), 0.3))) == 0
+
+
+def test_attention_gap_pixel_by_pixel():
+    a, b = torch.randn(3, 4, 2, 2), torch.randn(3, 6, 2, 2)  # numbers of channels differ, as between networks
+    for sample, found in enumerate(terms.attention_gap([a, a], [b, a])):
+        looks = []
+        for maps in (a, b):
+            squares = [
+                sum(float(c[i, j]) ** 2 for c in maps[sample]) / len(maps[sample]) for i in (0, 1) for j in (0, 1)
+            ]
+            norm = sum(q * q for q in squares) ** 0.5
+            looks.append([q / norm for q in squares])
+        expected = sum((p - q) ** 2 for p, q in zip(*looks, strict=True)) / 4  # the second pair of layers agrees
+        assert float(found) == pytest.approx(expected, rel=1e-4)
+
+
+def test_info_nce_by_its_formula():
+    a, p = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(2)).unbind()
+    cosine = lambda x, y: float(x @ y / (x.norm() * y.norm())) / 0.2  # noqa: E731
+    for i, found in enumerate(terms.info_nce(a, p, 0.2)):
+        others = sum(exp(cosine(a[i], a[j])) for j in range(4) if j != i)
+        total = others + sum(exp(cosine(a[i], p[j])) for j in range(4))
+        assert float(found) == pytest.approx(-log(exp(cosine(a[i], p[i])) / total), rel=1e-4)
+
+
+def test_info_nce_is_least_when_every_image_is_told_apart():
+    apart, alike = torch.eye(4), torch.ones(4, 4)
+    assert float(terms.info_nce(apart, apart, 0.1).max()) < 1e-3
+    assert float(terms.info_nce(alike, alike, 0.1).min()) == pytest.approx(log(7), rel=1e-4)
+
+
+def test_kl_to_normal_by_sampling():
+    mean, log_variance = torch.tensor([[0.5, -1.0]]), torch.tensor([[0.2, -0.7]])
+    q = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    x = q.sample((200_000,))
+    sampled = (q.log_prob(x) - torch.distributions.Normal(0.0, 1.0).log_prob(x)).sum(-1).mean()
+    assert float(terms.kl_to_normal(mean, log_variance)) == pytest.approx(float(sampled), rel=0.02)
+    assert float(terms.kl_to_normal(torch.zeros(3, 2), torch.zeros(3, 2))) == 0
+
+
+def test_moments_are_zero_for_standardised_numbers_only():
+    z = torch.randn(8, 8)
+    z = (z - z.mean()) / z.std(correction=0)
+    assert float(terms.moments(z)) == pytest.approx(0, abs=1e-9)
+    assert float(terms.moments(2 * z + 1)) == pytest.approx(1 + 9, rel=1e-4)
+
+
+def test_channel_means_stand_side_by_side():
+    seen = {"a": torch.randn(2, 3, 4, 4), "b": torch.randn(2, 5, 2, 2)}
+    found = terms.channel_means(seen)
+    assert found.shape == (2, 8)
+    assert float(found[1, 4]) == pytest.approx(float(seen["b"][1, 1].mean()), rel=1e-5)
