@@ -12,13 +12,16 @@ from cudfkd.errors import ConfigError, CudfkdError
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(allow_abbrev=False, **arguments)
+
     def error(self, message: str) -> NoReturn:
         raise ConfigError(message)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code: 0, 1 when a notebook or an exact check failed, 2 for bad input."""
-    parser = _Parser(prog="python -m analysis", description="Run the notebooks.", allow_abbrev=False)
+    parser = _Parser(prog="python -m analysis", description="Run the notebooks.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     one = commands.add_parser("execute", help="one notebook, with parameters")
     one.add_argument("notebook", type=Path)
@@ -77,7 +80,8 @@ def _scorecard(asked: argparse.Namespace) -> int:
 
 
 def _record(asked: argparse.Namespace) -> int:
-    folders = sorted(path for path in (reproduce.OUT / asked.profile).glob("[0-9][0-9]") if path.is_dir())
+    profile = execute.profile_folder(asked.profile).name
+    folders = sorted(path for path in (reproduce.OUT / profile).glob("[0-9][0-9]") if path.is_dir())
     if not folders:
         raise ConfigError(f"out/{asked.profile} holds no figures: run make figures PROFILE={asked.profile} first")
     for folder in folders:

@@ -18,6 +18,7 @@ import yaml
 from papermill.exceptions import PapermillExecutionError
 
 from cudfkd.errors import ConfigError, CudfkdError, unknown
+from cudfkd.files import make_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -47,11 +48,12 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any] | None = No
 
     Raises:
         ConfigError: no such notebook, unknown parameter, value of another type; nothing is written.
+        DataError: the output's folder cannot be written.
         NotebookError: a cell failed, or did not run.
     """
     values = check_parameters(notebook, parameters or {})
     partial = output.with_suffix(".partial.ipynb")
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent)
     started = perf_counter()
     try:
         papermill.execute_notebook(
@@ -86,7 +88,7 @@ def declared_parameters(notebook: Path) -> dict[str, str]:
     try:
         nbformat.read(notebook, as_version=4)
         found = papermill.inspect_notebook(str(notebook))
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ConfigError(f"{notebook} is not a notebook that can be read: restore it from git") from error
     if not found:
         raise ConfigError(f"{notebook.name} has no cell tagged 'parameters': it cannot be run with values")
@@ -95,17 +97,22 @@ def declared_parameters(notebook: Path) -> dict[str, str]:
 
 def profile_parameters(profile: str, number: str) -> dict[str, Any]:
     """What profiles/PROFILE/NUMBER.yaml sets. Raises ConfigError for an unknown profile or a file that is not flat."""
-    folder = PROFILES / profile
-    if not folder.is_dir():
-        raise ConfigError(unknown("profile", profile, (path.name for path in PROFILES.iterdir() if path.is_dir())))
-    return read_yaml(folder / f"{number}.yaml")
+    return read_yaml(profile_folder(profile) / f"{number}.yaml")
+
+
+def profile_folder(profile: str) -> Path:
+    """profiles/PROFILE. Raises ConfigError for an unknown profile; only names count, and no paths."""
+    known = [path.name for path in PROFILES.iterdir() if path.is_dir()]
+    if profile not in known:
+        raise ConfigError(unknown("profile", profile, known))
+    return PROFILES / profile
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Flat parameters from a YAML file. Raises ConfigError if it is missing, no YAML or not flat."""
     try:
         values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} is missing or not YAML: it must hold lines of name: value") from error
     if not isinstance(values, dict) or any(isinstance(value, dict) for value in values.values()):
         raise ConfigError(f"{path} is not flat: it must hold lines of name: value")

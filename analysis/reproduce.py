@@ -6,8 +6,7 @@ from pathlib import Path
 import nbformat
 from nbconvert import HTMLExporter
 
-from analysis.execute import NOTEBOOKS, PROFILES, ROOT, Executed, NotebookError, execute, profile_parameters
-from cudfkd.errors import ConfigError, unknown
+from analysis.execute import NOTEBOOKS, ROOT, Executed, NotebookError, execute, profile_folder, profile_parameters
 from cudfkd.files import write_bytes
 
 OUT = ROOT / "out"
@@ -15,9 +14,9 @@ OUT = ROOT / "out"
 
 def notebooks_of(profile: str) -> list[Path]:
     """The notebooks that a profile has parameters for, in reading order. Raises ConfigError for an unknown profile."""
-    if not (PROFILES / profile).is_dir():
-        raise ConfigError(unknown("profile", profile, (path.name for path in PROFILES.iterdir() if path.is_dir())))
-    return [path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")) if _parameters(profile, path).exists()]
+    folder = profile_folder(profile)
+    every = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    return [path for path in every if (folder / f"{path.name[:2]}.yaml").exists()]
 
 
 def reproduce(profile: str, say: Callable[[str], object]) -> list[NotebookError]:
@@ -48,10 +47,6 @@ def to_html(executed: Executed) -> Path:
     path = executed.path.with_suffix(".html")
     write_bytes(path, page.encode())
     return path
-
-
-def _parameters(profile: str, notebook: Path) -> Path:
-    return PROFILES / profile / f"{notebook.name[:2]}.yaml"
 
 
 def _shown(path: Path) -> str:

@@ -18,7 +18,7 @@ from analysis.__main__ import main
         (["execute", "notebooks/00_start_here.ipynb", "--profile", "smok"], "did you mean 'smoke'"),
         (["execute", "notebooks/00_start_here.ipynb", "-f", "nothing.yaml"], "nothing.yaml"),
         (["reproduce", "--profile", "quikc"], "did you mean 'quick'"),
-        (["record", "--profile", "nothing"], "holds no figures"),
+        (["record", "--profile", "nothing"], "unknown profile 'nothing'"),
         (["execut"], "invalid choice: 'execut'"),
         ([], "COMMAND"),
     ],
