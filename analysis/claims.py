@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from analysis.checks import Check
 
-SCALE = "needs the paper's data, networks and training length, which take days on a GPU"
+SCALE = "needs the paper's data, networks and training length, and the methods it is compared with"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def here(claim: Claim, checks: Sequence[Check]) -> Verdict:
     """What the checks that bear on a claim say.
 
     A check that holds by construction is no evidence. One that fails makes the claim not supported, a void one makes it
-    inconclusive; so does a claim about training that only exact checks, on problems without training, bear on.
+    inconclusive. A claim about training stays so while only exact checks bear on it, none being measured over runs.
     """
     evidence = [one for one in checks if claim.id in one.claims and not one.by_construction]
     if not evidence:
@@ -79,5 +79,5 @@ def here(claim: Claim, checks: Sequence[Check]) -> Verdict:
     through = ", ".join(sorted({one.theorem for one in evidence}))
     told = f"{exact} exact and {len(evidence) - exact} statistical checks hold ({through})"
     if not claim.theory and exact == len(evidence):
-        return Verdict("inconclusive", f"{told}, all of them on problems without training")
+        return Verdict("inconclusive", f"{told}, none of them measured over trained runs")
     return Verdict("supported", f"{told}; {claim.scope}" if claim.scope else told)

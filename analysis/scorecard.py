@@ -80,16 +80,18 @@ class Scorecard:
         return pd.DataFrame(rows, columns=["notebook", "finding", "true"])
 
     def theorems(self) -> pd.DataFrame:
-        """A row a theorem: hypotheses, verdict, how many checks it rests on, in which notebooks."""
+        """A row a theorem: hypotheses, verdict, exact checks it rests on and statistical ones that hold, notebooks."""
         known = theorems.table()
         bearing = {name: [one for one in self.current if one.theorem == name] for name in known.index}
-        where = {name: self._notebooks(name) for name in known.index}
+        exact = {name: [one for one in some if one.exact] for name, some in bearing.items()}
+        drawn = {name: [one for one in some if not one.exact] for name, some in bearing.items()}
         return pd.DataFrame({
             "title": known["title"],
             "hypotheses": known["hypotheses"],
-            "verdict": [_judged(bool(known["algebra proved"][name]), some) for name, some in bearing.items()],
-            "checks": [len(some) for some in bearing.values()],
-            "checked in": [", ".join(numbers) for numbers in where.values()],
+            "verdict": [_judged(bool(known["algebra proved"][name]), some) for name, some in exact.items()],
+            "exact checks": [len(some) for some in exact.values()],
+            "statistical": [_held(some) for some in drawn.values()],
+            "checked in": [", ".join(self._notebooks(name)) for name in known.index],
         })  # fmt: skip
 
     def claims(self) -> pd.DataFrame:
@@ -124,7 +126,7 @@ class Scorecard:
         yield from (_told(row) for _, row in self.rows().iterrows())
         yield from self.remarks()
         for name, row in self.theorems().iterrows():
-            yield f"{name:<3} {row['verdict']}: {row['title']}, {row['checks']} checks"
+            yield f"{name:<3} {row['verdict']}: {row['title']}, {row['exact checks']} exact checks"
         for name, row in self.claims().iterrows():
             yield f"{name:<3} here {row['here']} ({row['rests on']}); as claimed {row['as claimed']}"
 
@@ -159,20 +161,26 @@ def load(profile: str, folder: Path) -> Scorecard:
     return Scorecard(profile, found, {number: why for number, why in reasons.items() if why}, missing)
 
 
-def _judged(proved: bool, checks: list[Check]) -> str:
-    """proved: sympy settled the algebra and every check holds; supported: the checks alone."""
-    evidence = [one for one in checks if not one.by_construction]
-    if any(one.verdict == "fails" for one in checks):
+def _judged(proved: bool, exact: list[Check]) -> str:
+    """proved: sympy settled the algebra and every exact check holds; supported: the checks alone.
+
+    Statistical checks do not enter: where one fails, a hypothesis of the theorem does not hold there.
+    """
+    if any(one.verdict == "fails" for one in exact):
         return "not supported"
-    if any(one.verdict == "void" for one in checks):
+    if any(one.verdict == "void" for one in exact):
         return "inconclusive"
-    if not evidence:
+    if all(one.by_construction for one in exact):
         return "not tested yet"
     return "proved" if proved else "supported"
 
 
+def _held(checks: list[Check]) -> str:
+    return f"{sum(one.passed for one in checks)} of {len(checks)} hold" if checks else ""
+
+
 def _told(row: pd.Series) -> str:
-    kind, undone = row["kind"].split(":")[0], row["control's violation"]
+    kind, undone = str(row["kind"]).split(":")[0], row["control's violation"]
     return (
         f"{row['notebook']} {row['theorem']:<6} {row['verdict']:<6} {row['worst violation']:>8.1e} against "
         f"{row['tolerance']:.0e}, n {row['n']:<6} {kind:<15} {row['check']}; control: {row['control']} ({undone:.1e})"

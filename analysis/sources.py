@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from IPython.core.inputtransformer2 import TransformerManager
@@ -47,20 +48,27 @@ def _cells(path: Path) -> str:
 
 
 def _imports(code: str) -> Iterator[Path]:
+    for module, name in _names(code):
+        path = _file(f"{module}.{name}") or _file(module)
+        if path is not None:
+            yield path
+
+
+@cache
+def _names(code: str) -> tuple[tuple[str, str], ...]:
+    """Modules that are imported, each with the name that is taken from it, or ""."""
+    found = []
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            found += [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module if _file(f"{node.module}.{alias.name}") is None else f"{node.module}.{alias.name}"
-                     for alias in node.names]  # fmt: skip
-        else:
-            continue
-        yield from (path for path in map(_file, names) if path is not None)
+            found += [(node.module, alias.name) for alias in node.names]
+    return tuple(found)
 
 
 def _file(module: str) -> Path | None:
     """Of one of our modules; None for any other name."""
-    if module.split(".")[0] not in PACKAGES:
+    if module.split(".")[0] not in PACKAGES or module.endswith("."):
         return None
     path = ROOT.joinpath(*module.split("."))
     return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)

@@ -20,8 +20,8 @@ def scorecard(rows: pd.DataFrame) -> Axes:
         void, is drawn in red; what is stale, faintly.
     """
     figure, ax = plt.subplots(figsize=(9, 1.9 + 0.115 * len(rows)))
-    ax.set(title=_title(rows["verdict"]), xscale="log")
-    ax.set(xlabel="worst violation", xlim=(ROOM / 6, 6 * FAR), ylim=(len(rows) - 0.5, -0.5))
+    ax.set(title=_title(list(rows["verdict"])), xscale="log")
+    ax.set(xlabel="worst violation", xlim=(ROOM / 6, 6 * FAR), ylim=(max(len(rows), 1) - 0.5, -0.5))
     marks = (1e-15, 1e-10, 1e-5, 1.0)
     ax.set_xticks([ROOM, *marks, FAR], ["≤ 0", *(f"$10^{{{np.log10(mark):.0f}}}$" for mark in marks), "≥ 10³"])
     ax.minorticks_off()
@@ -33,9 +33,9 @@ def scorecard(rows: pd.DataFrame) -> Axes:
     return ax
 
 
-def _title(verdicts: pd.Series) -> str:
-    wrong = sum(not str(one).startswith("holds") for one in verdicts)
-    if wrong or verdicts.empty:
+def _title(verdicts: list[str]) -> str:
+    wrong = sum(not one.startswith("holds") for one in verdicts)
+    if wrong or not verdicts:
         return f"{wrong} of {len(verdicts)} checks fail or are void" if wrong else "No checks yet"
     return f"All {len(verdicts)} checks stay left of their tolerance, and their controls land right of it"
 
@@ -44,7 +44,7 @@ def _line(ax: Axes, height: int, row: pd.Series) -> None:
     passed = str(row["verdict"]).startswith("holds")
     marker, color = KINDS[str(row["kind"]).split(":")[0]]
     faint = 0.3 if "stale" in str(row["verdict"]) else 1.0
-    reached, undone, limit = (_shown(row[name]) for name in ("worst violation", "control's violation", "tolerance"))
+    reached, undone, limit = (_shown(float(row[name])) for name in ("worst violation", "control's violation", "tolerance"))
     ax.plot([reached, undone], [height] * 2, color="0.85" if passed else "red", linewidth=0.7, zorder=1)
     ax.plot([limit] * 2, [height - 0.5, height + 0.5], color="black", linewidth=1.4, zorder=2)
     ax.plot(reached, height, marker, color=color if passed else "red", markersize=4, alpha=faint)

@@ -1,0 +1,48 @@
+"""What an execution leaves behind."""
+
+import json
+
+import pytest
+
+from analysis.checks import CheckError, check
+from analysis.provenance import Record
+from cudfkd.errors import ConfigError
+
+
+def judged(name, violation=0.0, **more):
+    return check(name, "a <= b", "T1", [violation], ("left out", [1.0]), **more)
+
+
+def recorded(folder, *checks, findings=None):
+    Record("04_majorize_minimize", "smoke", {"seed": 1}, str(folder)).result({"share": 0.5}, checks, findings)
+
+
+def test_a_result_holds_each_check_whole(tmp_path):
+    one = judged("falls")
+    recorded(tmp_path, one, findings={"sympy": True})
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["checks"] == [json.loads(json.dumps(one.to_dict()))]
+    assert result["findings"] == {"sympy": True}
+    assert (result["parameters"], result["metrics"]) == ({"seed": 1}, {"share": 0.5})
+    assert {"versions", "commit", "code", "hardware", "seconds"} <= set(result)
+
+
+@pytest.mark.parametrize(
+    ("checks", "findings", "message"),
+    [([judged("falls", 1.0)], {}, "falls"), ([judged("falls")], {"sympy": False}, r"sympy \(false\)")],
+)
+def test_what_failed_is_written_before_it_is_raised(tmp_path, checks, findings, message):
+    with pytest.raises(CheckError, match=f"1 did not hold: {message}"):
+        recorded(tmp_path, *checks, findings=findings)
+    assert json.loads((tmp_path / "result.json").read_text())["checks"][0]["name"] == "falls"
+
+
+def test_a_statistical_check_that_fails_is_a_result(tmp_path):
+    recorded(tmp_path, judged("effect", 1.0, exact=False))
+    assert json.loads((tmp_path / "result.json").read_text())["checks"][0]["verdict"] == "fails"
+
+
+def test_two_of_one_name_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="two checks are called 'falls'"):
+        recorded(tmp_path, judged("falls"), findings={"falls": True})
+    assert not (tmp_path / "result.json").exists()
