@@ -25,6 +25,7 @@ from pydantic import Field
 from torch import Tensor
 
 from analysis.probe import Probe
+from analysis.statistics import Interval, mean_over_seeds
 from analysis.telescoping import Account, account
 from analysis.theory import validate
 from cudfkd import data, models
@@ -105,8 +106,16 @@ class Outcome:
     account: Account | None
 
 
-def perform(trial: Trial, *, gradient: bool = False) -> Outcome:
-    """Runs a trial, evaluating on dev; `gradient` as in `Probe`."""
+class Nudge(Callback):
+    """A control: moves a weight of the student by 0.001 before each of its steps, outside of everybody's turn."""
+
+    def before_student_step(self, ctx: Context) -> None:
+        with torch.no_grad():
+            next(ctx.student.parameters()).add_(1e-3)
+
+
+def perform(trial: Trial, *others: Callback, gradient: bool = False) -> Outcome:
+    """Runs a trial, evaluating on dev; other callbacks come before the probe. `gradient` as in `Probe`."""
     about, asked = data.info(trial.experiment.data), trial.experiment
     config = asked.distill.model_copy(update={"mean": about.mean, "std": about.std})
     teacher = load_teacher(asked.data, asked.teacher, asked.teacher_seed)
@@ -116,7 +125,11 @@ def perform(trial: Trial, *, gradient: bool = False) -> Outcome:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="the curriculum is dead")  # it is what some trials show
         run = distill(
-            teacher, student, config, evaluate_on=data.load(asked.data, "dev"), callbacks=[*held, *_some(probe)]
+            teacher,
+            student,
+            config,
+            evaluate_on=data.load(asked.data, "dev"),
+            callbacks=[*held, *others, *_some(probe)],
         )
     return Outcome(run, account(probe) if probe else None)
 
@@ -180,10 +193,11 @@ def _trial(curriculum: Mapping[str, Any] | None = None, options: Mapping[str, An
 def _drift() -> dict[str, Trial]:
     return {
         "default": _trial(every=1),
+        "no adversary": _trial(options={"adv_start": 0.0, "adv_end": 0.0}, every=1),
         "strong adversary": _trial(options={"adv_start": 100.0, "adv_end": 100.0}, every=1),
         "frozen, eval mode": _trial(frozen="eval", every=1),
         "frozen, train mode": _trial(frozen="train", every=1),
-        "lambda too small": _trial({"lam_start": 0.3, "lam_end": 0.6}, LOSSES["kl, T = 4"], every=1),
+        "lambda too small": _trial({"lam_start": 0.1, "lam_end": 0.2, "regularizer": "linear"}, every=1),
         "moving quantile": _trial({"pace": "quantile"}, every=1),
     }
 
@@ -193,15 +207,19 @@ LOSSES: dict[str, dict[str, Any]] = {
     "kl, T = 4": {"loss": "kl", "temperature": 4.0},
     "kl, T = 20": {"loss": "kl", "temperature": 20.0},
 }
+REGULARIZERS = ("log", "linear")
 FIXED = (0.3, 1.0, 3.0, 10.0, 30.0)
 
 
 def _pace() -> dict[str, Trial]:
     found = {}
-    for name, options in LOSSES.items():
-        for lam in FIXED:
-            found[f"{name}, {lam:g}"] = _trial({"lam_start": lam, "lam_end": 2 * lam}, options)
-        found[f"{name}, quantile"] = _trial({"pace": "quantile"}, options)
+    for regularizer in REGULARIZERS:
+        for name, options in LOSSES.items():
+            for lam in FIXED:
+                curriculum = {"regularizer": regularizer, "lam_start": lam, "lam_end": 2 * lam}
+                found[f"{regularizer}, {name}, {lam:g}"] = _trial(curriculum, options, epochs=5)
+            following = {"regularizer": regularizer, "pace": "quantile"}
+            found[f"{regularizer}, {name}, quantile"] = _trial(following, options, epochs=5)
     return found
 
 
@@ -214,12 +232,13 @@ GROWTHS = (1.0, 3.0, 10.0, 30.0)
 
 
 def _map() -> dict[str, Trial]:
-    options, short = LOSSES["kl, T = 4"], {"epochs": 1, "steps_per_epoch": 100}
-    return {
-        f"{start:g} x {growth:g}": _trial({"lam_start": start, "lam_end": start * growth}, options, **short)
-        for start in STARTS
-        for growth in GROWTHS
-    }
+    found, short = {}, {"epochs": 1, "steps_per_epoch": 100}
+    for regularizer in REGULARIZERS:
+        for start in STARTS:
+            for growth in GROWTHS:
+                curriculum = {"regularizer": regularizer, "lam_start": start, "lam_end": start * growth}
+                found[f"{regularizer}, {start:g}, {growth:g}"] = _trial(curriculum, LOSSES["kl, T = 20"], **short)
+    return found
 
 
 STUDIES: dict[str, Callable[[], dict[str, Trial]]] = {
@@ -263,6 +282,18 @@ def table(name: str, folder: Path = RECORDS) -> pd.DataFrame:
             for seed, found in kept["runs"].items()
         ]
     )
+
+
+def by_variant(found: pd.DataFrame, column: str) -> dict[str, Interval]:
+    """The mean of a number over seeds, with its 95 % interval (Student's t), by variant."""
+    groups = found.groupby("variant", sort=False)[column]
+    return {str(variant): mean_over_seeds(values.to_numpy(dtype=np.float64)) for variant, values in groups}
+
+
+def difference(found: pd.DataFrame, column: str, first: str, second: str) -> Interval:
+    """first - second, paired by seed, with its 95 % interval."""
+    wide = found.pivot(index="seed", columns="variant", values=column)
+    return mean_over_seeds((wide[first] - wide[second]).dropna().to_numpy(dtype=np.float64))
 
 
 def record(name: str, seeds: int = SEEDS, folder: Path = RECORDS) -> Iterator[str]:

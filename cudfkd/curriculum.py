@@ -33,11 +33,13 @@ class Curriculum(Described):
     lam_end: Positive = 4.0
     """lambda at its end"""
     pace: Literal["schedule", "quantile"] = "schedule"
-    """lambda from lam_start to lam_end in equal steps, or a moving quantile of the losses so far"""
+    """lambda from lam_start to lam_end in equal steps, or a multiple of a moving quantile of the losses so far"""
     quantile_start: Share = 0.5
     """which quantile at the start of the run, with pace quantile: half of the losses lie below 0.5"""
     quantile_end: Share = 0.95
     """which at its end"""
+    quantile_times: Positive = 3.0
+    """lambda is so many times the quantile"""
     quantile_memory: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """how much of its past the moving quantile keeps at each step; 0: it is that of the last batch"""
     on_dead: Literal["stop", "warn"] = "stop"
@@ -96,11 +98,12 @@ class Pace(nn.Module):
 
     With pace "schedule" it is `pace`. With "quantile" it starts at lam_start, and after n student steps it is
 
-        lambda_n = lambda_{n-1} + r_n (q_n - lambda_{n-1}),    r_n = (1 - m) / (1 - m^n),    m = quantile_memory,
+        lambda_n = lambda_{n-1} + r_n (c q_n - lambda_{n-1}),    r_n = (1 - m) / (1 - m^n),    m = quantile_memory,
 
-    the average of the batches' quantiles q with weights that fall by m a step, not biased towards lam_start (r_1 = 1).
-    The quantile rises in equal steps from quantile_start to quantile_end. lambda then is in the units of whatever loss
-    there is, and may fall when the losses do. Its only state is lambda itself: a buffer, on the device, never read.
+    c = quantile_times times the average of the batches' quantiles q, with weights that fall by m a step, not biased
+    towards lam_start (r_1 = 1). The quantile rises in equal steps from quantile_start to quantile_end. lambda then is
+    in the units of whatever loss there is, and may fall when the losses do. Its only state is lambda itself: a buffer,
+    on the device, never read.
     """
 
     lam: Tensor
@@ -123,7 +126,7 @@ class Pace(nn.Module):
             share = c.quantile_start + (c.quantile_end - c.quantile_start) * step / self._total_steps
             rate = (1 - c.quantile_memory) / (1 - c.quantile_memory**step)
             quantile = torch.quantile(losses.detach().to(self.lam.dtype), share)
-            self.lam = torch.lerp(self.lam, quantile, rate).clamp(min=LEAST_PACE)
+            self.lam = torch.lerp(self.lam, c.quantile_times * quantile, rate).clamp(min=LEAST_PACE)
         return self.at(step)
 
 

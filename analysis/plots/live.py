@@ -74,22 +74,20 @@ def drift_bounds(runs: Mapping[str, Account], columns: int = 3) -> Figure:
     return figure
 
 
-def dead_map(shares: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Share of dead steps over lambda at the start (rows) and its growth over the run (columns), with the numbers."""
-    if ax is None:
-        _, ax = plt.subplots(figsize=(5.6, 3.8))
-    shown = ax.imshow(shares.to_numpy(), vmin=0, vmax=1, cmap="magma_r", aspect="auto")
-    for (row, column), value in np.ndenumerate(shares.to_numpy()):
-        ax.annotate(f"{100 * value:.0f} %", (column, row), ha="center", va="center", fontsize=9,
-                    color="white" if value > 0.5 else "black")  # fmt: skip
-    ax.set_xticks(range(shares.shape[1]), [f"{float(name):g}" for name in shares.columns])
-    ax.set_yticks(range(shares.shape[0]), [f"{float(name):g}" for name in shares.index])
-    ax.set(xlabel="λ at the end / λ at the start", ylabel="λ at the start", title="Steps in which no sample counts")
-    ax.grid(visible=False)
-    figure = ax.get_figure()
-    assert figure is not None
-    figure.colorbar(shown, ax=ax, label="share of student steps")
-    return ax
+def dead_maps(shares: Mapping[str, pd.DataFrame]) -> Figure:
+    """A panel a regularizer: share of dead steps over lambda at the start (rows) and its growth (columns)."""
+    figure, axes = plt.subplots(1, len(shares), figsize=(5.2 * len(shares), 3.8), squeeze=False, layout="constrained")
+    for ax, (name, table) in zip(axes[0], shares.items(), strict=True):
+        shown = ax.imshow(table.to_numpy(), vmin=0, vmax=1, cmap="magma_r", aspect="auto")
+        for (row, column), value in np.ndenumerate(table.to_numpy()):
+            ax.annotate(f"{100 * value:.0f} %", (column, row), ha="center", va="center", fontsize=9,
+                        color="white" if value > 0.5 else "black")  # fmt: skip
+        ax.set_xticks(range(table.shape[1]), [f"{float(column):g}" for column in table.columns])
+        ax.set_yticks(range(table.shape[0]), [f"{float(row):g}" for row in table.index])
+        ax.set(xlabel="λ at the end / λ at the start", ylabel="λ at the start", title=name)
+        ax.grid(visible=False)
+        figure.colorbar(shown, ax=ax, label="share of dead steps")
+    return figure
 
 
 def paces(fixed: Mapping[str, pd.DataFrame], following: Mapping[str, pd.Series]) -> Figure:

@@ -1,0 +1,117 @@
+"""Mini-batches, one weight per batch, and what numbers make of a curve."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.sgd import Walk
+from analysis.statistics import Interval
+
+
+def walk(walked: Walk, window: int = 50) -> Figure:
+    """Phi over steps; mean change and share of falling steps in windows; the distribution of dPhi late in the walk."""
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.6))
+    left.plot(walked.objective, color="C0", linewidth=0.8)
+    left.set(title="The objective on the way", xlabel="step", ylabel="Φ", ylim=(0, None))
+    many = len(walked.change) // window
+    parts = walked.change[: many * window].reshape(many, window)
+    at = (np.arange(many) + 0.5) * window
+    middle.plot(at, 100 * (parts < 0).mean(1), color="C1", marker=".", label="steps that fall, %")
+    middle.axhline(50, color="0.5", linewidth=1, linestyle="--")
+    middle.set(title=f"How often it falls, {window} steps each", xlabel="step", ylabel="%", ylim=(0, 100))
+    late = walked.change[len(walked.change) // 2 :]
+    right.hist(late, bins=60, color="C0", alpha=0.7)
+    right.axvline(0, color="black", linewidth=1)
+    right.axvline(float(np.median(late)), color="C1", label="median")
+    right.axvline(float(late.mean()), color="C3", linestyle="--", label="mean")
+    right.set(title="Changes of Φ, second half", xlabel="dΦ of a step", ylabel="steps")
+    right.legend()
+    return figure
+
+
+def mean_change(
+    steps: Sequence[float], changes: Sequence[Interval], drops: Sequence[float], bounds: Sequence[float]
+) -> Axes:
+    """Mean dPhi over batches against the step length, with intervals; -eta |grad|^2, and the bound of T7."""
+    _, ax = plt.subplots(figsize=(7, 4))
+    means = np.array([one.estimate for one in changes])
+    reach = np.array([[one.estimate - one.low, one.high - one.estimate] for one in changes]).T
+    ax.errorbar(steps, means, reach, fmt="o", color="C0", capsize=3, label="mean over batches, 95 %")
+    ax.plot(steps, drops, color="C2", label="−η |∇Φ|²")
+    ax.plot(steps, bounds, color="C1", linestyle="--", label="bound of T7, with variance")
+    ax.axhline(0, color="0.5", linewidth=0.8)
+    ax.set(title="A longer step gains, then loses", xlabel="step length η", ylabel="mean change of Φ")
+    ax.legend()
+    return ax
+
+
+def batch_sizes(values: Mapping[str, tuple[np.ndarray, float, float]]) -> Axes:
+    """E F(lbar_B) over B, a line a problem, between mean F and F(mean) (dotted)."""
+    _, ax = plt.subplots(figsize=(7, 3.8))
+    for number, (name, (expected, low, high)) in enumerate(values.items()):
+        ax.plot(np.arange(1, len(expected) + 1), expected, marker="o", color=f"C{number}", label=name)
+        for level in (low, high):
+            ax.axhline(level, color=f"C{number}", linewidth=0.9, linestyle=":")
+    ax.set(title="Batch size decides which objective is descended", xlabel="batch size B", ylabel="E F(mean loss)")
+    ax.legend()
+    return ax
+
+
+def modes(tables: Mapping[str, pd.DataFrame], column: str, label: str) -> Figure:
+    """A panel a table (columns variant, seed and `column`, a share): a line a seed across the variants, and means."""
+    figure, axes = plt.subplots(1, len(tables), figsize=(4.6 * len(tables), 3.8), squeeze=False)
+    for ax, (title, table) in zip(axes[0], tables.items(), strict=True):
+        wide = 100 * table.pivot(index="seed", columns="variant", values=column)[["sample", "batch", "none"]]
+        ax.plot(wide.T.to_numpy(), color="0.7", linewidth=0.9)
+        ax.plot(wide.mean().to_numpy(), color="C3", marker="o", linewidth=2, label="mean over seeds")
+        ax.set_xticks(range(3), ["per sample", "per batch", "none"])
+        ax.set(title=title, ylabel=label)
+        ax.legend()
+    return figure
+
+
+def curves(accuracies: Sequence[Sequence[float]], level: float, ax: Axes | None = None) -> Axes:
+    """Recorded accuracy over epochs, a line a seed; a level, and where each first reaches it."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7, 3.8))
+    for values in accuracies:
+        found = np.asarray(values)
+        ax.plot(np.arange(1, len(found) + 1), 100 * found, color="C0", alpha=0.5, linewidth=1)
+        if (found >= level).any():
+            first = int((found >= level).argmax())
+            ax.plot(first + 1, 100 * found[first], "o", color="C3", markersize=5)
+    ax.axhline(100 * level, color="0.4", linewidth=1, linestyle="--")
+    ax.set(title="Ten seeds, one level", xlabel="epoch", ylabel="accuracy on dev, %")
+    return ax
+
+
+def loyalty_scales(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Two definitions of loyalty over the size of the disagreement (the index), with both scales' lowest values."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7, 3.8))
+    for number, name in enumerate(table.columns):
+        ax.semilogx(table.index, table[name], marker="o", color=f"C{number}", label=name)
+    ax.axhline(1 - np.log(2) ** 0.25, color="C1", linewidth=0.8, linestyle=":")
+    ax.set(title="One student, two loyalties", xlabel="noise on the teacher's logits", ylabel="loyalty", ylim=(0, 1.02))
+    ax.legend()
+    return ax
+
+
+def best_of(bias: pd.Series, seen: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """By how many standard deviations the best of n epochs exceeds the mean: expected, and in recorded plateaus.
+
+    Arguments:
+        bias: expected, over n (the index).
+        seen: columns n and excess: a row a recorded run.
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7, 3.8))
+    ax.semilogx(bias.index, bias, color="C0", label="independent noise around a constant")
+    ax.plot(seen["n"], seen["excess"], "x", color="C3", label="recorded runs")
+    ax.set(title="Best of n flatters", xlabel="epochs n", ylabel="(best − mean) / sd", ylim=(0, None))
+    ax.legend()
+    return ax
