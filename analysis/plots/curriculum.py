@@ -24,7 +24,9 @@ def dynamics(history: pd.DataFrame, num_classes: int) -> Figure:
     _band(top_left, history, "loss", "C0", "sample loss")
     top_left.plot(epoch, history["difficulty"], color="C3", label="difficulty (weighted mean)")
     top_left.plot(epoch, history["lam"], color="C1", label="pace λ")
-    top_left.set(title="Losses against the pace", ylabel="loss", ylim=(0, None))
+    highest = max(history["lam"].max(), history["loss_q95"].max())
+    top_left.set(title="Losses against the pace", ylabel="loss", ylim=(0, 1.6 * highest))  # room for the legend
+    top_left.legend(ncols=2, loc="upper left", fontsize=8)
     _band(top_right, history, "weight", "C0", "weight")
     top_right.plot(epoch, history["mean_weight"], color="C3", label="mean weight")
     top_right.set(title="Weights follow", ylabel="weight v*", ylim=(0, 1.03))
@@ -36,8 +38,7 @@ def dynamics(history: pd.DataFrame, num_classes: int) -> Figure:
     low_right.annotate(even, (epoch.iloc[0], np.log2(num_classes)), xytext=(0, -12),
                        textcoords="offset points", fontsize=9, color="0.4")  # fmt: skip
     low_right.set(title="How evenly classes are drawn", ylabel="class entropy, bits", xlabel="epoch")
-    for ax in (top_left, top_right):
-        ax.legend()
+    top_right.legend()
     return figure
 
 
