@@ -27,10 +27,9 @@ def races(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
             x = np.mean([run[column][:shortest] for run in runs], axis=0)
             y = 100 * np.mean([run["accuracy"][:shortest] for run in runs], axis=0)
             ax.plot(x, y, color=colors(number % 20), label=method, linewidth=1.3)
-            ax.set(xlabel=label, xlim=(0, None), ylim=(0, 100))
+            ax.set(xlabel=label, ylim=(0, 100))
     axes[0].set(ylabel="accuracy on held-out images, %", title="The same work, counted three ways")
     axes[-1].set_xscale("log")
-    axes[-1].set_xlim(1, None)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=7, fontsize=8)
     return figure
 
@@ -49,4 +48,5 @@ def accuracies(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def studied(images: Mapping[str, Tensor]) -> Axes:
     """What each method's student studied last, a row a method."""
-    return samples_by_class(list(images.values()), list(images))
+    _, ax = plt.subplots(figsize=(2.4 + 0.58 * max(map(len, images.values())), 0.58 * len(images) + 0.3))
+    return samples_by_class(list(images.values()), list(images), ax)
