@@ -163,7 +163,7 @@ def _evaluate(asked: argparse.Namespace) -> None:
     given = {name: value for name, value in asked_for.items() if value is not None}
     finished = load_run(asked.path)
     of_run = {"teacher_seed": 0} if {"data", "teacher"} <= given.keys() else experiments.names(asked.path)
-    names = of_run | given
+    names: dict[str, Any] = of_run | given
     dataset = data.load(names["data"], asked.split, asked.data_root)
     teacher = teachers.read_teacher(teachers.locate(names["data"], names["teacher"], names["teacher_seed"]))
     scores = evaluate(finished.student, teacher, dataset, finished.config.mean, finished.config.std)
