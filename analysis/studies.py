@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,7 +35,7 @@ from cudfkd.config import DistillConfig, Experiment
 from cudfkd.context import Context
 from cudfkd.engine import distill
 from cudfkd.errors import ConfigError, CudfkdError, DataError, unknown
-from cudfkd.files import read_json, write_json
+from cudfkd.files import read_json, write_bytes
 from cudfkd.runs import Run
 from cudfkd.teachers import load_teacher
 from cudfkd.validation import Described
@@ -175,8 +176,10 @@ def _accounted(found: Account) -> dict[str, Any]:
     }
 
 
-def _average(values: Any) -> float:
-    return float(np.mean(np.asarray(values, dtype=np.float64)))
+def _average(values: Any) -> float | None:
+    """None where it is no number: a dead curriculum has no effective share of samples."""
+    mean = float(np.mean(np.asarray(values, dtype=np.float64)))
+    return mean if isfinite(mean) else None
 
 
 # What is studied
@@ -309,7 +312,7 @@ def record(name: str, seeds: int = SEEDS, folder: Path = RECORDS) -> Iterator[st
             runs = found[variant]["runs"]
             if str(seed) not in runs:
                 runs[str(seed)] = numbers(perform(trial.with_seed(seed)))
-                write_json(folder / f"{name}.json", {"study": name, "made": made(), "variants": found})
+                _write(folder / f"{name}.json", name, found)
                 yield f"{name}, {variant}, seed {seed}: accuracy {runs[str(seed)]['accuracy']:.4f}"
 
 
@@ -335,6 +338,13 @@ def compare(name: str, variant: str, seed: int, folder: Path = RECORDS) -> pd.Da
 def key(config: dict[str, Any]) -> str:
     """Short hash of a configuration in a record."""
     return sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _write(path: Path, name: str, variants: dict[str, Any]) -> None:
+    """A line a variant, so that the file is small and its changes can be read."""
+    lines = (f"{json.dumps(variant)}: {json.dumps(kept, allow_nan=False)}" for variant, kept in variants.items())
+    head = f'{{"study": {json.dumps(name)}, "made": {json.dumps(made())}, "variants": {{'
+    write_bytes(path, (head + "\n" + ",\n".join(lines) + "\n}}\n").encode())
 
 
 def _begun(trial: Trial, old: dict[str, Any] | None) -> dict[str, Any]:

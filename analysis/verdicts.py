@@ -42,7 +42,7 @@ def adapts(found: pd.DataFrame) -> Check:
 def learns(found: pd.DataFrame) -> Check:
     """C4: over a run the student's own steps lower Phi (T7 asks it of the mean only). The control: the generator's."""
     parts = {name: studies.by_variant(found, name)[MOVING] for name in ("student", "generator")}
-    return check("the student's steps lower Phi", "sum of the student's parts < 0, 95 % interval over seeds", "T7",
+    return check("the student's steps lower Phi", "sum of the student's parts < 0, 95 % interval over seeds", "live",
                  [parts["student"].high], ("the generator's turns", [parts["generator"].high]), 0.0,
                  exact=False)  # fmt: skip
 
@@ -53,7 +53,7 @@ def settles(found: pd.DataFrame) -> Check:
     The control: the strong adversary.
     """
     usual, strong = (_net(found, variant) for variant in (MOVING, "strong adversary"))
-    return check("Phi falls over the run", "student + lambda + generator < 0, 95 % interval over seeds", "T6",
+    return check("Phi falls over the run", "student + lambda + generator < 0, 95 % interval over seeds", "live",
                  [usual.high], ("strong adversary", [strong.high]), 0.0, exact=False)  # fmt: skip
 
 

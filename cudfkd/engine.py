@@ -250,7 +250,7 @@ class _Engine:
                 f"the curriculum is dead in epoch {self.ctx.epoch}: no sample of the last {config.round_steps} student"
                 f" steps weighs 0.001 or more, because the losses (median {middle:.3g}) are far above lambda"
                 f" ({metrics['lam']:.3g}), so the student cannot move: set lam_start near {middle:.2g} or above,"
-                " or take a loss on a smaller scale (l1)"
+                " let it follow the losses (pace quantile), or take a loss on a smaller scale (l1)"
             )
             if config.curriculum.on_dead == "stop":
                 raise TrainingError(line)

@@ -1,0 +1,66 @@
+"""The figures of live runs show what they are given: the stacks end at the measured line."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import plots, sgd
+from analysis.statistics import Interval
+from analysis.telescoping import account
+from analysis.theory import problems
+from tests.analysis.live_toys import config, probed
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+def lines(ax) -> dict[str, np.ndarray]:
+    return {line.get_label(): np.asarray(line.get_ydata(), dtype=float) for line in ax.lines}
+
+
+def test_stacks_sum_to_the_measured_change():
+    found = account(probed(config())[0])
+    drawn = lines(plots.accounts({"run": found}).axes[0])
+    assert drawn["sum of the stacks"] == pytest.approx(drawn["measured Φ − Φ(0)"], abs=1e-12)
+    assert drawn["measured Φ − Φ(0)"][-1] == found.steps["end"].iloc[-1] - found.steps["start"].iloc[0]
+
+
+def test_drift_lies_below_its_bounds_in_the_figure():
+    found = account(probed(config())[0])
+    drawn = lines(plots.drift_bounds({"run": found}).axes[0])
+    assert (drawn["|Γ| measured"] <= drawn["mean v*(min) |Δl|"]).all()
+
+
+def test_bars_have_the_height_of_the_means():
+    one = {part: Interval(value, value - 1, value + 1, 0.95, 10) for part, value in
+           (("student", -3.0), ("lambda", 1.0), ("generator", 2.0), ("total", 0.5))}  # fmt: skip
+    ax = plots.parts_by_variant({"a": one})
+    assert [bar.get_height() for bar in ax.patches] == [-3.0, 1.0, 2.0, 0.5]
+
+
+def test_dead_maps_print_their_numbers():
+    table = pd.DataFrame([[0.0, 1.0]], index=[0.3], columns=[1.0, 10.0])
+    figure = plots.dead_maps({"log": table})
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0 %", "100 %"]
+
+
+def test_the_other_figures_draw():
+    row = pd.Series({"accuracy": 0.5, "low": 0.4, "high": 0.6, "dead": 0.0})
+    fixed = pd.DataFrame([row, row], index=[0.3, 3.0])
+    assert len(plots.paces({"l1": fixed}, {"l1": row}).axes) == 2
+    walked = sgd.walk(problems.student(0, n=16, hidden=3), "log", 2.0, 0.3, 4, 120)
+    assert len(plots.walk(walked).axes) == 3
+    modes = pd.DataFrame(
+        [{"variant": v, "seed": s, "agreement": 0.5} for v in ("sample", "batch", "none") for s in (0, 1)]
+    )
+    assert list(lines(plots.modes({"a": modes}, "agreement", "%").axes[0])["mean over seeds"]) == [50, 50, 50]
+    assert plots.curves([[0.1, 0.6], [0.2, 0.3]], 0.5).lines[1].get_xdata()[0] == 2
+    assert plots.best_of(pd.Series({2: 0.5}), pd.DataFrame({"n": [2], "excess": [0.6]})).lines
+    assert plots.loyalty_scales(pd.DataFrame({"a": [0.9]}, index=[0.1])).lines
+    assert plots.batch_sizes({"pool": (np.array([0.1, 0.2]), 0.1, 0.2)}).lines
+    found = sgd.mean_changes(problems.ridge(0, n=20), "log", 2.0, [0.1], draws=20)
+    assert plots.mean_change([0.1], *found).lines
