@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 ROOM = 1e-18  # where violations <= 0 are drawn: they held with room
 FAR = 1e3  # where the largest are
+MEASURED = ("worst violation", "control's violation", "tolerance")
 KINDS = {"exact": ("o", "C0"), "statistical": ("s", "C4"), "by construction": (".", "0.55")}
 
 
@@ -44,7 +45,7 @@ def _line(ax: Axes, height: int, row: pd.Series) -> None:
     passed = str(row["verdict"]).startswith("holds")
     marker, color = KINDS[str(row["kind"]).split(":")[0]]
     faint = 0.3 if "stale" in str(row["verdict"]) else 1.0
-    reached, undone, limit = (_shown(float(row[name])) for name in ("worst violation", "control's violation", "tolerance"))
+    reached, undone, limit = (_shown(float(row[name])) for name in MEASURED)
     ax.plot([reached, undone], [height] * 2, color="0.85" if passed else "red", linewidth=0.7, zorder=1)
     ax.plot([limit] * 2, [height - 0.5, height + 0.5], color="black", linewidth=1.4, zorder=2)
     ax.plot(reached, height, marker, color=color if passed else "red", markersize=4, alpha=faint)
