@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from math import cos, pi
 from typing import TYPE_CHECKING
 
 import torch
@@ -96,6 +97,11 @@ class Context:
         """Logs a number; the epoch's metrics hold its mean."""
         tensor = value if isinstance(value, Tensor) else torch.full((), value, device=self.device)
         self.log.add(name, tensor, self.step)
+
+    def settle(self, optimizer: Optimizer, lr: float) -> None:
+        """Sets the learning rate of the coming step: from `lr` along half a cosine to 0 at the end of the run."""
+        for group in optimizer.param_groups:
+            group["lr"] = lr * (1 + cos(pi * self.step / self.config.total_steps)) / 2
 
     def step_down(
         self, optimizer: Optimizer | Sequence[Optimizer], terms: dict[str, Tensor], clip: float | None = None

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from math import cos, inf, pi
+from math import inf
 from pathlib import Path
 from time import perf_counter
 
@@ -217,8 +217,7 @@ class _Engine:
 
     def _student_step(self) -> Batch:
         ctx = self.ctx
-        for group in self.optimizer.param_groups:
-            group["lr"] = ctx.config.lr * (1 + cos(pi * ctx.step / ctx.config.total_steps)) / 2
+        ctx.settle(self.optimizer, ctx.config.lr)
         study = self.method.store.draw(ctx)
         ctx.student.train()
         losses = self.method.objective.losses(ctx, study)

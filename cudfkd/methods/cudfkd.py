@@ -9,10 +9,12 @@ look like training data to the teacher's BatchNorm layers (bn), and, increasingl
 
 Where we differ from the authors' public code, whose repository is the source of the details: weights per sample as in
 the paper are the default (their head takes one per batch: granularity "batch"); the ramp runs whatever the curriculum
-(theirs is off without one); learning rate and lambda follow the run's length.
+(theirs is off without one); learning rates and lambda follow the run's length, the generator's rate too (theirs is
+constant: generator_schedule).
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import model_validator
 from torch import Tensor
@@ -45,6 +47,8 @@ class Options(GeneratorOptions):
     """channels before the generator's last convolution (64)"""
     generator_lr: Positive = 0.05
     """learning rate of the generator's Adam (1e-3)"""
+    generator_schedule: Literal["constant", "cosine"] = "cosine"
+    """it falls along half a cosine with the student's rate, so that both settle, or stays (constant)"""
     class_entropy: Weight = 5.0
     """weight of drawing all classes equally (20)"""
     one_hot: Weight = 2.0
@@ -95,4 +99,5 @@ class Terms:
 def build(options: Options, ctx: Context) -> Method:
     """CuDFKD for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d."""
     terms = Terms(options, TeacherEye.of(ctx, options.bn))
-    return generator_method(options, ctx, terms, Divergence(options.loss, options.temperature))
+    objective = Divergence(options.loss, options.temperature)
+    return generator_method(options, ctx, terms, objective, settles=options.generator_schedule == "cosine")

@@ -59,16 +59,23 @@ class TeacherEye:
 
 @dataclass
 class GeneratorTraining:
-    """A synthesizer: the generator takes steps down the terms of a fresh batch each."""
+    """A synthesizer: the generator takes steps down the terms of a fresh batch each.
+
+    lr falls along half a cosine to 0 over the run where the generator `settles`; else it stays.
+    """
 
     generator: Generator
     optimizer: torch.optim.Optimizer
     terms: Terms
     steps: int
+    lr: float
     clip: float | None = None
+    settles: bool = False
 
     def round(self, ctx: Context) -> int:
         steps = ctx.generator_steps(self.steps)
+        if self.settles:
+            ctx.settle(self.optimizer, self.lr)
         self.generator.train()
         for _ in range(steps):
             images = imagine(ctx, self.generator, ctx.noise(ctx.config.batch_size, self.generator.latent_dim))
@@ -120,13 +127,16 @@ def generator_method(
     *,
     clip: float | None = None,
     student_trains: bool = False,
+    settles: bool = False,
 ) -> Method:
     """A method that trains one generator and differs from others in its terms, its objective and its options."""
     generator = new_generator(ctx, options.latent_dim, options.generator_width)
     optimizer = adam(generator.parameters(), options.generator_lr)
     store, memory = build_store(options, lambda ctx: fresh_images(ctx, generator), ctx)
     return Method(
-        synthesizer=GeneratorTraining(generator, optimizer, terms, options.generator_steps, clip),
+        synthesizer=GeneratorTraining(
+            generator, optimizer, terms, options.generator_steps, options.generator_lr, clip, settles
+        ),
         store=store,
         objective=objective,
         modules={"generator": generator},

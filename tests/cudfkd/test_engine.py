@@ -76,6 +76,7 @@ def plain_loop(teacher: nn.Module, student: nn.Module, c: DistillConfig) -> nn.M
                 s, T = student(x), o.adv_temperature
                 kl = kl_div(log_softmax(s / T, 1), log_softmax(t / T, 1), log_target=True, reduction="none").sum(1)
                 loss = loss - adv * T**2 * (kl * (t.argmax(1) == s.argmax(1))).mean()
+            adam.param_groups[0]["lr"] = o.generator_lr / 2 * (1 + cos(pi * k / total))
             adam.zero_grad()
             loss.backward()
             adam.step()
