@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -155,14 +154,14 @@ def numbers(outcome: Outcome) -> dict[str, Any]:
 
 def _accounted(found: Account) -> dict[str, Any]:
     steps, drift, samples = found.steps, found.drift, found.samples
-    turns, quarter = steps["generator"][steps["generator"] != 0], len(samples) // 4
+    turns, quarter = steps["generator"][steps["generator"] != 0], max(1, len(samples) // 4)
     return {
         "start": float(steps["start"].to_numpy()[0]),
         "end": float(steps["end"].to_numpy()[-1]),
-        **{str(name): float(value) for name, value in found.total("steps").items()},
+        **found.total("steps"),
         "relative": found.worst(),
         "student_descends": _average(steps["student"] < 0),
-        "generator_rises": _average(turns > 0) if len(turns) else None,
+        "generator_rises": _average(turns > 0),
         "rounds_rise": _average(found.blocks["end"] > found.blocks["start"]),
         "drift": _average(drift["gamma"].abs()),
         "coupled": _average(drift["coupled"]),
@@ -177,9 +176,9 @@ def _accounted(found: Account) -> dict[str, Any]:
 
 
 def _average(values: Any) -> float | None:
-    """None where it is no number: a dead curriculum has no effective share of samples."""
-    mean = float(np.mean(np.asarray(values, dtype=np.float64)))
-    return mean if isfinite(mean) else None
+    """None where there is nothing to average: a dead curriculum has no effective share of samples."""
+    found = np.asarray(values, dtype=np.float64)
+    return float(found.mean()) if found.size and np.isfinite(found).all() else None
 
 
 # What is studied

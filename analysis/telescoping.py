@@ -103,12 +103,11 @@ class Account:
     samples: pd.DataFrame
     drift: pd.DataFrame
 
-    def total(self, table: Literal["steps", "blocks"] = "blocks") -> pd.Series:
+    def total(self, table: Literal["steps", "blocks"] = "blocks") -> dict[str, float]:
         """The sum of each part over all rows; for steps, of the rounds that were read."""
-        rows: pd.DataFrame = getattr(self, table)
-        return pd.Series(
-            {name: fsum(rows[name]) for name in ("student", "surrogate", "concavity", "lambda", "generator")}
-        )
+        rows = self.steps if table == "steps" else self.blocks
+        names = ("student", "surrogate", "concavity", "lambda", "generator")
+        return {name: fsum(rows[name].to_numpy(dtype=np.float64)) for name in names}
 
     def worst(self) -> float:
         """The largest residual of all rows, in units of the row's magnitude."""

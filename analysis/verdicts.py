@@ -5,6 +5,7 @@ All of it is statistical: a check that fails is a result. (The exact checks of l
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from analysis import studies
 from analysis.checks import Check, check
@@ -32,7 +33,7 @@ def adapts(found: pd.DataFrame) -> Check:
     The control: the same run against itself, seeds rotated by one.
     """
     effect = studies.difference(found, "generator", MOVING, BLIND)
-    own = found[found["variant"] == MOVING].sort_values("seed")["generator"].to_numpy(dtype=np.float64)
+    own = _column(found, MOVING, "generator")
     void = mean_over_seeds(own - np.roll(own, 1))
     return check("the generator aims at the student", "sum Gamma with the adversarial term > without, 95 % interval",
                  "live", [-effect.low], ("the same against itself", [-void.low]), 0.0, exact=False,
@@ -77,7 +78,7 @@ def one_setting(found: pd.DataFrame, regularizer: str, margin: float = MARGIN) -
     The best is taken after the fact, by its mean over the same seeds, which favours the fixed pace. The violation is
     how far the lower end of the paired difference's interval lies below -margin. The control: the smallest lambda.
     """
-    means = found.groupby("variant")["accuracy"].mean()
+    means = {name: one.estimate for name, one in studies.by_variant(found, "accuracy").items()}
     behind, wrong = [], []
     for loss in studies.LOSSES:
         best = max((f"{regularizer}, {loss}, {lam:g}" for lam in studies.FIXED), key=lambda name: means[name])
@@ -101,27 +102,30 @@ def maps(found: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def conclude(found: Account) -> str:
     """What one account allows to say about convergence, in a sentence."""
-    total, dead = found.total("steps"), float(found.samples["dead"].mean())
-    given = float(total["generator"] + total["lambda"])
-    last = found.steps["generator"][len(found.steps) // 2 :]
+    total, dead = found.total("steps"), float(np.mean(found.samples["dead"].to_numpy(dtype=np.float64)))
+    student, given = total["student"], total["generator"] + total["lambda"]
+    generator = found.steps["generator"].to_numpy(dtype=np.float64)
     if dead > 0.5:
         return f"dead: {100 * dead:.0f} % of the samples weigh nothing, the student stands still, nothing can converge"
-    if not last.any():
+    if not generator[len(generator) // 2 :].any():
         return (
             "samples fixed in the second half: there the theorems on fixed samples apply (T5 exactly, T7 in the mean)"
         )
-    back = 100 * given / abs(float(total["student"]))
+    back = 100 * given / abs(student)
     return f"tracking only (T6): generator and lambda gave back {back:.0f} % of what the student took off"
 
 
 def _change(found: pd.DataFrame, variant: str) -> Interval:
-    rows = found[found["variant"] == variant]
-    return mean_over_seeds((rows["loss_late"] - rows["loss_early"]).to_numpy(dtype=np.float64))
+    return mean_over_seeds(_column(found, variant, "loss_late") - _column(found, variant, "loss_early"))
 
 
 def _net(found: pd.DataFrame, variant: str) -> Interval:
-    rows = found[found["variant"] == variant]
-    return mean_over_seeds((rows["end"] - rows["start"]).to_numpy(dtype=np.float64))
+    return mean_over_seeds(_column(found, variant, "end") - _column(found, variant, "start"))
+
+
+def _column(found: pd.DataFrame, variant: str, name: str) -> Float[np.ndarray, " seeds"]:
+    """A number of one variant, in the order of the seeds."""
+    return found[found["variant"] == variant].set_index("seed").sort_index()[name].to_numpy(dtype=np.float64)
 
 
 def _pace_row(group: pd.DataFrame) -> dict[str, float]:
