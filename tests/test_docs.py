@@ -1,0 +1,86 @@
+"""The documents agree with the source: every error is explained, and version and citation are those of the package."""
+
+import argparse
+import ast
+import inspect
+import re
+
+import pytest
+import yaml
+
+import cudfkd
+from analysis.execute import ROOT
+from tests.messages import Message, constants, messages, messages_in
+
+ERRORS = (ROOT / "ERRORS.md").read_text()
+CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+
+
+def explained() -> list[str]:
+    """The lines in the first column of the tables of ERRORS.md."""
+    cells = [re.split(r"(?<!\\)\|", line)[1] for line in ERRORS.splitlines() if line.startswith("| `")]
+    return [line.replace("\\|", "|") for cell in cells for line in re.findall(r"`([^`]+)`", cell)]
+
+
+def longest(line: str) -> str:
+    """The longest part of a line that does not differ from case to case."""
+    return max(line.split("…"), key=len).strip(" :;,.()")
+
+
+def unexplained(found: list[Message], lines: list[str]) -> list[Message]:
+    return [one for one in found if longest(one.text) and not any(longest(one.text) in line for line in lines)]
+
+
+def test_every_message_in_the_source_is_explained():
+    found = messages()
+    assert len(found) > 100
+    assert unexplained(found, explained()) == []
+
+
+def test_every_explained_line_is_one_of_the_source():
+    source = "\n".join([*(one.text for one in messages()), constants(), inspect.getsource(argparse)])
+    assert [line for line in explained() if longest(line) not in source] == []
+
+
+def test_lines_are_explained_once_each():
+    assert len(explained()) == len(set(explained()))
+
+
+def test_a_message_without_an_entry_is_found():
+    """The control: taken out of ERRORS.md, an entry is missed."""
+    lines = [line for line in explained() if "holds a run already" not in line]
+    assert [one.where.split(":")[0] for one in unexplained(messages(), lines)] == ["cudfkd/runs.py"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["raise ConfigError(f'{a} is bad')", "def f():\n why = 'is bad'\n raise ConfigError(f'{a} {why}')"],
+)
+def test_messages_are_found_in_either_form(source):
+    (found,) = messages_in(ROOT / "x.py", ast.parse(source), {"ConfigError"})
+    assert found.text == "… is bad"
+
+
+def test_the_citation_is_one():
+    assert {"cff-version", "message", "title", "authors", "version", "license", "type"} <= CITATION.keys()
+    assert CITATION["version"] == cudfkd.__version__
+    assert CITATION["authors"] == [{"name": "The CuDFKD companion authors"}]
+    assert "(c) 2026 The CuDFKD companion authors" in (ROOT / "LICENSE").read_text()
+
+
+def test_the_paper_is_cited_as_a_reference_and_not_as_ours():
+    (paper,) = CITATION["references"]
+    assert [author["family-names"] for author in paper["authors"]] == ["Li", "Zhou", "Li", "Wang", "Bu", "Yu"]
+    assert paper["title"] == "Dynamic Data-Free Knowledge Distillation by Easy-to-Hard Learning Strategy"
+
+
+def test_the_changelog_begins_with_this_version():
+    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert headings[0] == cudfkd.__version__
+    assert "cudfkd.distill" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_links_between_the_documents_lead_somewhere():
+    for page in ROOT.glob("*.md"):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+            assert (ROOT / target).exists(), (page.name, target)
