@@ -1,6 +1,8 @@
 """The scorecard as a picture: every check left of its tolerance, every control right of it."""
 
+from collections.abc import Hashable, Mapping
 from itertools import groupby
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,7 +30,7 @@ def scorecard(rows: pd.DataFrame) -> Axes:
     ax.minorticks_off()
     ax.grid(visible=False)
     _bands(ax, list(rows["theorem"]))
-    for height, (_, row) in enumerate(rows.iterrows()):
+    for height, row in enumerate(rows.to_dict("records")):
         _line(ax, height, row)
     figure.legend(handles=_keys(), loc="outside lower center", ncols=5)
     return ax
@@ -41,11 +43,11 @@ def _title(verdicts: list[str]) -> str:
     return f"All {len(verdicts)} checks stay left of their tolerance, and their controls land right of it"
 
 
-def _line(ax: Axes, height: int, row: pd.Series) -> None:
-    passed = str(row["verdict"]).startswith("holds")
-    marker, color = KINDS[str(row["kind"]).split(":")[0]]
-    faint = 0.3 if "stale" in str(row["verdict"]) else 1.0
-    reached, undone, limit = (_shown(float(row[name])) for name in MEASURED)
+def _line(ax: Axes, height: int, row: Mapping[Hashable, Any]) -> None:
+    passed = row["verdict"].startswith("holds")
+    marker, color = KINDS[row["kind"].split(":")[0]]
+    faint = 0.3 if "stale" in row["verdict"] else 1.0
+    reached, undone, limit = (_shown(row[name]) for name in MEASURED)
     ax.plot([reached, undone], [height] * 2, color="0.85" if passed else "red", linewidth=0.7, zorder=1)
     ax.plot([limit] * 2, [height - 0.5, height + 0.5], color="black", linewidth=1.4, zorder=2)
     ax.plot(reached, height, marker, color=color if passed else "red", markersize=4, alpha=faint)
