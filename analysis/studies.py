@@ -69,6 +69,11 @@ class Trial(Described):
         """The same over fewer steps: schedules run over the whole run, whatever its length."""
         return self._with_distill(epochs=epochs, steps_per_epoch=steps_per_epoch)
 
+    def with_pace(self, lam_start: float, lam_end: float) -> "Trial":
+        """The same with another schedule of lambda."""
+        curriculum = self.experiment.distill.curriculum.model_dump() | {"lam_start": lam_start, "lam_end": lam_end}
+        return self._with_distill(curriculum=curriculum)
+
     def _with_distill(self, **changes: Any) -> "Trial":
         distill = DistillConfig(**self.experiment.distill.model_dump() | changes)
         return self.model_copy(update={"experiment": self.experiment.model_copy(update={"distill": distill})})

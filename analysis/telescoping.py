@@ -175,10 +175,10 @@ def within_drift(accounts: Sequence[Account]) -> Check:
                  ("a hundredth of the bound", np.abs(gamma) - coupled / 100), claims=("C3", "C4"))  # fmt: skip
 
 
-def lambda_lifts(growing: Sequence[Account], following: Sequence[Account]) -> Check:
-    """T5 on live runs: a growing lambda never lowers Phi. The control: lambda that follows a quantile of the losses."""
+def lambda_lifts(growing: Sequence[Account], falling: Sequence[Account]) -> Check:
+    """T5 on live runs: a growing lambda never lowers Phi. The control: runs in which it falls."""
     return check("a growing lambda lifts Phi", "Lambda >= 0 where lambda grows", "T5", -_column(growing, "lambda"),
-                 ("lambda follows the losses", -_column(following, "lambda")))  # fmt: skip
+                 ("lambda falls", -_column(falling, "lambda")))  # fmt: skip
 
 
 def _steps(phi: Objective, readings: Sequence[Reading]) -> Iterator[dict]:

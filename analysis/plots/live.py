@@ -50,8 +50,8 @@ def parts_by_variant(parts: Mapping[str, Mapping[str, Interval]], ax: Axes | Non
         at = np.arange(len(found)) + (number - 1.5) * width
         ax.bar(at, means, width, yerr=np.maximum(reach, 0), color=color, alpha=0.8, capsize=2, label=part)
     ax.axhline(0, color="0.4", linewidth=0.8)
-    ax.set_xticks(range(len(parts)), list(parts))
-    ax.set(ylabel="change of Φ over the run", title="Who changed the objective", yscale="symlog")
+    ax.set_xticks(range(len(parts)), [name.replace(" ", "\n") for name in parts])
+    ax.set(ylabel="change of Φ over the run", title="Who changed the objective")
     ax.legend(ncols=4)
     return ax
 
@@ -108,7 +108,7 @@ def paces(fixed: Mapping[str, pd.DataFrame], following: Mapping[str, pd.Series])
         above.axhspan(100 * own["low"], 100 * own["high"], color="C3", alpha=0.2, linewidth=0)
         below.plot(table.index, 100 * table["dead"], marker="o", color="C0")
         below.axhline(100 * own["dead"], color="C3")
-        above.set(title=name, xscale="log")
+        above.set(title=name, xscale="log", ylim=(0, 100))
         below.set(xlabel="λ at the start (twice that at the end)", ylim=(-4, 104))
     axes[0][0].set_ylabel("accuracy on dev, %")
     axes[1][0].set_ylabel("dead steps, %")
@@ -127,7 +127,7 @@ def _stack(ax: Axes, steps: pd.DataFrame) -> None:
         above, below = above + up, below + down
     measured = np.concatenate([[0.0], steps["end"].to_numpy() - steps["start"].iloc[0]])
     ax.plot(at, measured, color="black", linewidth=1.6, label="measured Φ − Φ(0)")
-    ax.plot(at, above + below, color="white", linewidth=0.8, linestyle="--", label="sum of the stacks")
+    ax.plot(at, above + below, color="gold", linewidth=1.0, linestyle="--", label="sum of the stacks")
     ax.axhline(0, color="0.4", linewidth=0.8)
 
 

@@ -74,6 +74,8 @@ def test_signs_are_those_of_the_theory_and_controls_fail():
     found = account(probed(config(curriculum=Curriculum(lam_start=0.3, lam_end=1.0)))[0])
     assert telescoping.concave([found]).passed
     assert telescoping.within_drift([found]).passed
+    falling = account(probed(config(curriculum=Curriculum(lam_start=1.0, lam_end=0.3)))[0])
+    assert telescoping.lambda_lifts([found], [falling]).passed
     assert found.steps["lambda"].min() >= 0
     assert found.steps["lambda"].max() > 0
 
