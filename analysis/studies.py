@@ -42,7 +42,8 @@ from cudfkd.validation import Described
 RECORDS = Path(__file__).parent / "records"
 LENGTH: dict[str, Any] = {"epochs": 10, "steps_per_epoch": 30}
 OPTIONS: dict[str, Any] = {  # written out, so that a record outlives a change of the defaults
-    "latent_dim": 64, "generator_width": 8, "generator_lr": 0.05, "class_entropy": 5.0, "one_hot": 2.0, "bn": 3.0,
+    "latent_dim": 64, "generator_width": 8, "generator_lr": 0.05, "generator_schedule": "cosine",
+    "class_entropy": 5.0, "one_hot": 2.0, "bn": 3.0,
     "adv_start": 1.0, "adv_end": 10.0, "adv_begin": 0.0, "adv_finish": 0.5,
 }  # fmt: skip
 SEEDS = 10
@@ -325,12 +326,12 @@ def compare(name: str, variant: str, seed: int, folder: Path = RECORDS) -> pd.Da
 
     Raises:
         ConfigError: no such study, variant or seed in the record.
-        DataError: no record, or a damaged one.
+        DataError: no record, a damaged one, or one made before a setting was there that the run would need now.
     """
     variants = load(name, folder)["variants"]
     if variant not in variants:
         raise ConfigError(unknown(f"variant of {name}", variant, variants))
-    runs, trial = variants[variant]["runs"], Trial(**variants[variant]["config"])
+    runs, trial = variants[variant]["runs"], _complete(name, variant, variants[variant]["config"])
     if str(seed) not in runs:
         raise ConfigError(unknown("seed in the record", str(seed), runs))
     old, new = runs[str(seed)], numbers(perform(trial.with_seed(seed)))
@@ -352,10 +353,18 @@ def _write(path: Path, name: str, variants: dict[str, Any]) -> None:
 
 
 def _begun(trial: Trial, old: dict[str, Any] | None) -> dict[str, Any]:
-    if old is not None and Trial(**old["config"]) == trial:
-        return old
     config = trial.model_dump(mode="json")
+    if old is not None and old["config"] == config:
+        return old
     return {"key": key(config), "config": config, "runs": {}}
+
+
+def _complete(name: str, variant: str, config: dict[str, Any]) -> Trial:
+    """The trial of a configuration that leaves nothing to today's defaults."""
+    trial = Trial(**config)
+    if trial.model_dump(mode="json") != config:
+        raise DataError(f"the record {name}, {variant!r} does not say all settings of today: record it again")
+    return trial
 
 
 def made() -> dict[str, str]:

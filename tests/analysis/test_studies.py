@@ -55,6 +55,21 @@ def test_a_record_whose_configuration_was_altered_is_refused(tiny, tmp_path):
         studies.table("tiny", tmp_path)
 
 
+def test_a_setting_that_came_later_is_not_filled_in_with_its_default(tiny, tmp_path):
+    """The runs of such a record were made without the setting: neither continued nor repeated as if with it."""
+    list(studies.record("tiny", 1, tmp_path))
+    path = tmp_path / "tiny.json"
+    content = json.loads(path.read_text())
+    kept = content["variants"]["sample"]
+    del kept["config"]["experiment"]["distill"]["options"]["generator_schedule"]
+    kept["key"] = studies.key(kept["config"])
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="'sample' does not say all settings of today: record it again"):
+        studies.compare("tiny", "sample", 0, tmp_path)
+    assert len(list(studies.record("tiny", 1, tmp_path))) == 1
+    assert studies.compare("tiny", "sample", 0, tmp_path)["difference"].max() == 0
+
+
 def test_bad_names(tiny, tmp_path, capsys):
     with pytest.raises(ConfigError, match="unknown study 'drifts': did you mean 'drift'"):
         studies.study("drifts")
