@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from analysis import studies, verdicts
-from analysis.studies import Held, Nudge, Trial
+from analysis.telescoping import account
+from analysis.trials import Held
 from cudfkd import ConfigError, DataError
 from tests.analysis.live_toys import config, probed
 
@@ -94,30 +95,6 @@ def test_committed_records_are_whole_and_close():
     assert studies.table("drift")["relative"].max() <= 1e-12
 
 
-def test_a_seed_and_a_length_are_all_that_changes():
-    trial = studies.study("drift")["strong adversary"]
-    other = trial.with_seed(3).shortened(2, 4)
-    assert (other.experiment.distill.seed, other.experiment.distill.total_steps) == (3, 8)
-    assert other.experiment.distill.options == trial.experiment.distill.options
-    assert other.with_seed(0).shortened(10, 30) == trial
-
-
-@pytest.mark.parametrize("mode", ["eval", "train"])
-def test_a_generator_that_is_held(mode):
-    from analysis.telescoping import account
-
-    moved = account(probed(config(), Held(0.5, mode))[0]).steps["generator"].iloc[::2]
-    assert (moved.iloc[:3] != 0).all()
-    assert (moved.iloc[3:] == 0).all() == (mode == "eval")
-    assert (moved.iloc[3:] != 0).any() == (mode == "train")  # its BatchNorm statistics go on
-
-
-def test_a_nudge_is_seen_by_the_account():
-    from analysis.telescoping import account
-
-    assert account(probed(config(), Nudge())[0]).worst() > 1e-6
-
-
 def fake(**effects) -> pd.DataFrame:
     """Ten seeds of each variant, with `column: {variant: mean}` and noise of 0.01."""
     rng = np.random.default_rng(0)
@@ -154,14 +131,8 @@ def test_one_setting_for_all_losses():
 
 
 def test_conclusions_name_what_may_be_said():
-    from analysis.telescoping import account
 
     moving = account(probed(config())[0])
     held = account(probed(config(), Held(0.0, "eval"))[0])
     assert verdicts.conclude(moving).startswith("tracking only")
     assert verdicts.conclude(held).startswith("samples fixed")
-
-
-def test_a_trial_refuses_what_it_does_not_know():
-    with pytest.raises(ConfigError, match="unknown frozen 'maybe'"):
-        Trial(experiment=studies.study("granularity")["none"].experiment, frozen="maybe")
