@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from analysis.checks import Check
 
 SCALE = "needs the paper's data, networks and training length, and the methods it is compared with"
+LIVE = "in recorded runs of 300 student steps over ten seeds, LeNet-5 on Fashion-MNIST; nothing else was tried"
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,15 @@ class Verdict:
 
 CLAIMS = (
     Claim("C1", "Earlier methods train inadequately and unstably, as their generation target ignores the student."),
-    Claim("C2", "The pseudo samples go from easy to hard."),
-    Claim("C3", "The generation target adapts to the student's status."),
+    Claim("C2", "The pseudo samples go from easy to hard.", scope=LIVE),
+    Claim("C3", "The generation target adapts to the student's status.", scope=LIVE),
     Claim(
         "C4",
         "A majorization-minimization analysis explains the convergence.",
         needs="the text of the paper's theorem is not at hand: the analysis is ours",
         theory=True,
-        scope="for fixed samples, on toy problems and a small network; no theorem gives convergence while the "
-        "generator moves",
+        scope="the theorems for fixed samples, on toy problems and a small network; the trained runs with one small "
+        "teacher; no theorem gives convergence while the generator moves",
     ),
     Claim("C5", "Accuracy is comparable to the state of the art on all data sets."),
     Claim("C6", "It converges fastest (90 % on CIFAR-10 within 30 epochs)."),
@@ -74,10 +75,15 @@ def here(claim: Claim, checks: Sequence[Check]) -> Verdict:
     for verdict, word in (("fails", "not supported"), ("void", "inconclusive")):
         wrong = [one.name for one in evidence if one.verdict == verdict]
         if wrong:
-            return Verdict(word, f"{len(wrong)} of {len(evidence)} checks: {verdict}: {', '.join(wrong)}")
+            told = f"{len(wrong)} of {len(evidence)} checks: {verdict}: {', '.join(wrong)}"
+            return Verdict(word, _within(claim, told))
     exact = sum(one.exact for one in evidence)
     through = ", ".join(sorted({one.theorem for one in evidence}))
     told = f"{exact} exact and {len(evidence) - exact} statistical checks hold ({through})"
     if not claim.theory and exact == len(evidence):
         return Verdict("inconclusive", f"{told}, none of them measured over trained runs")
-    return Verdict("supported", f"{told}; {claim.scope}" if claim.scope else told)
+    return Verdict("supported", _within(claim, told))
+
+
+def _within(claim: Claim, told: str) -> str:
+    return f"{told}; {claim.scope}" if claim.scope else told

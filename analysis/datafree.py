@@ -5,9 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from cudfkd import data, models
+from cudfkd import data, methods, models
 from cudfkd.config import Experiment
 from cudfkd.engine import distill
+from cudfkd.errors import ConfigError
 from cudfkd.teachers import load_teacher
 
 
@@ -22,7 +23,14 @@ class Blindness(NamedTuple):
 
 
 def blindness(experiment: Experiment) -> Blindness:
-    """Distills the first epoch of an experiment three times: with evaluation, without, and with another seed."""
+    """Distills the first epoch of an experiment three times: with evaluation, without, and with another seed.
+
+    Raises:
+        ConfigError: its method studies real images.
+    """
+    method = experiment.distill.method
+    if methods.get(method).ABOUT.real_images:
+        raise ConfigError(f"method {method} is not data-free: there is nothing to show, take another")
     seen = _student(experiment, experiment.distill.seed, evaluate=True)
     blind = _student(experiment, experiment.distill.seed, evaluate=False)
     other = _student(experiment, experiment.distill.seed + 1, evaluate=False)

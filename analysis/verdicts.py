@@ -13,7 +13,6 @@ from analysis.statistics import Interval, mean_over_seeds
 from analysis.telescoping import Account
 
 MARGIN = 0.05  # of accuracy; fixed before the runs were made
-MARGIN = 0.05  # of accuracy; fixed before the runs were made
 MOVING, BLIND, STILL = "default", "no adversary", "frozen, eval mode"
 
 

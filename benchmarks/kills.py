@@ -3,7 +3,7 @@
     python benchmarks/kills.py [--kills 50]
 
 For each granularity of the curriculum one run is left alone. The others are started as a user would start them, killed
-with SIGKILL at a random moment (two in three after training has begun), resumed, sometimes killed again, and compared
+with SIGKILL at a random moment of a random epoch (or while they start), resumed, sometimes killed again, and compared
 file by file: student, generator, weights of a kept epoch, and every metric but seconds and memory. Prints one line a
 run, writes benchmarks/kills.json and exits with 1 if any differs.
 """
@@ -22,7 +22,8 @@ import torch
 from cudfkd.files import write_json
 
 GRANULARITIES = ("sample", "batch", "none")
-LENGTH = "--epochs 6 --steps-per-epoch 20 --keep-epochs 3"
+EPOCHS = 8
+LENGTH = f"--epochs {EPOCHS} --steps-per-epoch 20 --keep-epochs 3"
 COMPARED = ("student.safetensors", "generator.safetensors", "student-epoch0003.safetensors")
 TIMED = ("seconds", "total_seconds", "peak_memory_mb")
 
@@ -65,7 +66,7 @@ def harass(granularity: str, path: Path, seconds: float, moments: random.Random,
     kills, epochs = 0, []
     for _ in range(min(most, moments.randint(1, 3))):
         process = subprocess.Popen(command(granularity, path), stdout=subprocess.DEVNULL)
-        time.sleep(seconds * moments.uniform(0.2, 1.0))
+        wait(process, path, seconds, moments)
         if process.poll() is not None:
             break
         process.kill()
@@ -74,6 +75,15 @@ def harass(granularity: str, path: Path, seconds: float, moments: random.Random,
         epochs.append(rows_of(path))
     subprocess.run(command(granularity, path), check=True, stdout=subprocess.DEVNULL)
     return kills, epochs
+
+
+def wait(process: subprocess.Popen, path: Path, seconds: float, moments: random.Random) -> None:
+    """Until a random moment of a random one of the epochs to come; of the start, when it is the very next."""
+    begun = rows_of(path)
+    epoch = moments.randrange(begun, EPOCHS)
+    while rows_of(path) < epoch and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(moments.random() * (seconds / 2 if epoch == begun else seconds / (2 * EPOCHS)))
 
 
 def rows_of(path: Path) -> int:

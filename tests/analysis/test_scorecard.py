@@ -217,7 +217,11 @@ def test_a_result_without_a_notebook_is_stale(out):
 )
 def test_what_the_checks_say_about_a_claim(claim, checks, word):
     (asked,) = (one for one in claims.CLAIMS if one.id == claim)
-    assert claims.here(asked, checks).word == word
+    found = claims.here(asked, checks)
+    assert found.word == word
+    if word.endswith("supported"):
+        assert asked.scope
+        assert found.basis.endswith(f"; {asked.scope}")
     assert claims.as_claimed(asked).word == "out of reach"
 
 

@@ -11,6 +11,7 @@ from torch.utils.data import TensorDataset
 import cudfkd
 from cudfkd import ConfigError, DistillConfig, TrainingError
 from cudfkd.callbacks import Callback
+from tests.cudfkd.test_runs import StopAfter
 
 
 def config(**changes) -> DistillConfig:
@@ -321,15 +322,6 @@ def test_the_portrait_shows_every_change(touch):
 
 
 # Runs of foreign networks
-
-
-class StopAfter(Callback):
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def before_epoch(self, ctx):
-        if ctx.epoch == self.epoch:
-            raise KeyboardInterrupt
 
 
 def test_a_foreign_run_can_be_resumed_and_loaded(tmp_path):

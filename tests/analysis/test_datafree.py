@@ -1,0 +1,19 @@
+"""Evaluation changes nothing; and a method that does see images is not asked."""
+
+import pytest
+
+from analysis.datafree import blindness
+from cudfkd import ConfigError, DistillConfig
+from cudfkd.config import Experiment
+
+
+@pytest.mark.parametrize("method", ["cudfkd", "noise"])
+def test_the_student_is_the_same_without_held_out_images_and_another_with_another_seed(method):
+    asked = Experiment(distill=DistillConfig(method=method, epochs=3, steps_per_epoch=2))
+    assert blindness(asked) == (True, True)
+
+
+@pytest.mark.parametrize("method", ["kd", "scratch"])
+def test_a_method_that_sees_images_is_refused(method):
+    with pytest.raises(ConfigError, match=f"method {method} is not data-free"):
+        blindness(Experiment(distill=DistillConfig(method=method)))
