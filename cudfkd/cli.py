@@ -8,14 +8,12 @@ A run that stops itself (a loss not finite, a dead curriculum) ends with one lin
 import argparse
 import re
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pydantic import BaseModel
-
-from cudfkd import data, experiments, methods, models, regularizers, teachers
+from cudfkd import data, experiments, flags, methods, models, regularizers, teachers
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.curriculum import Curriculum
 from cudfkd.errors import ConfigError, CudfkdError, TrainingError, unknown
@@ -88,8 +86,8 @@ def _add_distill(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--method", default="cudfkd", help=", ".join(methods.names()))
     for kind in (DistillConfig, Curriculum):
-        _add_fields(parser, kind, leave_out={"method", "curriculum", "options"})
-    _add_method_options(parser)
+        flags.add_fields(parser, kind, leave_out={"method", "curriculum", "options"})
+    flags.add_method_options(parser)
     parser.set_defaults(run=_distill)
 
 
@@ -97,9 +95,9 @@ def _distill(asked: argparse.Namespace) -> None:
     for option in ("resume", "stop_after"):
         if getattr(asked, option) and asked.out is None:
             raise ConfigError(f"--{option.replace('_', '-')} needs --out: the folder of the run to go on with")
-    options = _options_of_method(asked)
-    values = _given(asked, DistillConfig) | {"method": asked.method, "options": options or None}
-    if curriculum := _given(asked, Curriculum):
+    options = flags.options_of_method(asked)
+    values = flags.given(asked, DistillConfig) | {"method": asked.method, "options": options or None}
+    if curriculum := flags.given(asked, Curriculum):
         values["curriculum"] = Curriculum(**curriculum)
     config = DistillConfig(**values)
     experiment = Experiment(
@@ -127,12 +125,12 @@ def _add_teacher(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=_path, required=True, help="folder for weights and card")
     parser.add_argument("--data-root", type=_path, help="folder with the training images")
     parser.add_argument("--device", default="cpu", help="where to train")
-    _add_fields(parser, teachers.Recipe)
+    flags.add_fields(parser, teachers.Recipe)
     parser.set_defaults(run=_teacher)
 
 
 def _teacher(asked: argparse.Namespace) -> None:
-    recipe = teachers.Recipe(**_given(asked, teachers.Recipe))
+    recipe = teachers.Recipe(**flags.given(asked, teachers.Recipe))
     card = teachers.train_teacher(
         asked.data, asked.model, asked.seed, out=asked.out, recipe=recipe, data_root=asked.data_root,
         device=DistillConfig(device=asked.device).device,
@@ -230,61 +228,6 @@ def _with_choices(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_fields(parser: argparse.ArgumentParser, kind: type[BaseModel], leave_out: Container[str] = ()) -> None:
-    for name, field in kind.model_fields.items():
-        if name not in leave_out:
-            default = "" if field.default in (None, ()) else f" [{field.default}]"
-            option = f"--{name.replace('_', '-')}"
-            parser.add_argument(option, dest=f"field_{name}", metavar="X", help=f"{field.description}{default}")
-
-
-def _add_method_options(parser: argparse.ArgumentParser) -> None:
-    """The settings of all methods, each once, with the methods that have it and their defaults."""
-    owners: dict[str, dict[str, Any]] = {}
-    for name in methods.names():
-        for option, field in methods.get(name).Options.model_fields.items():
-            owners.setdefault(option, {})[name] = field
-    for option, fields in owners.items():
-        told = ", ".join(f"{name} {f.default}" for name, f in fields.items() if f.default not in (None, ()))
-        text = next(iter(fields.values())).description + (f" [{told}]" if told else "")
-        parser.add_argument(f"--{option.replace('_', '-')}", dest=f"field_{option}", metavar="X", help=text)
-
-
-def _options_of_method(asked: argparse.Namespace) -> dict[str, Any]:
-    """What was given of the method's settings. Raises ConfigError for a setting of other methods only."""
-    kind = methods.get(asked.method).Options
-    for name in methods.names():
-        for option in methods.get(name).Options.model_fields:
-            if option not in kind.model_fields and getattr(asked, f"field_{option}") is not None:
-                raise ConfigError(unknown(f"option of method {asked.method}", option, kind.model_fields))
-    return _given(asked, kind)
-
-
-def _given(asked: argparse.Namespace, kind: type[BaseModel]) -> dict[str, Any]:
-    """The fields of `kind` that were given on the command line, as values of their types."""
-    texts = {name: getattr(asked, f"field_{name}", None) for name in kind.model_fields}
-    return {name: _value(kind, name, text) for name, text in texts.items() if text is not None}
-
-
-def _value(kind: type[BaseModel], name: str, text: str) -> Any:
-    """Text as a number, list of numbers or word, whichever the field takes; `kind` checks it."""
-    annotation = kind.model_fields[name].annotation
-    if annotation is str:
-        return text
-    if annotation is bool:
-        return {"true": True, "false": False}.get(text.lower(), text)
-    return [_number(part) for part in text.split(",")] if "tuple" in str(annotation) else _number(text)
-
-
-def _number(text: str) -> int | float | str:
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return text
-
-
 def _asked_too_much(error: Exception) -> str:
     """How much an allocator was asked for, in torch's words: "you tried to allocate 8192 bytes" and its kin."""
     asked = re.search(r"ried to allocate ([\d.]+ \w+)", str(error))
@@ -305,7 +248,7 @@ def _whole(text: str) -> int:
 
 
 def _minutes(text: str) -> int | float | str:
-    number = _number(text)
+    number = flags.number(text)
     if isinstance(number, str) or not 0 < number < inf:
         raise ConfigError(f"--stop-after {text!r} is not allowed: it must be minutes, greater than 0")
     return number

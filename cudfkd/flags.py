@@ -1,0 +1,70 @@
+"""Options of the command line that come from the fields of descriptions, and their texts as values again.
+
+Values are checked by the description that takes them.
+"""
+
+import argparse
+from collections.abc import Container
+from typing import Any
+
+from pydantic import BaseModel
+
+from cudfkd import methods
+from cudfkd.errors import ConfigError, unknown
+
+
+def add_fields(parser: argparse.ArgumentParser, kind: type[BaseModel], leave_out: Container[str] = ()) -> None:
+    """An option for each field of a description, with the field's own help and default."""
+    for name, field in kind.model_fields.items():
+        if name not in leave_out:
+            default = "" if field.default in (None, ()) else f" [{field.default}]"
+            option = f"--{name.replace('_', '-')}"
+            parser.add_argument(option, dest=f"field_{name}", metavar="X", help=f"{field.description}{default}")
+
+
+def add_method_options(parser: argparse.ArgumentParser) -> None:
+    """The settings of all methods, each once, with the methods that have it and their defaults."""
+    owners: dict[str, dict[str, Any]] = {}
+    for name in methods.names():
+        for option, field in methods.get(name).Options.model_fields.items():
+            owners.setdefault(option, {})[name] = field
+    for option, fields in owners.items():
+        told = ", ".join(f"{name} {f.default}" for name, f in fields.items() if f.default not in (None, ()))
+        text = next(iter(fields.values())).description + (f" [{told}]" if told else "")
+        parser.add_argument(f"--{option.replace('_', '-')}", dest=f"field_{option}", metavar="X", help=text)
+
+
+def options_of_method(asked: argparse.Namespace) -> dict[str, Any]:
+    """What was given of the method's settings. Raises ConfigError for a setting of other methods only."""
+    kind = methods.get(asked.method).Options
+    for name in methods.names():
+        for option in methods.get(name).Options.model_fields:
+            if option not in kind.model_fields and getattr(asked, f"field_{option}") is not None:
+                raise ConfigError(unknown(f"option of method {asked.method}", option, kind.model_fields))
+    return given(asked, kind)
+
+
+def given(asked: argparse.Namespace, kind: type[BaseModel]) -> dict[str, Any]:
+    """The fields of `kind` that were given on the command line, as values of their types."""
+    texts = {name: getattr(asked, f"field_{name}", None) for name in kind.model_fields}
+    return {name: _value(kind, name, text) for name, text in texts.items() if text is not None}
+
+
+def _value(kind: type[BaseModel], name: str, text: str) -> Any:
+    """Text as a number, list of numbers or word, whichever the field takes; `kind` checks it."""
+    annotation = kind.model_fields[name].annotation
+    if annotation is str:
+        return text
+    if annotation is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    return [number(part) for part in text.split(",")] if "tuple" in str(annotation) else number(text)
+
+
+def number(text: str) -> int | float | str:
+    """Text as a whole number, else as a number, else as it is."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
