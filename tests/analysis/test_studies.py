@@ -98,7 +98,7 @@ def test_committed_records_are_whole_and_close():
 def fake(**effects) -> pd.DataFrame:
     """Ten seeds of each variant, with `column: {variant: mean}` and noise of 0.01."""
     rng = np.random.default_rng(0)
-    variants = ["default", "no adversary", "strong adversary", "frozen, eval mode"]
+    variants = ["default", "no adversary", "lambda too small", "frozen, eval mode"]
     rows = [{"variant": v, "seed": s} | {c: of.get(v, 0.0) + 0.01 * rng.normal() for c, of in effects.items()}
             for v in variants for s in range(10)]  # fmt: skip
     return pd.DataFrame(rows)
@@ -106,7 +106,7 @@ def fake(**effects) -> pd.DataFrame:
 
 def test_verdicts_find_the_effects_that_are_there_and_no_others():
     there = fake(loss_early={"frozen, eval mode": 1.0}, loss_late={"default": 1.0}, generator={"default": 1.0},
-                 student={"default": -1.0}, start={}, end={"default": -1.0, "strong adversary": 1.0})  # fmt: skip
+                 student={"default": -1.0}, start={}, end={"default": -1.0, "lambda too small": 1.0})  # fmt: skip
     for verdict in (verdicts.harder, verdicts.adapts, verdicts.learns, verdicts.settles):
         assert verdict(there).passed
     nothing = fake(loss_early={}, loss_late={"default": -0.1}, generator={}, student={"default": 0.1}, start={},
