@@ -1,0 +1,1 @@
+"""What is measured by running it: each module is a command, see its docstring."""
