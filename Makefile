@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help figures test lab lint record clean
+.PHONY: help figures test lab lint record bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 18
@@ -36,6 +36,9 @@ lint: $(READY)  ## mend what ruff can mend, then check style and types
 
 record: $(READY)  ## copy the figures of PROFILE from out/ to figures/, to be committed
 	@$(BIN)/python -m analysis record --profile $(PROFILE)
+
+bench: $(READY)  ## time the engine against a plain loop, a quarter of an hour with nothing beside it: benchmarks/throughput.*
+	@$(BIN)/python benchmarks/throughput.py
 
 clean:  ## remove everything that runs have written (not the environment)
 	rm -rf out runs build dist *.egg-info .pytest_cache .ruff_cache

@@ -36,6 +36,7 @@ from analysis.plots.measuring import (  # noqa: E402
 )
 from analysis.plots.methods import accuracies, races, studied  # noqa: E402
 from analysis.plots.scorecard import scorecard  # noqa: E402
+from analysis.plots.speed import throughput  # noqa: E402
 from analysis.plots.students import learning, samples_by_class  # noqa: E402
 from analysis.plots.weights import (  # noqa: E402
     activity,
@@ -97,6 +98,7 @@ __all__ = [
     "tangent_lines",
     "theorem_matrix",
     "through_the_weight",
+    "throughput",
     "towards_plain",
     "valleys",
     "walk",
