@@ -1,0 +1,148 @@
+"""How long a grid takes, from rates that were measured and from nothing else.
+
+    python -m analysis.cost grids/paper.yaml [RATES.json ...]
+
+A rate is seconds a student step of one kind of run on one kind of hardware: a method with its settings (all but seed
+and length), a pair, a data set. Known are those of the recorded runs, those in benchmarks/*.json, and those in files
+that are named; a grid writes its own, out/grid/NAME/rates.json, so a short grid on the hardware in question measures
+for a long one. A kind without a rate is counted and not guessed. Waiting and evaluation are not in a rate.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from analysis import comparison, grid
+from analysis.comparison import Recorded
+from analysis.execute import ROOT
+from cudfkd.errors import CudfkdError
+from cudfkd.files import read_json
+from cudfkd.validation import Described
+
+LENGTH = ("seed", "epochs", "steps_per_epoch", "keep_epochs")
+
+
+class Rate(Described):
+    """One measurement: what ran on what, how many student steps, in how many seconds of training."""
+
+    data: str
+    teacher: str
+    student: str
+    settings: dict[str, Any]
+    hardware: str
+    student_steps: Annotated[int, Field(ge=1)]
+    seconds: Annotated[float, Field(gt=0)]
+
+    @property
+    def kind(self) -> str:
+        """What must agree for a rate to hold for a run."""
+        return _kind(self.data, self.teacher, self.student, self.settings)
+
+
+def teacher(one: Recorded) -> str:
+    """The architecture of a record's teacher, whose name may be that of its file."""
+    return Path(one.experiment["teacher"]).name.split("-seed")[0]
+
+
+def rates(records: Iterable[Recorded]) -> list[dict[str, Any]]:
+    """What runs have measured on the way, as plain data. The last epoch's pace counts, where there are several.
+
+    (The first holds what happens once: kernels chosen, memory taken.)
+    """
+    return [_measured(one).model_dump() for one in records]
+
+
+def known(files: Iterable[Path] = ()) -> list[Rate]:
+    """The rates there are: of recorded runs, in benchmarks/*.json, and in `files`.
+
+    Raises:
+        DataError: a file is missing or damaged.
+        ConfigError: it holds something else than rates.
+    """
+    recorded = [one for many in comparison.recorded().values() for one in many]
+    contents = [read_json(path) for path in [*sorted((ROOT / "benchmarks").glob("*.json")), *files]]
+    return [_measured(one) for one in recorded] + [Rate(**one) for found in contents for one in found.get("rates", [])]
+
+
+def plan(asked: grid.Grid, measured: Iterable[Rate], hardware: str) -> pd.DataFrame:
+    """A row a kind of run: group, method, runs, student steps, seconds a step (NaN without a rate), hours."""
+    paces: dict[str, list[float]] = {}
+    for rate in measured:
+        if rate.hardware == hardware:
+            paces.setdefault(rate.kind, []).append(rate.seconds / rate.student_steps)
+    rows = []
+    for group, cells in asked.groups().items():
+        for one in (one for one in cells if one.seed == asked.seeds[0]):
+            distill, runs = one.distill(), len(asked.seeds)
+            settings = _without_length(distill.model_dump(mode="json"))
+            pace = np.mean(paces.get(_kind(one.data, one.pair.teacher, one.pair.student, settings), [np.nan]))
+            hours = runs * distill.total_steps * pace / 3600
+            rows.append((group, one.method, runs, distill.total_steps, pace, hours))
+    return pd.DataFrame(rows, columns=["group", "method", "runs", "student steps", "seconds a step", "hours"])
+
+
+def lines(asked: grid.Grid, measured: Sequence[Rate]) -> Iterator[str]:
+    """The plan in words, for each kind of hardware on which a run of the grid was measured; last, what is missing."""
+    count, some = f"{asked.name}: {len(asked.cells)} runs", False
+    for hardware in sorted({rate.hardware for rate in measured}):
+        rows = plan(asked, measured, hardware)
+        timed, lacking = rows.dropna(), rows[rows["hours"].isna()]
+        if len(timed):
+            some = True
+            yield f"{count}; on {hardware}:"
+            yield timed.round({"seconds a step": 5, "hours": 2}).to_string(index=False)
+            unit = "GPU-hours" if asked.resources.gpu else "hours"
+            yield f"{timed['hours'].sum():.3g} {unit} for {timed['runs'].sum()} runs, if one runs at a time"
+            kinds = ", ".join(
+                f"{method} {group}" for group, method in zip(lacking["group"], lacking["method"], strict=True)
+            )
+            if kinds:
+                yield f"not in it, for want of a measured rate: {lacking['runs'].sum()} runs ({kinds})"
+    if not some:
+        yield f"{count}, and no measured rate for any of them: no hours can be given; measure with a short grid first"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the plan; 0, or 2 for bad input, in one line."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.cost", description="How long a grid takes.")
+    parser.add_argument("grid", type=Path, help="a grid's YAML file")
+    parser.add_argument("rates", type=Path, nargs="*", help="files with measured rates, besides those that are known")
+    asked = parser.parse_args(arguments)
+    try:
+        for line in lines(grid.load(asked.grid), known(asked.rates)):
+            sys.stdout.write(line + "\n")
+        return 0
+    except CudfkdError as error:
+        sys.stderr.write(f"analysis.cost: {error}\n")
+        return 2
+
+
+def _measured(one: Recorded) -> Rate:
+    before, last = ([{"student_steps": 0}, *one.rows])[-2], one.rows[-1]
+    return Rate(
+        data=one.experiment["data"],
+        teacher=teacher(one),
+        student=one.experiment["student"],
+        settings=_without_length(one.experiment["distill"]),
+        hardware=one.hardware,
+        student_steps=last["student_steps"] - before["student_steps"],
+        seconds=last["seconds"],
+    )
+
+
+def _without_length(distill: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in distill.items() if name not in LENGTH}
+
+
+def _kind(data: str, teacher: str, student: str, settings: dict[str, Any]) -> str:
+    return comparison.fingerprint({"data": data, "teacher": teacher, "student": student, "settings": settings})
+
+
+if __name__ == "__main__":
+    sys.exit(main())
