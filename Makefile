@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 2; }
 	@echo "Installing into $(VENV): once, about 6 GB with PyTorch's CUDA build ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebooks,test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebooks,test,grid]'
 	@touch $@
 
 figures: $(READY)  ## run every notebook (PROFILE=quick) and leave figures and HTML pages in out/quick
@@ -41,5 +41,5 @@ bench: $(READY)  ## time the engine against a plain loop, a quarter of an hour w
 	@$(BIN)/python benchmarks/throughput.py
 
 clean:  ## remove everything that runs have written (not the environment)
-	rm -rf out runs build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf out runs build dist *.egg-info .snakemake .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
