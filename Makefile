@@ -24,7 +24,7 @@ figures: $(READY)  ## run every notebook (PROFILE=quick) and leave figures and H
 test: $(READY)  ## check style and run the tests (types: make lint)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lab: $(READY)  ## open JupyterLab on the notebooks
 	@$(BIN)/python -m jupyterlab notebooks

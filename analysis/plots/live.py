@@ -25,13 +25,9 @@ def accounts(runs: Mapping[str, Account], columns: int = 3) -> Figure:
     for ax, (name, run) in zip(axes.flat, runs.items(), strict=False):
         _stack(ax, run.steps)
         ax.set_title(name)
-    for ax in axes.flat[len(runs) :]:
-        ax.set_axis_off()
     for row in axes:
         row[0].set_ylabel("change of Φ so far")
-    for ax in axes[-1]:
-        ax.set_xlabel("student step")
-    axes[0][0].legend(loc="best")
+    _finish(axes, len(runs), "student step")
     return figure
 
 
@@ -66,12 +62,19 @@ def drift_bounds(runs: Mapping[str, Account], columns: int = 3) -> Figure:
             ax.semilogy(table.index, _positive(table[column]), color=color, linewidth=1.2, label=label)
         ax.semilogy(table.index, _positive(table["gamma"].abs()), ".", color="C1", markersize=3, label="|Γ| measured")
         ax.set_title(name)
-    for ax in axes.flat[len(runs) :]:
-        ax.set_axis_off()
-    for ax in axes[-1]:
-        ax.set_xlabel("round")
-    axes[0][0].legend(loc="lower left")
+    _finish(axes, len(runs), "round")
     return figure
+
+
+def _finish(axes: np.ndarray, used: int, xlabel: str) -> None:
+    """Labels the lowest panel in use of each column; the legend goes where no panel is, if there is such a place."""
+    for ax in axes.flat[used:]:
+        ax.set_axis_off()
+    for ax in axes.flat[max(0, used - axes.shape[1]) : used]:
+        ax.set_xlabel(xlabel)
+        ax.tick_params(labelbottom=True)
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    axes.flat[min(used, axes.size - 1)].legend(handles, labels, loc="center" if used < axes.size else "best")
 
 
 def dead_maps(shares: Mapping[str, pd.DataFrame]) -> Figure:
