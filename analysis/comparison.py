@@ -35,7 +35,7 @@ from cudfkd.study import to_bytes
 RECORDS = Path(__file__).parent / "records" / "methods"
 SEEDS = (0, 1, 2)
 SAMPLES = 10
-EPOCHS = 10
+EPOCHS = 25
 
 
 class Repeat(NamedTuple):
