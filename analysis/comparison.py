@@ -74,6 +74,12 @@ class Recorded:
         """On dev, of the last epoch's student."""
         return self.summary["accuracy"]["value"]
 
+    @property
+    def threads(self) -> int | None:
+        """How many it was made with, on which its bits depend; None on a GPU."""
+        words = self.hardware.split()
+        return int(words[-2]) if words[-1] == "threads" else None
+
     def images(self) -> Float[Tensor, "n channels size size"]:
         """Images in [0, 1] of the student's last batch. Raises DataError for a record without."""
         if self.samples is None:

@@ -4,7 +4,8 @@
     python -m analysis.studies check drift default 3   runs one of them again and compares it with its record
 
 A record is analysis/records/STUDY.json: for each variant its configuration with a hash, and the numbers of each seed. A
-run is the same to the bit on the same machine and versions; elsewhere rounding differs, and training multiplies that.
+run is the same to the bit on the same machine and versions, with as many threads, which `check` sees to; elsewhere
+rounding differs, and training multiplies that.
 """
 
 import argparse
@@ -255,13 +256,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check(asked: argparse.Namespace) -> int:
+    was = load(asked.study)["made"]
+    torch.set_num_threads(int(was["threads"]))
     found = compare(asked.study, asked.variant, asked.seed)
     _say(found.to_string(float_format=lambda value: f"{value:.6g}"))
     differs = found["difference"] > asked.tolerance * found["recorded"].abs().clip(lower=1)
     if not differs.any():
         _say(f"all {len(found)} numbers are those of the record")
         return 0
-    was = read_json(RECORDS / f"{asked.study}.json")["made"]
     _say(f"{int(differs.sum())} of {len(found)} numbers differ; recorded with {was}, now {made()}")
     return 1
 

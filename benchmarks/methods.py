@@ -12,6 +12,8 @@ import argparse
 import subprocess
 import sys
 
+import torch
+
 from analysis import comparison
 from cudfkd import methods
 from cudfkd.errors import CudfkdError
@@ -32,6 +34,8 @@ def main() -> int:
     try:
         if asked.command == "record":
             return record([methods.get(name) and name for name in asked.methods] or methods.names(), asked.seeds)
+        if asked.command == "check" and (threads := comparison.read(asked.method, asked.seed).threads):
+            torch.set_num_threads(threads)
         found = comparison.measure(asked.method, asked.seed)
         print(f"{asked.method} seed {asked.seed}: {found.accuracy:.4f} in {found.seconds:.0f} s", flush=True)
         if asked.command == "one":

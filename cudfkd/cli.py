@@ -139,10 +139,16 @@ def _teacher(asked: argparse.Namespace) -> None:
     _say(f"accuracy: dev {card['accuracy']['dev']:.4f}, test {card['accuracy']['test']:.4f}")
     if (asked.data, asked.model, asked.seed) in teachers.shipped():
         ships = teachers.shipped_card(asked.data, asked.model, asked.seed)
-        same = (
-            "the same weights" if ships["sha256"] == card["sha256"] else "other weights (rounding differs by machine)"
-        )
-        _say(f"the one that ships: dev {ships['accuracy']['dev']:.4f}, test {ships['accuracy']['test']:.4f}; {same}")
+        dev, test = ships["accuracy"]["dev"], ships["accuracy"]["test"]
+        _say(f"the one that ships: dev {dev:.4f}, test {test:.4f}; {_likeness(ships, card)}")
+
+
+def _likeness(ships: dict, card: dict) -> str:
+    """What a teacher has in common with the one that ships, as their cards tell."""
+    if card["sha256"] == ships["sha256"]:
+        return "the same weights"
+    same = card["recipe"] == ships["recipe"]
+    return "other weights (rounding differs by machine)" if same else "another recipe"
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """Records of compared methods: read back whole or refused, tables over seeds, repeats that are the same."""
 
 import json
+from dataclasses import replace
 
 import pydantic
 import pytest
@@ -51,6 +52,11 @@ def test_what_is_no_record_is_refused(tmp_path):
         comparison.recorded(tmp_path)
     with pytest.raises(DataError, match=r"cmi-seed3\.json is missing"):
         comparison.read("cmi", 3, tmp_path)
+
+
+def test_a_record_tells_the_threads_that_its_bits_depend_on():
+    assert replace(made(), hardware="x86_64, 2 cores, 1 threads").threads == 1
+    assert replace(made(), hardware="NVIDIA H100 80GB HBM3").threads is None
 
 
 def test_images_of_other_seeds_are_not_kept():

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 import cudfkd
-from cudfkd import data, methods
+from cudfkd import data, methods, teachers
 from cudfkd.cli import main
 
 TINY = "--epochs 1 --steps-per-epoch 2 --round-steps 2 --batch-size 4 --generator-width 2"
@@ -72,6 +72,19 @@ def test_a_teacher_of_ones_own_is_named_by_its_file(tmp_path, capsys):
     assert capsys.readouterr().out in own
     assert main(f"evaluate {run} --teacher lenet5 --teacher-seed 0".split()) == 0
     assert capsys.readouterr().out not in own
+
+
+def test_a_trained_teacher_is_told_from_the_one_that_ships(tmp_path, capsys, monkeypatch):
+    """Training itself is tested in test_teachers."""
+    ships = teachers.shipped_card("fashion-mnist", "lenet5", 0)
+    for card, told in (
+        (ships, "the same weights"),
+        (ships | {"sha256": "0"}, "other weights (rounding differs by machine)"),
+        (ships | {"sha256": "0", "recipe": ships["recipe"] | {"epochs": 1}}, "another recipe"),
+    ):
+        monkeypatch.setattr(teachers, "train_teacher", lambda *_, card=card, **__: card)
+        assert main(["teacher", "--out", str(tmp_path)]) == 0
+        assert capsys.readouterr().out.strip().endswith(f"; {told}")
 
 
 def test_methods_are_listed_with_paper_costs_and_needs(capsys, monkeypatch):
