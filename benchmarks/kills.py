@@ -80,10 +80,10 @@ def harass(granularity: str, path: Path, seconds: float, moments: random.Random,
 def wait(process: subprocess.Popen, path: Path, seconds: float, moments: random.Random) -> None:
     """Until a random moment of a random one of the epochs to come; of the start, when it is the very next."""
     begun = rows_of(path)
-    epoch = moments.randrange(begun, EPOCHS)
+    epoch = moments.randrange(min(begun, EPOCHS - 1), EPOCHS)  # after the last one, a run only has to end
     while rows_of(path) < epoch and process.poll() is None:
         time.sleep(0.01)
-    time.sleep(moments.random() * (seconds / 2 if epoch == begun else seconds / (2 * EPOCHS)))
+    time.sleep(moments.random() * (seconds / 2 if epoch <= begun else seconds / (2 * EPOCHS)))
 
 
 def rows_of(path: Path) -> int:
