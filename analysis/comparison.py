@@ -135,7 +135,7 @@ def measure(method: str, seed: int) -> Recorded:
         seed=seed,
         experiment=plain,
         config_sha256=fingerprint(plain),
-        rows=[_rounded(row) for row in done.rows],
+        rows=[rounded(row) for row in done.rows],
         summary=done.summary,
         seconds=round(done.summary["total_seconds"], 1),
         peak_memory_mb=round(float(done.rows[-1]["peak_memory_mb"] or 0), 0),
@@ -191,7 +191,8 @@ class _LastBatch(Callback):
         return {"shape": list(shown.shape), "bytes": base64.b64encode(shown.tobytes()).decode()}
 
 
-def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+def rounded(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of metrics as records keep it: numbers to six digits."""
     return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in row.items()}
 
 

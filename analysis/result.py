@@ -1,7 +1,7 @@
 """`python -m analysis.result RUN FILE`: a finished run's folder as one small record, as `analysis.comparison` has them.
 
 It stands at the end of every run of a grid, on the machine of the run, whose hardware it names; of a run that moved,
-the last. Only the standard library is loaded.
+the last.
 """
 
 import json
@@ -9,9 +9,10 @@ import os
 import platform
 import subprocess
 import sys
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from analysis.comparison import fingerprint, rounded
 
 
 def record(run: Path) -> dict[str, Any]:
@@ -25,8 +26,8 @@ def record(run: Path) -> dict[str, Any]:
         "method": distill["method"],
         "seed": distill["seed"],
         "experiment": experiment,
-        "config_sha256": sha256(json.dumps(experiment, sort_keys=True).encode()).hexdigest(),
-        "rows": [{name: _rounded(value) for name, value in row.items()} for row in rows],
+        "config_sha256": fingerprint(experiment),
+        "rows": [rounded(row) for row in rows],
         "summary": {name: value for name, value in summary.items() if name != "sha256"},
         "seconds": round(summary["total_seconds"], 1),
         "peak_memory_mb": round(rows[-1]["peak_memory_mb"] or 0.0, 0),
@@ -46,10 +47,6 @@ def hardware(device: str) -> str:
             return "a GPU without a name"
     cores = os.cpu_count()
     return f"{platform.machine()}, {cores} cores, {os.environ.get('OMP_NUM_THREADS', cores)} threads"
-
-
-def _rounded(value: Any) -> Any:
-    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 if __name__ == "__main__":

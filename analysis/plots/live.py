@@ -66,17 +66,6 @@ def drift_bounds(runs: Mapping[str, Account], columns: int = 3) -> Figure:
     return figure
 
 
-def _finish(axes: np.ndarray, used: int, xlabel: str) -> None:
-    """Labels the lowest panel in use of each column; the legend goes where no panel is, if there is such a place."""
-    for ax in axes.flat[used:]:
-        ax.set_axis_off()
-    for ax in axes.flat[max(0, used - axes.shape[1]) : used]:
-        ax.set_xlabel(xlabel)
-        ax.tick_params(labelbottom=True)
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    axes.flat[min(used, axes.size - 1)].legend(handles, labels, loc="center" if used < axes.size else "best")
-
-
 def dead_maps(shares: Mapping[str, pd.DataFrame]) -> Figure:
     """A panel a regularizer: share of dead steps over lambda at the start (rows) and its growth (columns)."""
     figure, axes = plt.subplots(1, len(shares), figsize=(5.2 * len(shares), 3.8), squeeze=False, layout="constrained")
@@ -117,6 +106,17 @@ def paces(fixed: Mapping[str, pd.DataFrame], following: Mapping[str, pd.Series])
     axes[1][0].set_ylabel("dead steps, %")
     axes[0][0].legend(loc="lower center")
     return figure
+
+
+def _finish(axes: np.ndarray, used: int, xlabel: str) -> None:
+    """Labels the lowest panel in use of each column; the legend goes where no panel is, if there is such a place."""
+    for ax in axes.flat[used:]:
+        ax.set_axis_off()
+    for ax in axes.flat[max(0, used - axes.shape[1]) : used]:
+        ax.set_xlabel(xlabel)
+        ax.tick_params(labelbottom=True)
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    axes.flat[min(used, axes.size - 1)].legend(handles, labels, loc="center" if used < axes.size else "best")
 
 
 def _stack(ax: Axes, steps: pd.DataFrame) -> None:

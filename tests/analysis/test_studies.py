@@ -131,7 +131,6 @@ def test_one_setting_for_all_losses():
 
 
 def test_conclusions_name_what_may_be_said():
-
     moving = account(probed(config())[0])
     held = account(probed(config(), Held(0.0, "eval"))[0])
     assert verdicts.conclude(moving).startswith("tracking only")
