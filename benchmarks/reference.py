@@ -24,6 +24,7 @@ from cudfkd import models
 from cudfkd.config import DistillConfig
 from cudfkd.curriculum import Curriculum
 from cudfkd.errors import ConfigError
+from cudfkd.models.generator import UpConv2d
 
 
 class Epoch(NamedTuple):
@@ -47,8 +48,8 @@ def distill(teacher: nn.Module, student: nn.Module, config: DistillConfig, *, fr
     refuse_unknown(config)
     c, o, device = config, config.options, torch.device(config.device)
     generator = new_generator(c).to(device)
-    teacher.to(device).eval().requires_grad_(not frozen)
-    student.to(device)
+    teacher.to(device, memory_format=torch.contiguous_format).eval().requires_grad_(not frozen)
+    student.to(device, memory_format=torch.contiguous_format)
     hooks = [BatchNormHook(m) for m in teacher.modules() if isinstance(m, nn.BatchNorm2d)]
     adam = torch.optim.Adam(generator.parameters(), o.generator_lr, betas=(0.9, 0.99))
     sgd = torch.optim.SGD(student.parameters(), c.lr, c.momentum, weight_decay=c.weight_decay)
@@ -145,11 +146,20 @@ def settle(optimizer: torch.optim.Optimizer, lr: float, progress: float) -> None
     optimizer.param_groups[0]["lr"] = lr * (1 + cos(pi * progress)) / 2
 
 
-def new_generator(c: DistillConfig) -> models.Generator:
-    """With the engine's initial weights: drawn from the global generator, seeded with the run's seed."""
+def new_generator(c: DistillConfig) -> nn.Sequential:
+    """As published, with the engine's initial weights: drawn from the global generator, seeded with the run's seed."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(c.seed)
-        return models.Generator(c.options.latent_dim, c.channels, c.image_size, c.options.generator_width)
+        ours = models.Generator(c.options.latent_dim, c.channels, c.image_size, c.options.generator_width)
+    layers: list[nn.Module] = []
+    for layer in ours.layers:
+        if isinstance(layer, UpConv2d):
+            convolution = nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1, bias=False)
+            convolution.weight = layer.weight
+            layers += [nn.Upsample(scale_factor=2), convolution]
+        else:
+            layers.append(layer)
+    return nn.Sequential(*layers)
 
 
 def refuse_unknown(c: DistillConfig) -> None:

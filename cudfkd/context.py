@@ -1,6 +1,6 @@
 """What methods and callbacks see of a run: the networks, the randomness, the clock, and one way to take a step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from math import cos, pi
@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from cudfkd.compiling import Compiled
 from cudfkd.log import EpochLog
 from cudfkd.losses import at_least_float32
 from cudfkd.models import spec_of
@@ -42,7 +43,10 @@ class Context:
     lam: the pace lambda of the coming student step: a number, or a 0-d tensor on the device.
     modules: the method's own networks by name, such as "generator". log: of this epoch.
     training: real images, for the references that study them; None for all data-free methods.
+    labeller: the teacher with its BatchNorm folded, see `cudfkd.folding`.
     """
+
+    LARGE_BATCH = 1024  # images from which on a GPU is busy; a CPU is at any number
 
     config: "cudfkd.config.DistillConfig"
     shape: Shape
@@ -58,6 +62,8 @@ class Context:
     modules: dict[str, nn.Module] = field(default_factory=dict)
     log: EpochLog = field(default_factory=EpochLog)
     training: TrainingImages | None = None
+    labeller: nn.Module | None = None
+    _compiled: dict[nn.Module, Compiled] = field(default_factory=dict)
 
     def teacher_logits(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
         """The teacher's logits for images in [0, 1], in the run's precision, differentiable in the images."""
@@ -67,14 +73,34 @@ class Context:
         """The student's, likewise."""
         return self._logits(self.student, images)
 
+    def labels(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
+        """The teacher's logits without gradient; by the labeller where there is one, so only up to rounding."""
+        with torch.no_grad():
+            return self._logits(self.labeller or self.teacher, images, studied=True)
+
+    def studied(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
+        """The student's logits in its own training step: as `student_logits`, compiled if the config says so."""
+        return self._logits(self.student, images, studied=True)
+
+    def fast(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
+        """The network's forward pass, compiled if the config says so. Hooks that come later are not seen."""
+        if self.config.compile == "off":
+            return network
+        return self._compiled.setdefault(network, Compiled(network, self.config.compile))
+
+    @property
+    def batches_at_once(self) -> int:
+        """How many student batches are made and labelled in one pass: on a GPU, until it is busy."""
+        return max(1, self.LARGE_BATCH // self.config.batch_size) if self.device.type == "cuda" else 1
+
     def autocast(self) -> AbstractContextManager:
         """Mixed precision as the config says: bfloat16 where it is safe, or none."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
 
     def probe(self) -> Float[Tensor, "2 channels size size"]:
-        """A batch of two as the networks take them, to see what they look like inside."""
-        side = self.shape.image_size
-        return self.normalize(torch.zeros(2, self.shape.channels, side, side, device=self.device))
+        """Two images of noise as the networks take them, always the same, to see what they look like inside."""
+        size = 2, self.shape.channels, self.shape.image_size, self.shape.image_size
+        return self.normalize(torch.rand(size, generator=torch.Generator().manual_seed(0)).to(self.device))
 
     def noise(self, *size: int) -> Tensor:
         """Standard normal numbers on the device."""
@@ -125,9 +151,11 @@ class Context:
                 nn.utils.clip_grad_norm_([p for group in one.param_groups for p in group["params"]], clip)
             one.step()
 
-    def _logits(self, network: nn.Module, images: Tensor) -> Tensor:
-        x = self.normalize(images)
-        if spec_of(network) is None:  # someone else's may call view, so it gets the layout that a data loader gives
-            x = x.contiguous()
+    def _logits(self, network: nn.Module, images: Tensor, *, studied: bool = False) -> Tensor:
+        forward = self.fast(network) if studied else network
         with self.autocast():
-            return at_least_float32(network(x))
+            return at_least_float32(forward(self._seen(network, self.normalize(images))))
+
+    def _seen(self, network: nn.Module, x: Tensor) -> Tensor:
+        """In the memory layout that is safe: someone else's may call view, so it gets that of a data loader."""
+        return x.contiguous() if spec_of(network) is None else x

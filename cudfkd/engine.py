@@ -18,8 +18,10 @@ from cudfkd.checkpoint import State
 from cudfkd.config import DistillConfig
 from cudfkd.context import Context
 from cudfkd.curriculum import Pace, weigh
+from cudfkd.data import ImageSet
 from cudfkd.errors import ConfigError, TrainingError
 from cudfkd.evaluation import Evaluation, as_tensors, check_labels, compare, predict
+from cudfkd.folding import folded
 from cudfkd.log import EpochLog
 from cudfkd.methods.base import Method
 from cudfkd.metrics import Row, dead, row
@@ -92,7 +94,7 @@ def _deadline(minutes: int | float | None, folder: RunFolder) -> float:
 
 @dataclass
 class _Examiner:
-    """Held-out images on the device, with the teacher's logits kept."""
+    """Held-out images on the device, as bytes where they came as such, with the teacher's logits kept."""
 
     images: torch.Tensor
     labels: torch.Tensor
@@ -102,7 +104,7 @@ class _Examiner:
     def of(cls, ctx: Context, dataset: Dataset | None) -> "_Examiner | None":
         if dataset is None:
             return None
-        images, labels = as_tensors(dataset)
+        images, labels = (dataset.pixels, dataset.labels) if isinstance(dataset, ImageSet) else as_tensors(dataset)
         check_labels(labels, ctx.shape.num_classes)
         images = images.to(ctx.device)
         logits = predict(nn.Sequential(ctx.normalize, ctx.teacher), images, ctx.device)
@@ -267,7 +269,9 @@ def _context(
     normalize = Normalize(config.mean, config.std).to(device)
     shape = fitting.shape(config, teacher, student, evaluate_on, normalize, device)
     rng = torch.Generator(device).manual_seed(config.seed)
-    return Context(config, shape, device, teacher, student, normalize, rng, config.curriculum.lam_start)
+    ctx = Context(config, shape, device, teacher, student, normalize, rng, config.curriculum.lam_start)
+    ctx.labeller = folded(teacher, ctx.probe())
+    return ctx
 
 
 @contextmanager

@@ -9,10 +9,11 @@ from math import sqrt
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from cudfkd.data.images import unit
 from cudfkd.errors import ConfigError
 from cudfkd.normalize import Normalize
 
@@ -162,14 +163,21 @@ def as_tensors(dataset: Dataset) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def predict(
-    network: nn.Module, images: Float[Tensor, "n channels height width"], device: str | torch.device = "cpu"
+    network: nn.Module,
+    images: Float[Tensor, "n channels height width"] | UInt8[Tensor, "n channels height width"],
+    device: str | torch.device = "cpu",
 ) -> Float[Tensor, "n classes"]:
-    """Logits of all images in eval mode, in chunks; modes and device of the network are given back as they came."""
+    """Logits of all images in eval mode, in chunks; modes and device of the network are given back as they came.
+
+    Arguments:
+        images: in [0, 1], or bytes, a quarter of the memory.
+    """
     modes = {module: module.training for module in network.modules()}
     home = next((p.device for p in network.parameters()), torch.device(device))
     try:
         network.to(device).eval()
-        return torch.cat([network(chunk.to(device)) for chunk in images.split(1000)]).float()
+        chunks = (chunk.to(device) for chunk in images.split(1000))
+        return torch.cat([network(x if x.is_floating_point() else unit(x)) for x in chunks]).float()
     finally:
         network.to(home)
         for module, mode in modes.items():

@@ -13,10 +13,14 @@ from cudfkd.evaluation import as_tensors
 
 
 class Study(NamedTuple):
-    """A batch for the student: images in [0, 1] without gradient, and labels where there are any (real images)."""
+    """A batch for the student: images in [0, 1] without gradient; what is known of them already.
+
+    labels: of real images. teacher_logits: where the images were made and labelled together.
+    """
 
     images: Float[Tensor, "batch channels size size"]
     labels: Int[Tensor, " batch"] | None = None
+    teacher_logits: Float[Tensor, "batch classes"] | None = None
 
 
 class TrainingImages(NamedTuple):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -29,9 +30,8 @@ class Divergence:
     temperature: float
 
     def losses(self, ctx: Context, study: Study) -> Float[Tensor, " batch"]:
-        with torch.no_grad():
-            t = ctx.teacher_logits(study.images)
-        return DIVERGENCES[self.loss](t, ctx.student_logits(study.images), self.temperature)
+        t = ctx.labels(study.images) if study.teacher_logits is None else study.teacher_logits
+        return DIVERGENCES[self.loss](t, ctx.studied(study.images), self.temperature)
 
 
 @dataclass
@@ -101,10 +101,12 @@ def imagine(ctx: Context, generator: nn.Module, z: Float[Tensor, "batch latent"]
 
 
 @torch.no_grad()
-def fresh_images(ctx: Context, generator: Generator) -> Images:
-    """A batch for the student: the generator in eval mode, on latents drawn for it."""
+def fresh_images(ctx: Context, generator: Generator, batches: int = 1) -> Images:
+    """Batches for the student, one after the other: the generator in eval mode, on latents drawn for each."""
     generator.eval()
-    return imagine(ctx, generator, ctx.noise(ctx.config.batch_size, generator.latent_dim))
+    z = [ctx.noise(ctx.config.batch_size, generator.latent_dim) for _ in range(batches)]
+    with ctx.autocast():
+        return at_least_float32(ctx.fast(generator)(torch.cat(z)))
 
 
 def new_generator(ctx: Context, latent_dim: int, width: int) -> Generator:
@@ -132,7 +134,8 @@ def generator_method(
     """A method that trains one generator and differs from others in its terms, its objective and its options."""
     generator = new_generator(ctx, options.latent_dim, options.generator_width)
     optimizer = adam(generator.parameters(), options.generator_lr)
-    store, memory = build_store(options, lambda ctx: fresh_images(ctx, generator), ctx)
+    source = partial(fresh_images, generator=generator)
+    store, memory = build_store(options, source, ctx, labelled=isinstance(objective, Divergence))
     return Method(
         synthesizer=GeneratorTraining(
             generator, optimizer, terms, options.generator_steps, options.generator_lr, clip, settles

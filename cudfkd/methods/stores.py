@@ -18,18 +18,26 @@ from cudfkd.methods.memory import Memory
 from cudfkd.methods.options import StoreOptions
 from cudfkd.study import Study, to_bytes
 
-Source = Callable[[Context], Tensor]
+Source = Callable[..., Tensor]  # of a context and, where fresh, a number of batches
 SHIFT = 4  # pixels, as in the published augmentation of pools at 32 x 32
 
 
 @dataclass
 class Fresh:
-    """Every batch is new. Nothing is replayed."""
+    """Every batch is new. Nothing is replayed. Batches of a round are made, and labelled if wanted, several at once."""
 
     source: Source
+    labelled: bool = False
+    waiting: list[Study] = field(default_factory=list)
 
     def draw(self, ctx: Context) -> Study:
-        return Study(self.source(ctx))
+        if not self.waiting:
+            left = ctx.config.round_steps - ctx.step % ctx.config.round_steps
+            count = min(left, ctx.batches_at_once)
+            images = self.source(ctx, batches=count)
+            labels = ctx.labels(images).chunk(count) if self.labelled else [None] * count
+            self.waiting = [Study(*one) for one in zip(images.chunk(count), [None] * count, labels, strict=True)]
+        return self.waiting.pop(0)
 
 
 @dataclass
@@ -84,12 +92,13 @@ class Mixture:
 
 
 def build_store(
-    options: StoreOptions, source: Source, ctx: Context, made: int | None = None
+    options: StoreOptions, source: Source, ctx: Context, made: int | None = None, *, labelled: bool = False
 ) -> tuple[Store, dict[str, nn.Module]]:
     """The store that the options ask for, and what it remembers.
 
     Arguments:
         made: images a round, of a source that gives the same ones until the next; None for a generator.
+        labelled: the teacher's logits are wanted with fresh images.
 
     Raises:
         ConfigError: "fresh" of a source that has no fresh ones; a memory larger than the machine's.
@@ -100,7 +109,7 @@ def build_store(
                 f"store = 'fresh' is not for {ctx.config.method}, which makes one batch a round: take pool, same or"
                 " mixture"
             )
-        return Fresh(source), {}
+        return Fresh(source, labelled), {}
     if options.store == "same":
         return Same(source), {}
     shape = ctx.shape.channels, ctx.shape.image_size, ctx.shape.image_size

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
 from cudfkd.errors import ConfigError, unknown
 from cudfkd.models.generator import Generator
@@ -78,6 +79,7 @@ def build(name: str, num_classes: int = 10, channels: int = 1, image_size: int =
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         model = network.make(**arguments) if network.any_size else network.make(**arguments, image_size=image_size)
+    convert_conv2d_weight_memory_format(model, torch.channels_last)  # faster, on CPU and GPU
     model.spec = ModelSpec(name, num_classes, channels, image_size)
     return model
 

@@ -29,7 +29,11 @@ class LeNet5(nn.Module):
         self.classifier = nn.Sequential(nn.Linear(c3, hidden), nn.ReLU(), nn.Linear(hidden, num_classes))
 
     def forward(self, x: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
-        return self.classifier(self.features(x).flatten(1))
+        first, *others = self.features
+        x = first(x).contiguous()  # with so few channels pooling and BatchNorm are slower in channels_last
+        for layer in others:
+            x = layer(x)
+        return self.classifier(x.flatten(1))
 
 
 def _block(inputs: int, outputs: int, kernel_size: int, padding: int = 0) -> tuple[nn.Module, ...]:

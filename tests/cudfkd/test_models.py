@@ -4,12 +4,13 @@ import pytest
 import torch
 import torchvision
 from torch import nn
-from torch.nn.functional import batch_norm, conv2d, linear, relu
+from torch.nn.functional import batch_norm, conv2d, interpolate, linear, relu
 
 import cudfkd
 from cudfkd import models
 from cudfkd.errors import ConfigError
 from cudfkd.models import Generator, LeNet5, ModelSpec, build, rebuild, spec_of
+from cudfkd.models.generator import UpConv2d
 from cudfkd.models.resnet import BasicBlock
 from cudfkd.models.wide_resnet import PreActivationBlock
 
@@ -195,12 +196,12 @@ def take_weights(twin: nn.Module, network: nn.Module) -> nn.Module:
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34"])
 def test_resnet_is_torchvisions_with_another_stem(name):
-    network = some_statistics(build(name, 10, 3, 32))
-    twin = getattr(torchvision.models, name)(num_classes=10)
-    twin.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    network = some_statistics(build(name, 10, 3, 32)).double()  # the two add up in other orders
+    twin = getattr(torchvision.models, name)(num_classes=10).double()
+    twin.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False, dtype=torch.float64)
     twin.maxpool = nn.Identity()
     take_weights(twin, network)
-    x = torch.rand(2, 3, 32, 32)
+    x = torch.rand(2, 3, 32, 32, dtype=torch.float64)
     with torch.no_grad():
         torch.testing.assert_close(network(x), twin(x))
         assert not torch.allclose(network(x), network(x.flip(3)), rtol=1e-3)  # the comparison can fail
@@ -467,8 +468,26 @@ def test_other_sizes_are_refused(size):
 
 @pytest.mark.parametrize(("size", "depth"), [(16, 2), (28, 2), (32, 2), (60, 2), (64, 3), (68, 2), (72, 3)])
 def test_depth_of_the_generator(size, depth):
-    doublings = [m for m in Generator(8, 1, size, 2).modules() if isinstance(m, nn.Upsample)]
+    doublings = [m for m in Generator(8, 1, size, 2).modules() if isinstance(m, UpConv2d)]
     assert len(doublings) == depth
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_upconv_is_upsampling_and_a_convolution_with_their_gradients(layout):
+    layer = UpConv2d(5, 3).double().to(memory_format=layout)
+    x = torch.randn(2, 5, 6, 6, dtype=torch.float64, requires_grad=True)
+    expected = conv2d(interpolate(x, scale_factor=2), layer.weight, padding=1)
+    torch.testing.assert_close(layer(x), expected)
+    weights = torch.randn_like(expected)
+    gradients = (torch.autograd.grad((y * weights).sum(), (x, layer.weight)) for y in (layer(x), expected))
+    for found, wanted in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_convolutions_are_laid_out_channels_last(name):
+    wide = [m.weight for m in build(name, 10, 3, 32).modules() if isinstance(m, nn.Conv2d) and m.kernel_size != (1, 1)]
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in wide)
 
 
 # The paper's 32-pixel generator, w = 64, z of 512: linear 512 -> 256 * 8 * 8 with bias 8,404,992; BatchNorm 512;

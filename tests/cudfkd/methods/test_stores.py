@@ -5,18 +5,20 @@ import torch
 from torch import nn
 
 from cudfkd import ConfigError
+from cudfkd.context import Context
 from cudfkd.methods.augment import resized_crop, roll_and_mirror, shift_and_mirror
 from cudfkd.methods.memory import Memory
 from cudfkd.methods.stores import Fresh, Mixture, Pool, Same
 from cudfkd.watch import Watch, last_of_each_size, map_sizes
-from tests.cudfkd.methods.tiny import config, context, images
+from tests.cudfkd.methods.tiny import config, context, distill, images
 from tests.cudfkd.test_engine import networks
 
 
-def numbered(ctx):
+def numbered(ctx, batches=1):
     """A source whose n-th batch is n / 100 everywhere."""
-    numbered.calls += 1
-    return torch.full((8, 1, 16, 16), numbered.calls / 100)
+    numbered.calls += batches
+    first = numbered.calls - batches + 1
+    return torch.cat([torch.full((8, 1, 16, 16), (first + n) / 100) for n in range(batches)])
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +42,30 @@ def test_fresh_is_new_at_each_draw_and_same_once_a_round():
     for ctx.round in (0, 0, 1, 1):
         seen.append(values(same.draw(ctx))[0])
     assert seen == [4, 4, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("at_once", "calls"), [(1, [1, 2, 3, 4, 5, 6]), (2, [2, 2, 3, 5, 5, 6]), (8, [3, 3, 3, 6, 6, 6])]
+)
+def test_batches_are_made_together_but_never_those_of_two_rounds(at_once, calls, monkeypatch):
+    monkeypatch.setattr(Context, "batches_at_once", at_once)
+    ctx = context(config("cudfkd", steps_per_epoch=6, round_steps=3))
+    fresh, made = Fresh(numbered, labelled=True), []
+    for ctx.step in range(6):
+        study = fresh.draw(ctx)
+        assert values(study) == [ctx.step + 1] * 8
+        torch.testing.assert_close(study.teacher_logits, ctx.teacher_logits(study.images))
+        made.append(numbered.calls)
+    assert made == calls
+
+
+def test_how_many_are_made_at_once_changes_the_student_by_rounding_alone(monkeypatch):
+    students = []
+    for at_once in (1, 3):
+        monkeypatch.setattr(Context, "batches_at_once", at_once)
+        students.append(distill(config("cudfkd", steps_per_epoch=3, round_steps=3)).student)
+    for one, other in zip(*(student.state_dict().values() for student in students), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
 def test_a_pool_holds_a_batch_a_round_and_draws_from_all():
