@@ -4,9 +4,10 @@ Distillation never sees an image of these: they train teachers (split *train*) a
 Choices are made on *dev*, about 2,000 images that are held out of the training images by a fixed rule, which each set's
 module states. *test* is read for reported numbers only.
 
-Fashion-MNIST's dev and test ship with the package, at 28 and at 32 pixels a side. All else is looked for in `data_root`, else in the folder that the
-environment variable CUDFKD_DATA names, else in the user's cache, to which torchvision downloads it. A folder that was
-asked for is never replaced by another or by a download. Inside it the sets lie as they are published:
+Fashion-MNIST's dev and test ship with the package, for 28 and for 32 pixels a side. All else is looked for in
+`data_root`, else in the folder that the environment variable CUDFKD_DATA names, else in the user's cache, to which
+torchvision downloads it. A folder that was asked for is never replaced by another or by a download. Inside it the sets
+lie as they are published:
 
     fashion-mnist   train-images-idx3-ubyte.gz ...   here, in fashion-mnist/ or in FashionMNIST/raw/;
                                                      fashion-mnist-32 is made of the same files
