@@ -230,8 +230,7 @@ def _open(folder: RunFolder, trainer: _Trainer, asked: dict[str, Any], *, resume
         folder.starting = True
         write_json(config, asked)
         return
-    if not resume:
-        raise ConfigError(f"{folder.path} holds a run already: choose another folder, or resume it")
+    folder.refuse_new(resume=resume)
     refuse_other(folder.path, read_json(config), asked, asked)
     if checkpoint.exists(folder.path):
         trainer.epoch, _ = trainer.state.load(folder.path)
