@@ -8,12 +8,13 @@ import torch
 from torch import nn
 
 import cudfkd
-from cudfkd import ConfigError, DataError, TrainingError, data, training
+from cudfkd import ConfigError, DataError, TrainingError, data, recipes, training
 from cudfkd.data import ImageSet
 from cudfkd.normalize import Normalize
 from cudfkd.recipes import Recipe
 from cudfkd.teachers import read_teacher
 from cudfkd.training import flip, shift
+from tests.cudfkd.test_data_cifar import Small
 
 CARD, WEIGHTS = "lenet5-half-seed0.json", "lenet5-half-seed0.safetensors"
 
@@ -117,6 +118,17 @@ def test_a_crop_is_a_shift_and_a_mirroring():
     rng = torch.Generator().manual_seed(3)
     assert torch.equal(cropped, flip(shift(pixels, 4, rng).float() / 255, rng))
     assert torch.equal(training.augmented(pixels, "none", rng), pixels.float() / 255)
+
+
+def test_a_teacher_of_cifar_by_the_papers_recipe_shortened(tmp_path, monkeypatch):
+    """On a small set in CIFAR's form."""
+    small = Small("cifar10", tmp_path / "data", monkeypatch)
+    recipe = recipes.get("paper", "cifar10").model_copy(update={"epochs": 1, "batch_size": 32})
+    card = cudfkd.train_teacher("cifar10", "wrn-16-1", out=tmp_path, recipe=recipe, data_root=small.root)
+    assert card["trained_on"] == "split train: 288 images, none of dev or test"
+    assert card["model"] == {"name": "wrn-16-1", "num_classes": 10, "channels": 3, "image_size": 32}
+    assert (card["recipe"]["augment"], card["recipe"]["schedule"]) == ("crop", "cosine")
+    assert read_teacher(tmp_path / "wrn-16-1-seed0")(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
 
 
 # Stopping and going on
