@@ -6,9 +6,10 @@
     data: {fashion-mnist: {epochs: 10}}           each with settings of its own, above all the length
     seeds: [0, 1, 2]
 
-A setting is any value of `cudfkd.DistillConfig`. A method's beats a data set's beats one of `distill`, and what a
-method has under `by_data: {DATA: ...}`, for that data set alone, beats them all. Each run is checked before the first
-begins.
+A setting is any value of `cudfkd.DistillConfig`. A method's beats a data set's beats one of `distill`. In each of these
+places, what stands under `by_data: {DATA: ...}` or `by_pair: {TEACHER--STUDENT: ...}`, for those runs alone, beats what
+stands beside it; one may be inside the other. `options` and `curriculum` are put together value by value. Each run is
+checked before the first begins.
 """
 
 import shlex
@@ -18,15 +19,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from cudfkd import recipes
 from cudfkd.config import Count, DistillConfig, Experiment
-from cudfkd.errors import ConfigError, CudfkdError, unknown
+from cudfkd.errors import ConfigError, CudfkdError, DataError, unknown
 from cudfkd.validation import Described
 
 OUT = Path("out/grid")
 SETTINGS = sorted(DistillConfig.model_fields.keys() - {"method", "seed"})
-Settings = Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
 
 
 class Pair(Described):
@@ -35,14 +36,37 @@ class Pair(Described):
     teacher: str
     student: str
 
+    @property
+    def name(self) -> str:
+        """As it is written under by_pair, and as a folder."""
+        return f"{self.teacher}--{self.student}"
 
-class Own(Described):
-    """Settings of one method."""
+
+class Settings(Described):
+    """Settings of some runs, and others for some of these."""
 
     model_config = ConfigDict(extra="allow")
 
-    by_data: dict[str, dict[str, Any]] = {}
-    """those for one data set alone"""
+    by_data: dict[str, "Settings"] = {}
+    """for one data set alone"""
+    by_pair: dict[str, "Settings"] = {}
+    """for one pair alone"""
+
+    def layers(self, data: str, pair: str) -> Iterator[dict[str, Any]]:
+        """What holds for a data set and a pair; a later layer beats an earlier one."""
+        yield self.model_extra or {}
+        for found in (self.by_data.get(data), self.by_pair.get(pair)):
+            if found is not None:
+                yield from found.layers(data, pair)
+
+    def names(self, kind: Literal["by_data", "by_pair"]) -> Iterator[str]:
+        """The data sets or pairs that are named in it."""
+        yield from getattr(self, kind)
+        for inner in (*self.by_data.values(), *self.by_pair.values()):
+            yield from inner.names(kind)
+
+
+Named = Annotated[dict[str, Settings], Field(min_length=1)]
 
 
 class Resources(Described):
@@ -69,15 +93,15 @@ class Grid(Described):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     """of the folder in out/grid"""
-    methods: Annotated[dict[str, Own], Field(min_length=1)]
+    methods: Named
     """names, each with its own settings"""
     pairs: Annotated[list[Pair], Field(min_length=1)]
     """teachers with students"""
-    data: Settings
+    data: Named
     """names, each with its own settings"""
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     """of the runs"""
-    distill: dict[str, Any] = {}
+    distill: Settings = Settings()
     """settings of all runs"""
     teachers: str = ""
     """folder with DATA/MODEL-seedN.safetensors, as `cudfkd teacher` writes them; default: those that ship"""
@@ -103,13 +127,17 @@ class Grid(Described):
                 raise ConfigError(f"{value!r} is named twice in a grid: name it once")
         return values
 
-    @field_validator("data")
-    @classmethod
-    def _has_what_methods_ask(cls, data: dict[str, Any], info: Any) -> dict[str, Any]:
-        for name in (name for own in info.data.get("methods", {}).values() for name in own.by_data):
-            if name not in data:
-                raise ConfigError(unknown("data set in by_data", name, data))
-        return data
+    @model_validator(mode="after")
+    def _has_what_settings_are_for(self) -> "Grid":
+        pairs = [pair.name for pair in self.pairs]
+        for settings in (self.distill, *self.data.values(), *self.methods.values()):
+            for name in settings.names("by_data"):
+                if name not in self.data:
+                    raise ConfigError(unknown("data set in by_data", name, self.data))
+            for name in settings.names("by_pair"):
+                if name not in pairs:
+                    raise ConfigError(unknown("pair in by_pair", name, pairs))
+        return self
 
     @cached_property
     def cells(self) -> dict[str, "Cell"]:
@@ -145,7 +173,7 @@ class Cell(NamedTuple):
     @property
     def group(self) -> str:
         """Data set and pair, as a folder."""
-        return f"{self.data}/{self.pair.teacher}--{self.pair.student}"
+        return f"{self.data}/{self.pair.name}"
 
     @property
     def name(self) -> str:
@@ -164,8 +192,11 @@ class Cell(NamedTuple):
 
     def settings(self) -> dict[str, Any]:
         """Values of DistillConfig besides method and seed, as they were given."""
-        grid, own = self.grid, self.grid.methods[self.method]
-        return {**grid.distill, **grid.data[self.data], **(own.model_extra or {}), **own.by_data.get(self.data, {})}
+        found: dict[str, Any] = {}
+        for place in (self.grid.distill, self.grid.data[self.data], self.grid.methods[self.method]):
+            for layer in place.layers(self.data, self.pair.name):
+                found |= {name: _together(found.get(name), value) for name, value in layer.items()}
+        return found
 
     def experiment(self) -> Experiment:
         """What is run, checked; the device is not looked for here, as the run may be elsewhere.
@@ -173,6 +204,8 @@ class Cell(NamedTuple):
         Raises:
             ConfigError, DataError: a wrong name, setting or value, or no such teacher. The line begins with the run.
         """
+        if self.grid.teachers and not Path(self.teacher).with_suffix(".json").exists():
+            raise DataError(f"{self.name}: there is no {self.teacher}: make it with cudfkd teacher {self.lesson()}")
         try:
             return Experiment(
                 data=self.data, teacher=self.teacher, teacher_seed=self.grid.teacher_seed,
@@ -197,6 +230,15 @@ class Cell(NamedTuple):
             return self.pair.teacher
         file = f"{self.pair.teacher}-seed{self.grid.teacher_seed}.safetensors"
         return str(Path(self.grid.teachers) / self.data / file)
+
+    def lesson(self) -> str:
+        """What stands after `cudfkd teacher` to make the grid's teacher."""
+        values = {
+            "data": self.data, "model": self.pair.teacher, "seed": self.grid.teacher_seed,
+            "recipe": "paper" if self.data in recipes.PAPER else None, "device": self.settings().get("device"),
+            "data_root": self.grid.data_root or None, "out": Path(self.teacher).parent,
+        }  # fmt: skip
+        return shlex.join([*_options(values), "--resume"])
 
     def arguments(self) -> str:
         """What stands after `cudfkd distill`: the same line starts the run, goes on with it, or finds it finished."""
@@ -230,6 +272,11 @@ def load(path: Path) -> Grid:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} is missing or not YAML: it must hold lines of name: value") from error
     return Grid.model_validate(values)
+
+
+def _together(old: Any, new: Any) -> Any:
+    """The newer value; of two dicts, both, where they differ the newer."""
+    return {**old, **new} if _is_dict(old) and _is_dict(new) else new
 
 
 def _is_dict(value: Any) -> bool:

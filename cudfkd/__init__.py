@@ -12,7 +12,8 @@ from cudfkd.errors import ConfigError, CudfkdError, DataError, TrainingError
 from cudfkd.evaluation import evaluate
 from cudfkd.progress import Progress
 from cudfkd.runs import Run, get_or_run, load_run
-from cudfkd.teachers import load_teacher, train_teacher
+from cudfkd.teachers import load_teacher
+from cudfkd.training import train_teacher
 from cudfkd.version import __version__
 
 __all__ = [

@@ -13,7 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cudfkd import data, experiments, flags, methods, models, regularizers, teachers
+from cudfkd import data, experiments, flags, methods, models, recipes, regularizers, teachers, training
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.curriculum import Curriculum
 from cudfkd.errors import ConfigError, CudfkdError, TrainingError, unknown
@@ -80,15 +80,19 @@ def _add_distill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--teacher-seed", type=_whole, default=0, help="of the training of one that ships")
     parser.add_argument("--student", default="lenet5-half", help=", ".join(models.names()))
     parser.add_argument("--out", type=_path, help="new folder for the run; without it nothing is written")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    parser.add_argument(
-        "--stop-after", type=_minutes, metavar="MINUTES", help="end at a checkpoint before they are over, to be resumed"
-    )
+    _add_resume(parser)
     parser.add_argument("--method", default="cudfkd", help=", ".join(methods.names()))
     for kind in (DistillConfig, Curriculum):
         flags.add_fields(parser, kind, leave_out={"method", "curriculum", "options"})
     flags.add_method_options(parser)
     parser.set_defaults(run=_distill)
+
+
+def _add_resume(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument(
+        "--stop-after", type=_minutes, metavar="MINUTES", help="end at a checkpoint before they are over, to be resumed"
+    )
 
 
 def _distill(asked: argparse.Namespace) -> None:
@@ -125,18 +129,32 @@ def _add_teacher(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=_path, required=True, help="folder for weights and card")
     parser.add_argument("--data-root", type=_path, help="folder with the training images")
     parser.add_argument("--device", default="cpu", help="where to train")
-    flags.add_fields(parser, teachers.Recipe)
+    _add_resume(parser)
+    parser.add_argument("--recipe", default="default", help=f"{', '.join(recipes.names())}; options below change it")
+    flags.add_fields(parser, recipes.Recipe)
     parser.set_defaults(run=_teacher)
 
 
 def _teacher(asked: argparse.Namespace) -> None:
-    recipe = teachers.Recipe(**flags.given(asked, teachers.Recipe))
-    card = teachers.train_teacher(
+    named = recipes.get(asked.recipe, asked.data)
+    recipe = recipes.Recipe(**named.model_dump() | flags.given(asked, recipes.Recipe))
+    epochs = []
+
+    def tell(epoch: int, loss: float, accuracy: float) -> None:
+        epochs.append(epoch)
+        _say(f"epoch {epoch:>3}  loss {loss:.4f}  dev accuracy {accuracy:.4f}")
+
+    card = training.train_teacher(
         asked.data, asked.model, asked.seed, out=asked.out, recipe=recipe, data_root=asked.data_root,
-        device=DistillConfig(device=asked.device).device,
-        on_epoch=lambda epoch, loss, accuracy: _say(f"epoch {epoch:>3}  loss {loss:.4f}  dev accuracy {accuracy:.4f}"),
+        device=DistillConfig(device=asked.device).device, on_epoch=tell, resume=asked.resume,
+        stop_after=asked.stop_after,
     )  # fmt: skip
+    if not card:
+        _say(f"stopped after epoch {epochs[-1]} of {recipe.epochs}: go on with --resume")
+        return
     _say(f"accuracy: dev {card['accuracy']['dev']:.4f}, test {card['accuracy']['test']:.4f}")
+    if asked.recipe == "paper" and (published := recipes.ACCURACIES.get(asked.data, {}).get(asked.model)):
+        _say(f"the paper's teacher: test {published:.4f}")
     if (asked.data, asked.model, asked.seed) in teachers.shipped():
         ships = teachers.shipped_card(asked.data, asked.model, asked.seed)
         dev, test = ships["accuracy"]["dev"], ships["accuracy"]["test"]
@@ -147,7 +165,7 @@ def _likeness(ships: dict, card: dict) -> str:
     """What a teacher has in common with the one that ships, as their cards tell."""
     if card["sha256"] == ships["sha256"]:
         return "the same weights"
-    same = card["recipe"] == ships["recipe"]
+    same = recipes.Recipe(**card["recipe"]) == recipes.Recipe(**ships["recipe"])  # older cards do not say all
     return "other weights (rounding differs by machine)" if same else "another recipe"
 
 
@@ -223,8 +241,9 @@ def _completion(asked: argparse.Namespace) -> None:
 def _with_choices(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """The parser with the names that options take, for completion alone: they are checked by the descriptions."""
     known = {
-        "method": methods.names(), "data": data.names(), "student": models.names(), "model": models.names(),
-        "teacher": sorted({model for _, model, _ in teachers.shipped()}), "split": data.SPLITS,
+        "method": methods.names(), "data": data.names(), "recipe": recipes.names(), "split": data.SPLITS,
+        "student": models.names(), "model": models.names(),
+        "teacher": sorted({model for _, model, _ in teachers.shipped()}),
         "field_regularizer": regularizers.names(), "shell": SHELLS,
     }  # fmt: skip
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))

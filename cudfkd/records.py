@@ -4,6 +4,7 @@ The weights have their hashes; these are the small text files beside them, which
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,15 @@ def read_description(folder: Path) -> dict[str, Any]:
     return found
 
 
-def refuse_other(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raises ConfigError where a run of description `wanted` is not the one that is there, naming one difference."""
-    old: Any = {name: found[name] for name in _KINDS}
-    new: Any = json.loads(json.dumps({name: wanted[name] for name in _KINDS}))
+def refuse_other(
+    folder: Path, found: dict[str, Any], wanted: dict[str, Any], names: Iterable[str] = tuple(_KINDS)
+) -> None:
+    """Raises ConfigError where a run of description `wanted` is not the one that is there, naming one difference.
+
+    Looked at are the values of `names`: by default, what makes a distillation.
+    """
+    old: Any = {name: found.get(name) for name in names}
+    new: Any = json.loads(json.dumps({name: wanted[name] for name in names}))
     name = "description"
     while isinstance(old, dict) and isinstance(new, dict):
         differs = (key for key in [*new, *old] if old.get(key) != new.get(key) or (key in old) != (key in new))

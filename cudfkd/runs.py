@@ -135,8 +135,7 @@ class RunFolder:
             self.starting = True
             write_json(config, description)
             return "new"
-        if not resume:
-            raise ConfigError(f"{self.path} holds a run already: choose another folder, or resume it")
+        self.refuse_new(resume=resume)
         refuse_other(self.path, read_description(self.path), description)
         if (self.path / SUMMARY).exists():
             self.rows = read_rows(self.path, read_summary(self.path)["epoch"])
@@ -147,6 +146,11 @@ class RunFolder:
             lost = f"it has {METRICS} and neither {checkpoint.POINTER} nor {SUMMARY}"
             raise DataError(f"{self.path} is not whole ({lost}): run it again in another folder")
         return "new"
+
+    def refuse_new(self, *, resume: bool) -> None:
+        """Raises ConfigError unless `resume` is on: what is there is never overwritten."""
+        if not resume:
+            raise ConfigError(f"{self.path} holds a run already: choose another folder, or resume it")
 
     def save_start(self, state: State) -> None:
         """Saves what the run starts from, so that one that dies in its first epoch starts from the same again."""

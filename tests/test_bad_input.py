@@ -28,7 +28,7 @@ from cudfkd import data, methods
 from cudfkd.config import DistillConfig
 from cudfkd.curriculum import Curriculum
 from cudfkd.data import fashion_mnist
-from cudfkd.teachers import Recipe
+from cudfkd.recipes import Recipe
 
 TINY = "--epochs 2 --steps-per-epoch 2 --round-steps 2 --batch-size 4 --generator-width 2"
 TEACHER = Path("fashion-mnist") / "lenet5-seed0"
@@ -75,6 +75,13 @@ class Row:
         words = (self.words or BASES[self.base]).split()
         words += self.add.split() if isinstance(self.add, str) else self.add
         return [word.replace("{at}", str(at)) for word in words]
+
+
+def unfinished(at: Path) -> None:
+    """A teacher's training that was stopped, its description spoiled."""
+    (at / "teacher" / "lenet5-seed0").mkdir(parents=True)
+    for name in ("config.json", ".lock"):
+        (at / "teacher" / "lenet5-seed0" / name).touch()
 
 
 def row(base: str, add: str | tuple[str, ...], told: str) -> Row:
@@ -274,6 +281,14 @@ COMMAND_ROWS = [
     row("teacher", "--data svhn --data-root {at}", "no train_32x32.mat in"),
     row("teacher", "--data tiny-imagenet --data-root {at}", "tiny-imagenet: no train in"),
     row("teacher", "--out {at}/mine.json/x", "mine.json/x cannot be written (Not a directory)"),
+    row("teacher", "--batch-size 17", "batch_size = 17 is not allowed: there are 16 training images"),
+    row("teacher", "--stop-after 0", "--stop-after '0' is not allowed: it must be minutes"),
+    row("teacher", "--recipe papr", "unknown recipe 'papr': did you mean 'paper'?"),
+    row("teacher", "--recipe paper", "unknown data set of recipe paper 'fashion-mnist'"),
+    row("teacher", "--augment flip", "unknown augment 'flip'"),
+    row("teacher", "--schedule step", "unknown schedule 'step'"),
+    Row("teacher", "holds a run already: choose another folder, or resume it", spoil=unfinished),
+    Row("teacher", "config.json is missing or damaged", "--resume", spoil=unfinished),
     Row("teacher", "--out", words="teacher"),
     # a run of another description
     row("resume", "--lr 0.2", "holds a run with lr = 0.1, not 0.2"),

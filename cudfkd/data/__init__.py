@@ -4,11 +4,13 @@ Distillation never sees an image of these: they train teachers (split *train*) a
 Choices are made on *dev*, about 2,000 images that are held out of the training images by a fixed rule, which each set's
 module states. *test* is read for reported numbers only.
 
-Fashion-MNIST's dev and test ship with the package. All else is looked for in `data_root`, else in the folder that the
-environment variable CUDFKD_DATA names, else in the user's cache, to which torchvision downloads it. A folder that was
-asked for is never replaced by another or by a download. Inside it the sets lie as they are published:
+Fashion-MNIST's dev and test ship with the package, for 28 and for 32 pixels a side. All else is looked for in
+`data_root`, else in the folder that the environment variable CUDFKD_DATA names, else in the user's cache, to which
+torchvision downloads it. A folder that was asked for is never replaced by another or by a download. Inside it the sets
+lie as they are published:
 
-    fashion-mnist   train-images-idx3-ubyte.gz ...   here, in fashion-mnist/ or in FashionMNIST/raw/
+    fashion-mnist   train-images-idx3-ubyte.gz ...   here, in fashion-mnist/ or in FashionMNIST/raw/;
+                                                     fashion-mnist-32 is made of the same files
     cifar10         cifar-10-batches-py/             here or in cifar10/
     cifar100        cifar-100-python/                here or in cifar100/
     svhn            train_32x32.mat, test_32x32.mat  here, in svhn/ or in SVHN/
@@ -17,7 +19,7 @@ asked for is never replaced by another or by a download. Inside it the sets lie 
 
 from pathlib import Path
 
-from cudfkd.data.catalog import CIFAR10, CIFAR100, DataInfo
+from cudfkd.data.catalog import CIFAR10, CIFAR100, FASHION_MNIST_32, DataInfo
 from cudfkd.data.cifar import Cifar
 from cudfkd.data.fashion_mnist import ASSETS, FashionMnist, full_training_set
 from cudfkd.data.idx import write_idx
@@ -32,6 +34,7 @@ _KNOWN: dict[str, Source] = {
     one.info.name: one
     for one in (
         FashionMnist(),
+        FashionMnist(FASHION_MNIST_32),
         Cifar(CIFAR10, "CIFAR10", "cifar-10-batches-py", _CIFAR10_FILES, "cifar-10-python.tar.gz"),
         Cifar(CIFAR100, "CIFAR100", "cifar-100-python", ("train", "test", "meta"), "cifar-100-python.tar.gz"),
         Svhn(),
@@ -60,13 +63,14 @@ def source(name: str) -> Source:
 def load(name: str, split: str, data_root: str | Path | None = None) -> ImageSet:
     """One split of a data set, kept as bytes and given as float32 in [0, 1] with int64 labels; see `ImageSet`.
 
-    | name          | train  | dev   | test                                          |
-    |---------------|--------|-------|-----------------------------------------------|
-    | fashion-mnist | 58,000 | 2,000 | 10,000                                        |
-    | cifar10       | 48,000 | 2,000 | 10,000                                        |
-    | cifar100      | 48,000 | 2,000 | 10,000                                        |
-    | svhn          | 71,257 | 2,000 | 26,032                                        |
-    | tiny-imagenet | 98,000 | 2,000 | 10,000: its validation set, the labelled one  |
+    | name             | train  | dev   | test                                          |
+    |------------------|--------|-------|-----------------------------------------------|
+    | fashion-mnist    | 58,000 | 2,000 | 10,000                                        |
+    | fashion-mnist-32 | 58,000 | 2,000 | 10,000: the same, padded to 32 x 32           |
+    | cifar10          | 48,000 | 2,000 | 10,000                                        |
+    | cifar100         | 48,000 | 2,000 | 10,000                                        |
+    | svhn             | 71,257 | 2,000 | 26,032                                        |
+    | tiny-imagenet    | 98,000 | 2,000 | 10,000: its validation set, the labelled one  |
 
     Arguments:
         name: one of `names()`.

@@ -1,13 +1,16 @@
 """Fashion-MNIST: dev and test ship with the package; the training images are looked for, or downloaded.
 
-dev is every 30th of the 60,000 training images, 2,000 of them.
+dev is every 30th of the 60,000 training images, 2,000 of them. fashion-mnist-32 is the same images with a border of two
+black pixels, for networks made for 32 x 32 pixels, from the same files.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
+from torch.nn.functional import pad
 
-from cudfkd.data.catalog import FASHION_MNIST
+from cudfkd.data.catalog import FASHION_MNIST, DataInfo
 from cudfkd.data.idx import read_idx
 from cudfkd.data.images import held_out
 from cudfkd.data.places import cache, import_torchvision, there
@@ -29,10 +32,11 @@ SHA256 = {
 }
 
 
+@dataclass(frozen=True)
 class FashionMnist(Source):
     """See the module."""
 
-    info = FASHION_MNIST
+    info: DataInfo = FASHION_MNIST
     advice = (
         "install Debian's package dataset-fashion-mnist, or put the four idx files into a folder and name it with"
         " --data-root or CUDFKD_DATA"
@@ -55,8 +59,9 @@ class FashionMnist(Source):
             keep = ~held_out(len(labels), DEV_EVERY)
             images, labels = images[keep], labels[keep]
         else:
-            images, labels = _read_pair(ASSETS / self.info.name, {"dev": "dev", "test": "t10k"}[split])
-        return images.unsqueeze(1), labels
+            images, labels = _read_pair(ASSETS / FASHION_MNIST.name, {"dev": "dev", "test": "t10k"}[split])
+        border = (self.info.image_size - FASHION_MNIST.image_size) // 2
+        return pad(images.unsqueeze(1), [border] * 4), labels
 
 
 def full_training_set(data_root: str | Path | None = None) -> tuple[Tensor, Tensor]:

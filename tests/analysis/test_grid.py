@@ -1,13 +1,15 @@
 """A grid: every run of it is what the command line makes of its line, and nothing wrong in its file goes unnoticed."""
 
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from analysis import grid
 from analysis.execute import ROOT
-from cudfkd import ConfigError, CudfkdError, cli, experiments, models
+from cudfkd import ConfigError, CudfkdError, DataError, cli, experiments, models, recipes, training
+from cudfkd.curriculum import pace, ramp
 from cudfkd.runs import Run
 
 SMALL = {
@@ -18,7 +20,6 @@ SMALL = {
     "seeds": [0, 7],
     "distill": {"round_steps": 2, "curriculum": {"granularity": "none"}, "weight_decay": 1.0e-5},
 }
-DATA = ("cifar10", "cifar100", "tiny-imagenet")
 
 
 def test_every_method_pair_data_set_and_seed_is_one_run():
@@ -34,10 +35,121 @@ def test_a_methods_setting_beats_its_data_sets_which_beats_that_of_all():
     assert (dafl.lr, cudfkd.lr, cudfkd.momentum) == (0.05, 0.2, 0.5)
 
 
-def test_a_method_may_have_settings_for_one_data_set():
+def test_settings_for_a_data_set_and_a_pair_beat_what_stands_beside_them():
+    half, whole = "lenet5--lenet5-half", "lenet5--lenet5"
+    found = grid.read(
+        SMALL
+        | {
+            "data": {"fashion-mnist": {"epochs": 3, "lr": 0.2, "by_pair": {half: {"lr": 0.4, "epochs": 5}}}},
+            "methods": {
+                "cudfkd": {
+                    "options": {"bn": 1.0, "one_hot": 1.0},
+                    "by_data": {"fashion-mnist": {"options": {"bn": 2.0}, "by_pair": {half: {"options": {"bn": 3.0}}}}},
+                },
+                "dafl": {"lr": 0.05, "by_pair": {whole: {"lr": 0.06}}},
+            },
+        }
+    ).cells
+    distill = {name: found[f"fashion-mnist/{name}-seed0"].distill() for name in (
+        f"{half}/cudfkd", f"{whole}/cudfkd", f"{half}/dafl", f"{whole}/dafl"
+    )}  # fmt: skip
+    assert [(one.epochs, one.lr) for one in distill.values()] == [(5, 0.4), (3, 0.2), (5, 0.05), (3, 0.06)]
+    assert [one.options.bn for one in list(distill.values())[:2]] == [3.0, 2.0]
+    assert {one.options.one_hot for one in list(distill.values())[:2]} == {1.0}  # put together value by value
+
+
+# Of the authors' scripts: batch, epochs, loss, T, lambda from and to, adversarial weight from and to, its begin and end
+R18, W161, W401 = "resnet34--resnet18", "wrn-40-2--wrn-16-1", "wrn-40-2--wrn-40-1"
+SCRIPTS = {
+    ("paper", f"cifar10/{R18}"): (512, 250, "l1", 20, 2, 12, 0, 62, 0.25, 0.75, 512),
+    ("paper", f"cifar10/{W161}"): (1024, 250, "kl", 20, 2, 12, 0.5, 6.7, 0.25, 0.75, 512),
+    ("paper", f"cifar100/{R18}"): (768, 400, "l1", 5, 1, 4.2, 0, 83.65, 0.2, 0.8, 512),
+    ("paper", f"cifar100/{W401}"): (1024, 500, "kl", 2, 1, 5, 0, 32.88, 0.2, 0.75, 512),
+    ("paper", f"tiny-imagenet/{R18}"): (512, 400, "l1", 5, 1, 4.2, 1, 33.85, 0.2, 0.75, 1024),
+    ("paper-agg", f"cifar10/{R18}"): (768, 250, "kl", 20, None, None, 0, 0, None, None, 512),
+    ("paper-mem", f"cifar10/{R18}"): (768, 250, "kl", 20, 2, 12, 1, 1, None, None, 512),
+}
+RISES = {  # of the adversarial weight an epoch, in how many epochs, as the scripts say them; of lambda a step
+    f"cifar10/{R18}": (0.5, 124, 1e-4),
+    f"cifar10/{W161}": (0.05, 124, 1e-4),
+    f"cifar100/{R18}": (0.35, 239, 2e-5),
+    f"cifar100/{W401}": (0.12, 274, 2e-5),
+    f"tiny-imagenet/{R18}": (0.15, 219, 2e-5),
+}
+
+
+@pytest.mark.parametrize(("name", "group"), SCRIPTS)
+def test_the_papers_grids_have_the_values_of_the_authors_scripts(name, group):
+    one = grid.load(ROOT / "grids" / f"{name}.yaml").cells[f"{group}/cudfkd-seed0"].distill()
+    c, o = one.curriculum, one.options
+    found = (
+        one.batch_size, one.epochs, o.loss, o.temperature, c.lam_start, c.lam_end, o.adv_start, o.adv_end,
+        o.adv_begin, o.adv_finish, o.latent_dim,
+    )  # fmt: skip
+    wanted = SCRIPTS[name, group]
+    assert [pair for pair in zip(found, wanted, strict=True) if pair[1] not in (None, pair[0])] == []
+    assert c.granularity == ("none" if name == "paper-agg" else "sample")
+    assert (one.lr, one.momentum, one.weight_decay, one.steps_per_epoch, one.round_steps) == (0.1, 0.9, 1e-4, 400, 10)
+    assert (o.generator_lr, o.generator_schedule, o.generator_steps, o.generator_width) == (1e-3, "constant", 1, 64)
+    assert (o.class_entropy, o.one_hot, o.bn, o.adv_temperature, o.store) == (20, 1, 1, 3, "fresh")
+
+
+@pytest.mark.parametrize("group", RISES)
+def test_lambda_and_the_ramp_rise_as_fast_as_in_the_scripts(group):
+    one = grid.load(ROOT / "grids" / "paper.yaml").cells[f"{group}/cudfkd-seed0"].distill()
+    o, (rise, epochs, alpha) = one.options, RISES[group]
+    weights = [
+        ramp(epoch, one.epochs, o.adv_start, o.adv_end, o.adv_begin, o.adv_finish) for epoch in range(one.epochs)
+    ]
+    steps = [after - before for before, after in pairwise(weights) if after != before]
+    assert steps == pytest.approx([rise] * epochs)
+    assert pace(one.curriculum, 1, one.total_steps) - pace(one.curriculum, 0, one.total_steps) == pytest.approx(alpha)
+
+
+def test_a_pair_without_a_script_has_the_nearest_ones_values():
     found = grid.load(ROOT / "grids" / "paper.yaml").cells
-    lambdas = {data: found[f"{data}/resnet34--resnet18/cudfkd-seed3"].distill().curriculum.lam_end for data in DATA}
-    assert lambdas == {"cifar10": 12.0, "cifar100": 4.2, "tiny-imagenet": 4.2}
+    for data, pair, near in (
+        ("cifar10", "vgg11-bn--resnet18", R18), ("cifar100", "vgg11-bn--resnet18", R18), ("cifar10", W401, W161),
+        ("cifar10", "wrn-40-2--wrn-16-2", W161), ("cifar100", W161, W401), ("tiny-imagenet", W161, R18),
+    ):  # fmt: skip
+        assert found[f"{data}/{pair}/cudfkd-seed0"].distill() == found[f"{data}/{near}/cudfkd-seed0"].distill()
+
+
+def test_on_fashion_mnist_the_values_are_cifar10s_lengths_apart():
+    paper, fashion = (grid.load(ROOT / "grids" / f"{name}.yaml") for name in ("paper", "paper-fashion"))
+    assert (fashion.pairs, fashion.methods.keys()) == (paper.pairs, paper.methods.keys())
+    assert len(fashion.cells) == 9 * 5 * 3
+    for cell in fashion.cells.values():
+        one, other = cell.distill(), paper.cells[cell.name.replace("fashion-mnist-32", "cifar10")].distill()
+        assert one.epochs == 30
+        assert one.model_copy(update={"epochs": 250}) == other
+
+
+def test_a_teacher_that_is_not_there_is_one_line_with_the_command_that_makes_it(tmp_path):
+    wanted = {"teachers": str(tmp_path), "pairs": [{"teacher": "wrn-16-1", "student": "wrn-16-1"}]}
+    with pytest.raises(DataError) as raised:
+        grid.read(SMALL | wanted | {"data": {"fashion-mnist-32": {}}})
+    assert str(raised.value) == (
+        f"fashion-mnist-32/wrn-16-1--wrn-16-1/cudfkd-seed0: there is no"
+        f" {tmp_path}/fashion-mnist-32/wrn-16-1-seed0.safetensors: make it with cudfkd teacher"
+        f" --data=fashion-mnist-32 --model=wrn-16-1 --seed=0 --recipe=paper --out={tmp_path}/fashion-mnist-32 --resume"
+    )
+
+
+def test_that_command_is_one(monkeypatch):
+    cell = next(iter(grid.load(ROOT / "grids" / "paper-fashion.yaml").cells.values()))
+    asked = {}
+
+    def train(*names, on_epoch, **more):
+        on_epoch(1, 0.5, 0.9)
+        asked.update(more, names=names)
+
+    monkeypatch.setattr(training, "train_teacher", train)
+    words = [word.replace("--device=cuda", "--device=cpu") for word in shlex.split(cell.lesson())]
+    assert cli.main(["teacher", *words, "--stop-after", "1"]) == 0
+    assert asked["names"] == ("fashion-mnist-32", "resnet34", 0)
+    assert asked["out"] / "resnet34-seed0.safetensors" == Path(cell.teacher)
+    assert asked["recipe"] == recipes.PAPER["fashion-mnist-32"]
 
 
 def test_the_command_line_runs_what_was_checked(monkeypatch):
@@ -79,6 +191,12 @@ def test_a_run_folder_is_that_of_its_description():
         ({"data": {"fashion-mnist": {"epochs": 0}}}, "epochs = 0 is not allowed"),
         ({"methods": {"dafl": {"by_data": {"mnist": {}}}}}, "unknown data set in by_data 'mnist': "),
         ({"methods": {"dafl": {"by_data": 3}}}, "by_data = 3 is not allowed"),
+        (
+            {"methods": {"dafl": {"by_pair": {"lenet5": {}}}}},
+            "unknown pair in by_pair 'lenet5': did you mean 'lenet5--",
+        ),
+        ({"distill": {"by_data": {"fashion-mnist": {"by_pair": {"x": {}}}}}}, "unknown pair in by_pair 'x': known: "),
+        ({"distill": 3}, "is not allowed"),
         ({"seeds": [0, 0]}, "0 is named twice in a grid: name it once"),
         ({"seeds": [-1]}, "seeds = -1 is not allowed"),
         ({"teachers": "nowhere"}, "nowhere"),

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 import cudfkd
-from cudfkd import data, methods, teachers
+from cudfkd import data, methods, teachers, training
 from cudfkd.cli import main
 
 TINY = "--epochs 1 --steps-per-epoch 2 --round-steps 2 --batch-size 4 --generator-width 2"
@@ -82,7 +82,7 @@ def test_a_trained_teacher_is_told_from_the_one_that_ships(tmp_path, capsys, mon
         (ships | {"sha256": "0"}, "other weights (rounding differs by machine)"),
         (ships | {"sha256": "0", "recipe": ships["recipe"] | {"epochs": 1}}, "another recipe"),
     ):
-        monkeypatch.setattr(teachers, "train_teacher", lambda *_, card=card, **__: card)
+        monkeypatch.setattr(training, "train_teacher", lambda *_, card=card, **__: card)
         assert main(["teacher", "--out", str(tmp_path)]) == 0
         assert capsys.readouterr().out.strip().endswith(f"; {told}")
 

@@ -12,7 +12,7 @@ from cudfkd.config import DistillConfig, Experiment
 from cudfkd.curriculum import Curriculum
 from cudfkd.errors import ConfigError
 from cudfkd.methods.cudfkd import Options
-from cudfkd.teachers import Recipe
+from cudfkd.recipes import Recipe
 from cudfkd.validation import Described
 
 NAN, INF = float("nan"), float("inf")
@@ -141,6 +141,8 @@ BAD = [
     (Recipe, {"lr": 0.0}, ["lr", "0.0", "greater than 0"]),
     (Recipe, {"weight_decay": -1.0}, ["weight_decay", "-1.0", "greater than or equal to 0"]),
     (Recipe, {"augment": "flip"}, ["augment", "'flip'", "mirror, none"]),
+    (Recipe, {"schedule": "steps"}, ["schedule", "'steps'", "one-cycle"]),
+    (Recipe, {"precision": "float16"}, ["precision", "'float16'", "did you mean 'bfloat16'?"]),
     (Recipe, {"epocs": 3}, ["'epocs'", "did you mean 'epochs'?"]),
 ]  # fmt: skip
 
@@ -188,7 +190,10 @@ ALTERNATIVES: dict[type[Described], dict[str, Any]] = {
         "memory_share": 0.5, "augment": False,
     },
     Experiment: {"teacher_seed": 1, "student": "lenet5"},
-    Recipe: {"epochs": 1, "batch_size": 64, "lr": 0.2, "weight_decay": 0.0, "augment": "none"},
+    Recipe: {
+        "epochs": 1, "batch_size": 64, "lr": 0.2, "weight_decay": 0.0, "augment": "none", "schedule": "cosine",
+        "precision": "bfloat16",
+    },
 }  # fmt: skip
 ONLY_ONE = {"method", "data", "teacher", "distill"}  # of which there is no other yet; distill has rows of its own
 

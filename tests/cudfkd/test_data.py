@@ -96,8 +96,19 @@ def test_info():
     assert len(set(about.classes)) == 10
 
 
-def test_a_batch_of_dev_has_about_the_mean_and_deviation_that_are_stated():
-    images, about = data.load("fashion-mnist", "dev").tensors[0], data.info("fashion-mnist")
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_at_32_pixels_the_images_are_the_same_with_a_black_border(split):
+    small, large = data.load("fashion-mnist", split), data.load("fashion-mnist-32", split)
+    assert large.pixels.shape == (len(small), 1, 32, 32)
+    assert large.pixels.dtype == torch.uint8
+    assert torch.equal(large.pixels[:, :, 2:-2, 2:-2], small.pixels)
+    assert large.pixels.sum() == small.pixels.sum()
+    assert torch.equal(large.labels, small.labels)
+
+
+@pytest.mark.parametrize("name", ["fashion-mnist", "fashion-mnist-32"])
+def test_a_batch_of_dev_has_about_the_mean_and_deviation_that_are_stated(name):
+    images, about = data.load(name, "dev").tensors[0], data.info(name)
     assert float(images.mean()) == pytest.approx(about.mean[0], abs=0.01)
     assert float(images.std()) == pytest.approx(about.std[0], abs=0.01)
 
@@ -125,9 +136,11 @@ def test_dev_image_i_is_training_image_30_i(whole):
     assert torch.equal(dev[1], labels[::30].long())
 
 
-def test_stated_mean_and_deviation_are_those_of_the_training_images(whole):
-    about = data.info("fashion-mnist")
+@pytest.mark.parametrize(("name", "border"), [("fashion-mnist", 0), ("fashion-mnist-32", 32**2 - 28**2)])
+def test_stated_mean_and_deviation_are_those_of_the_training_images(whole, name, border):
+    about = data.info(name)
     pixels = whole[0].flatten().bincount(minlength=256).double()
+    pixels[0] += border * len(whole[0])
     shades = torch.arange(256).double() / 255
     mean = float((pixels * shades).sum() / pixels.sum())
     deviation = float((pixels * (shades - mean) ** 2).sum() / pixels.sum()) ** 0.5
@@ -143,6 +156,13 @@ def test_train_leaves_dev_out(fake):
     numbers = (images[:, 0, 0, 0] * 255).round().int().tolist()
     assert numbers == [i for i in range(90) if i not in (0, 30, 60)]
     assert labels.tolist() == [i % 10 for i in numbers]
+
+
+def test_train_at_32_pixels_is_made_of_the_same_files(fake):
+    folder = fake("a")
+    small, large = (data.load(name, "train", folder) for name in ("fashion-mnist", "fashion-mnist-32"))
+    assert torch.equal(large.pixels[:, :, 2:-2, 2:-2], small.pixels)
+    assert large.pixels.shape == (87, 1, 32, 32)
 
 
 @pytest.mark.parametrize("inside", ["", "fashion-mnist", "FashionMNIST/raw"])
@@ -382,11 +402,11 @@ def test_what_is_said_of_a_set_fits_together(name):
 
 
 def test_the_papers_sets_are_there():
-    assert data.names() == ["cifar10", "cifar100", "fashion-mnist", "svhn", "tiny-imagenet"]
+    assert data.names() == ["cifar10", "cifar100", "fashion-mnist", "fashion-mnist-32", "svhn", "tiny-imagenet"]
 
 
 @pytest.mark.parametrize("split", data.SPLITS)
-@pytest.mark.parametrize("name", [name for name in data.names() if name != "fashion-mnist"])
+@pytest.mark.parametrize("name", [name for name in data.names() if not name.startswith("fashion-mnist")])
 def test_a_set_that_is_not_there_says_what_to_put_where(name, split, tmp_path, monkeypatch):
     """The folder that was asked for is never replaced by the cache or a download."""
     monkeypatch.setattr(type(data.source(name)), "download", lambda *_: pytest.fail("went to the network"))

@@ -43,7 +43,7 @@ def test_this_machine_is_healthy_though_data_sets_are_missing(tmp_path):
     for subject in ("cudfkd", "python", "torch", "torchvision", "cpu", "fashion-mnist dev", TEACHER, "output"):
         assert found(report, subject).state == "ok", subject
     assert found(report, "torch").text == torch.__version__
-    for name in ("cifar10", "cifar100", "fashion-mnist train", "svhn", "tiny-imagenet"):
+    for name in ("cifar10", "cifar100", "fashion-mnist train", "fashion-mnist-32 train", "svhn", "tiny-imagenet"):
         assert found(report, name).state == "missing"
         assert "CUDFKD_DATA" in found(report, name).text
 

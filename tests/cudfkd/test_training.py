@@ -1,0 +1,215 @@
+"""Training a teacher: what it leaves behind, the augmentations, and that stopping and going on changes no bit."""
+
+import json
+from hashlib import sha256
+
+import pytest
+import torch
+from torch import nn
+
+import cudfkd
+from cudfkd import ConfigError, DataError, TrainingError, data, recipes, training
+from cudfkd.data import ImageSet
+from cudfkd.normalize import Normalize
+from cudfkd.recipes import Recipe
+from cudfkd.teachers import read_teacher
+from cudfkd.training import flip, shift
+from tests.cudfkd.test_data_cifar import Small
+
+CARD, WEIGHTS = "lenet5-half-seed0.json", "lenet5-half-seed0.safetensors"
+
+
+@pytest.fixture
+def _few_images(monkeypatch):
+    """Two kinds of image, told apart by which half is bright, under the name of a real data set."""
+    rng = torch.Generator().manual_seed(0)
+    labels = torch.arange(96) % 2
+    pixels = torch.randint(0, 60, (96, 1, 28, 28), generator=rng)
+    pixels[labels == 0, :, :14] += 150
+    pixels[labels == 1, :, 14:] += 150
+    sizes = {"train": slice(0, 64), "dev": slice(64, 80), "test": slice(80, 96)}
+    splits = {name: ImageSet(pixels[part].byte(), labels[part]) for name, part in sizes.items()}
+    monkeypatch.setattr(data, "load", lambda name, split, root=None: splits[split])
+
+
+def train(out, seed=0, *, resume=False, stop_after=None, on_epoch=None, **recipe):
+    recipe = Recipe(**{"epochs": 3, "batch_size": 16} | recipe)
+    return cudfkd.train_teacher(
+        "fashion-mnist", "lenet5-half", seed, out=out, recipe=recipe, resume=resume, stop_after=stop_after,
+        on_epoch=on_epoch,
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("_few_images")
+def test_a_teacher_learns_and_its_card_says_what_it_is(tmp_path):
+    seen = []
+    card = cudfkd.train_teacher(
+        "fashion-mnist", "lenet5-half", 4, out=tmp_path / "new", recipe=Recipe(epochs=3, batch_size=16),
+        on_epoch=lambda *row: seen.append(row),
+    )  # fmt: skip
+    assert [epoch for epoch, _, _ in seen] == [1, 2, 3]
+    assert seen[-1][1] < seen[0][1]
+    assert card["accuracy"] == {"dev": 1.0, "test": 1.0}
+    assert card["trained_on"] == "split train: 64 images, none of dev or test"
+    assert card["recipe"]["augment"] == "mirror"
+    stem = tmp_path / "new" / "lenet5-half-seed4"
+    assert json.loads(stem.with_suffix(".json").read_text()) == card
+    assert sha256(stem.with_suffix(".safetensors").read_bytes()).hexdigest() == card["sha256"]
+    teacher = read_teacher(stem)
+    images, labels = data.load("fashion-mnist", "test").tensors
+    about = data.info("fashion-mnist")
+    assert not teacher.training
+    with torch.no_grad():
+        logits = nn.Sequential(Normalize(about.mean, about.std), teacher)(images)
+    assert (logits.argmax(1) == labels).all()
+
+
+CHANGES = [
+    (str(number), 0, changed)
+    for number, changed in enumerate((
+        {"augment": "none"}, {"augment": "crop"}, {"augment": "shift"}, {"schedule": "cosine"},
+        {"precision": "bfloat16"}, {"weight_decay": 0.0},
+    ))
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("_few_images")
+def test_seed_and_recipe_make_the_teacher(tmp_path):
+    digests = [
+        train(tmp_path / name, seed, **recipe)["sha256"]
+        for name, seed, recipe in (("a", 0, {}), ("b", 0, {}), ("c", 1, {}), *CHANGES)
+    ]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 2 + len(CHANGES)
+
+
+def test_flip_mirrors_some_images_and_leaves_the_others():
+    images = torch.rand(64, 1, 4, 4)
+    flipped = flip(images, torch.Generator().manual_seed(0))
+    mirrored = torch.tensor([torch.equal(a, b.flip(2)) for a, b in zip(flipped, images, strict=True)])
+    left = torch.tensor([torch.equal(a, b) for a, b in zip(flipped, images, strict=True)])
+    assert (mirrored ^ left).all()
+    assert 16 < int(mirrored.sum()) < 48
+
+
+def test_shift_moves_each_image_by_up_to_so_many_pixels_and_black_moves_in():
+    pixels = torch.arange(1, 37, dtype=torch.uint8).view(1, 1, 6, 6).repeat(400, 2, 1, 1)
+    moved = shift(pixels, 1, torch.Generator().manual_seed(0))
+    assert moved.shape == pixels.shape
+    assert moved.dtype == torch.uint8
+    places = {(y, x): torch.zeros(8, 8, dtype=torch.uint8) for y in range(3) for x in range(3)}
+    for (y, x), canvas in places.items():
+        canvas[1:7, 1:7] = pixels[0, 0]
+        places[y, x] = canvas[y : y + 6, x : x + 6]
+    seen = [
+        {place for place, one in places.items() if torch.equal(one, image[channel])}
+        for image in moved
+        for channel in (0, 1)
+    ]
+    assert all(len(found) == 1 for found in seen)
+    counts = [sum(found == {place} for found in seen) for place in places]
+    assert min(counts) > 60
+    assert seen[::2] == seen[1::2]
+
+
+def test_a_crop_is_a_shift_and_a_mirroring():
+    pixels = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
+    cropped = training.augmented(pixels, "crop", torch.Generator().manual_seed(3))
+    rng = torch.Generator().manual_seed(3)
+    assert torch.equal(cropped, flip(shift(pixels, 4, rng).float() / 255, rng))
+    assert torch.equal(training.augmented(pixels, "none", rng), pixels.float() / 255)
+
+
+def test_a_teacher_of_cifar_by_the_papers_recipe_shortened(tmp_path, monkeypatch):
+    """On a small set in CIFAR's form."""
+    small = Small("cifar10", tmp_path / "data", monkeypatch)
+    recipe = recipes.get("paper", "cifar10").model_copy(update={"epochs": 1, "batch_size": 32})
+    card = cudfkd.train_teacher("cifar10", "wrn-16-1", out=tmp_path, recipe=recipe, data_root=small.root)
+    assert card["trained_on"] == "split train: 288 images, none of dev or test"
+    assert card["model"] == {"name": "wrn-16-1", "num_classes": 10, "channels": 3, "image_size": 32}
+    assert (card["recipe"]["augment"], card["recipe"]["schedule"]) == ("crop", "cosine")
+    assert read_teacher(tmp_path / "wrn-16-1-seed0")(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+# Stopping and going on
+
+
+@pytest.mark.usefixtures("_few_images")
+@pytest.mark.parametrize("recipe", [{}, {"schedule": "cosine", "augment": "crop"}])
+def test_stopped_after_each_epoch_the_bits_are_those_of_one_left_alone(tmp_path, recipe):
+    whole = train(tmp_path / "whole", **recipe)
+    epochs, cards = [], []
+    for _ in range(3):
+        torch.rand(7)  # the global generator is somewhere else each time
+        cards.append(
+            train(
+                tmp_path / "parts", resume=True, stop_after=1e-9, on_epoch=lambda *row: epochs.append(row[0]), **recipe
+            )
+        )
+    assert epochs == [1, 2, 3]
+    assert cards == [{}, {}, whole]
+    assert (tmp_path / "parts" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == [CARD, WEIGHTS]
+
+
+@pytest.mark.usefixtures("_few_images")
+def test_a_finished_teacher_is_found_again_and_not_trained(tmp_path):
+    card = train(tmp_path)
+    assert train(tmp_path, resume=True, on_epoch=lambda *_: pytest.fail("trained again")) == card
+    with pytest.raises(ConfigError, match=r"holds a run with epochs = 3, not 4: choose another folder"):
+        train(tmp_path, resume=True, epochs=4)
+    (tmp_path / WEIGHTS).write_bytes(b"")
+    with pytest.raises(DataError, match=r"SHA-256 differs"):
+        train(tmp_path, resume=True)
+
+
+@pytest.mark.usefixtures("_few_images")
+def test_what_is_unfinished_is_gone_on_with_only_as_it_began(tmp_path):
+    train(tmp_path, stop_after=1e-9)
+    with pytest.raises(ConfigError, match=r"holds a run already: choose another folder, or resume it"):
+        train(tmp_path)
+    with pytest.raises(ConfigError, match=r"holds a run with augment = 'mirror', not 'crop'"):
+        train(tmp_path, resume=True, augment="crop")
+    (file,) = (tmp_path / "lenet5-half-seed0").glob("checkpoint-*.safetensors")
+    file.write_bytes(b"x")
+    with pytest.raises(DataError, match=r"is damaged \(its SHA-256 differs\)"):
+        train(tmp_path, resume=True)
+
+
+@pytest.mark.usefixtures("_few_images")
+def test_one_that_died_in_its_first_epoch_starts_again(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "augmented", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path)
+    assert train(tmp_path, resume=True)["sha256"] == train(tmp_path / "other")["sha256"]
+
+
+@pytest.mark.usefixtures("_few_images")
+def test_a_loss_that_is_not_finite_is_said_and_nothing_is_left(tmp_path):
+    with pytest.raises(TrainingError, match=r"the teacher's loss is not finite in epoch 1: lower lr"):
+        train(tmp_path / "new", lr=1e30)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.usefixtures("_few_images")
+def test_a_batch_larger_than_the_set_and_a_time_that_is_none_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"batch_size = 65 is not allowed: there are 64 training images"):
+        train(tmp_path, batch_size=65)
+    with pytest.raises(ConfigError, match=r"stop_after = 0 is not allowed: it must be minutes, greater than 0"):
+        train(tmp_path, stop_after=0)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("_few_images")
+def test_on_a_gpu_it_learns_in_bfloat16_and_goes_on_where_it_was(tmp_path):
+    for stop_after in (1e-9, None):
+        card = cudfkd.train_teacher(
+            "fashion-mnist", "resnet18", out=tmp_path, device="cuda", resume=True, stop_after=stop_after,
+            recipe=Recipe(epochs=8, batch_size=16, augment="shift", precision="bfloat16"),
+        )  # fmt: skip
+    assert card["accuracy"]["dev"] > 0.9
