@@ -15,6 +15,7 @@ from cudfkd.log import EpochLog
 from cudfkd.losses import at_least_float32
 from cudfkd.models import spec_of
 from cudfkd.normalize import Normalize
+from cudfkd.ranks import ALONE, Ranks
 from cudfkd.regularizers import Lam
 from cudfkd.study import TrainingImages
 
@@ -42,6 +43,7 @@ class Context:
     lam: the pace lambda of the coming student step: a number, or a 0-d tensor on the device.
     modules: the method's own networks by name, such as "generator". log: of this epoch.
     training: real images, for the references that study them; None for all data-free methods.
+    ranks: the processes that share the run, each with a part of every batch; `config.batch_size` is the whole.
     """
 
     config: "cudfkd.config.DistillConfig"
@@ -58,6 +60,7 @@ class Context:
     modules: dict[str, nn.Module] = field(default_factory=dict)
     log: EpochLog = field(default_factory=EpochLog)
     training: TrainingImages | None = None
+    ranks: Ranks = ALONE
 
     def teacher_logits(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
         """The teacher's logits for images in [0, 1], in the run's precision, differentiable in the images."""
@@ -79,6 +82,10 @@ class Context:
     def noise(self, *size: int) -> Tensor:
         """Standard normal numbers on the device."""
         return torch.randn(*size, generator=self.rng, device=self.device)
+
+    def latents(self, dim: int) -> Float[Tensor, "batch {dim}"]:
+        """Standard normal latents of a batch: this rank's part of those that all ranks draw alike."""
+        return self.ranks.mine(self.noise(self.config.batch_size, dim))
 
     def uniform(self, *size: int) -> Tensor:
         """Numbers between 0 and 1 on the device."""
@@ -130,4 +137,4 @@ class Context:
         if spec_of(network) is None:  # someone else's may call view, so it gets the layout that a data loader gives
             x = x.contiguous()
         with self.autocast():
-            return at_least_float32(network(x))
+            return at_least_float32(self.ranks.run(network, x))

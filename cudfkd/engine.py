@@ -9,7 +9,8 @@ from pathlib import Path
 from time import perf_counter
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from cudfkd import fitting, methods
@@ -24,6 +25,7 @@ from cudfkd.log import EpochLog
 from cudfkd.methods.base import Method
 from cudfkd.metrics import Row, dead, row
 from cudfkd.normalize import Normalize
+from cudfkd.ranks import Ranks
 from cudfkd.runs import Run, RunFolder, describe
 
 
@@ -40,6 +42,9 @@ def distill(
     train_on: Dataset | None = None,
 ) -> Run:
     """Distills a teacher into a student without data.
+
+    Where torch.distributed has a process group, each of its processes calls this alike, and they share the run: see
+    `cudfkd.ranks`. Rank 0 reads and writes the folder, and the student starts as it is there.
 
     Arguments:
         teacher: maps normalised images (batch, channels, size, size) to logits (batch, classes). It is given back as it
@@ -58,18 +63,25 @@ def distill(
     Raises:
         ConfigError: networks, data and config do not fit together, or run_dir holds another run or is in use.
         DataError: run_dir cannot be written or is damaged.
-        TrainingError: a loss was not finite or the curriculum is dead; the last good checkpoint is kept.
+        TrainingError: a loss was not finite, the curriculum is dead or a rank was lost; the last good checkpoint is
+            kept.
     """
     fitting.refuse_unfit(teacher, student)
-    device = torch.device(config.device)
-    folder = RunFolder(Path(run_dir) if run_dir is not None else None)
+    ranks = Ranks.here()
+    folder = RunFolder(Path(run_dir) if run_dir is not None else None, ranks)
     deadline = _deadline(stop_after, folder)
     with ExitStack() as stack:
+        stack.enter_context(ranks.watched(folder.path))
+        ranks.agree(config.model_dump(mode="json") | {"run_dir": str(run_dir), "resume": resume})
+        fitting.refuse_ranks(config, student, ranks)
+        device = ranks.device(config.device)
         stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
         torch.manual_seed(config.seed)
         stack.enter_context(borrowed(teacher, device))
-        student.to(device)
+        ranks.agree({name: list(tensor.shape) for name, tensor in student.state_dict().items()})
+        ranks.follow(student.to(device))
         ctx = _context(config, teacher, student, evaluate_on, device)
+        ctx.ranks = ranks
         ctx.training = fitting.training_images(ctx, train_on)
         method = methods.get(config.method).build(config.options, ctx)
         ctx.modules = method.modules
@@ -139,6 +151,7 @@ class _Engine:
 
     def prepare(self, description: dict, *, resume: bool) -> None:
         """Opens the run folder, and goes back to what is there to be resumed."""
+        self.ctx.ranks.agree(description)
         stage = self.folder.open(description, resume=resume)
         if stage == "new":
             self.folder.save_start(self.state)
@@ -161,7 +174,8 @@ class _Engine:
             started = perf_counter()
             self._epoch()
             longest = max(longest, perf_counter() - started)
-            if ctx.epoch < ctx.config.epochs and perf_counter() + longest > deadline:
+            late = ctx.ranks.lead(lambda longest=longest: perf_counter() + longest > deadline)
+            if ctx.epoch < ctx.config.epochs and late:
                 ctx.student.eval()
                 return
         ctx.student.eval()
@@ -186,6 +200,7 @@ class _Engine:
         started = perf_counter()
         for _ in range(config.steps_per_epoch // config.round_steps):
             self._round()
+        ctx.log.average(ctx.ranks)
         self._stop_if_not_finite()  # waits for the device, so that the seconds are the epoch's
         seconds = perf_counter() - started
         ctx.epoch += 1
@@ -207,26 +222,27 @@ class _Engine:
         self._call("after_synthesis")
         for _ in range(ctx.config.round_steps):
             self._call("before_student_step")
-            batch = self._student_step()
-            self._call("after_student_step", batch)
+            losses = self._student_step()
             ctx.step += 1
             self._call("before_lambda_update")
-            ctx.lam = self.pace.after(batch.losses, ctx.step)
+            ctx.lam = self.pace.after(losses, ctx.step)
             self._call("after_lambda_update")
         ctx.round += 1
 
-    def _student_step(self) -> Batch:
+    def _student_step(self) -> Float[Tensor, " batch"]:
+        """One step of the student; returns the losses of the global batch, which lambda may follow."""
         ctx = self.ctx
         ctx.settle(self.optimizer, ctx.config.lr)
         study = self.method.store.draw(ctx)
         ctx.student.train()
-        losses = self.method.objective.losses(ctx, study)
+        losses = ctx.ranks.gather(self.method.objective.losses(ctx, study))
         weighed = weigh(ctx.config.curriculum, losses, ctx.lam)
         ctx.step_down(self.optimizer, {"objective": weighed.objective})
-        batch = Batch(study.images, losses.detach(), weighed.weights)
-        ctx.note("sample_losses", batch.losses)
-        ctx.note("sample_weights", batch.weights)
-        return batch
+        ctx.note("sample_losses", losses)
+        ctx.note("sample_weights", weighed.weights)
+        mine = ctx.ranks.mine
+        self._call("after_student_step", Batch(study.images, mine(losses.detach()), mine(weighed.weights)))
+        return losses.detach()
 
     def _stop_if_not_finite(self) -> None:
         bad = self.ctx.log.not_finite()

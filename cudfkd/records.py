@@ -11,6 +11,7 @@ from cudfkd.errors import ConfigError, DataError
 from cudfkd.evaluation import Estimate, Evaluation
 from cudfkd.files import read_json
 from cudfkd.metrics import Row
+from cudfkd.validation import difference
 
 CONFIG, SUMMARY, METRICS = "config.json", "summary.json", "metrics.jsonl"
 
@@ -34,16 +35,11 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 def refuse_other(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Raises ConfigError where a run of description `wanted` is not the one that is there, naming one difference."""
-    old: Any = {name: found[name] for name in _KINDS}
-    new: Any = json.loads(json.dumps({name: wanted[name] for name in _KINDS}))
-    name = "description"
-    while isinstance(old, dict) and isinstance(new, dict):
-        differs = (key for key in [*new, *old] if old.get(key) != new.get(key) or (key in old) != (key in new))
-        name = next(differs, None)
-        if name is None:
-            return
-        old, new = old.get(name), new.get(name)
-    raise ConfigError(f"{folder} holds a run with {name} = {old!r}, not {new!r}: choose another folder")
+    there = {name: found[name] for name in _KINDS}
+    asked = json.loads(json.dumps({name: wanted[name] for name in _KINDS}))
+    if differs := difference(there, asked):
+        name, old, new = differs
+        raise ConfigError(f"{folder} holds a run with {name} = {old!r}, not {new!r}: choose another folder")
 
 
 def read_rows(folder: Path, epochs: int) -> list[Row]:
