@@ -181,13 +181,19 @@ def started(device: str) -> Iterator[None]:
         yield
         return
     ranks = Ranks(int(os.environ["RANK"]), size)
-    with ranks.watched(None):
-        if ranks.device(device).type == "cuda":
-            torch.cuda.set_device(ranks.device(device))
-        signal.signal(signal.SIGTERM, _ended)
-        distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
-    yield
-    distributed.destroy_process_group()
+    before = signal.signal(signal.SIGTERM, _ended)
+    try:
+        with ranks.watched(None):
+            if ranks.device(device).type == "cuda":
+                torch.cuda.set_device(ranks.device(device))
+            distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
+        yield
+        distributed.destroy_process_group()
+    except BaseException:
+        before = signal.SIG_IGN  # it is ending already, and says why
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Sum(torch.autograd.Function):
