@@ -6,6 +6,9 @@ samples (synthesis), and nothing else does: so a quantity measured at all of the
 
 A callback reads `ctx` (see `cudfkd.context.Context`) and must leave it as it was: networks, modes, `ctx.rng`. Reading a
 tensor's value waits for the device; do it at the end of an epoch where that matters.
+
+On several ranks each calls its own callbacks, with its part of the batch; `ctx.ranks.leads` is true on the one that
+writes. The columns that a callback adds on that one are kept.
 """
 
 from typing import NamedTuple
@@ -17,7 +20,10 @@ from cudfkd.context import Context
 
 
 class Batch(NamedTuple):
-    """What the student just studied: images in [0, 1], per-sample losses before the step, weights. All detached."""
+    """What the student just studied: images in [0, 1], per-sample losses before the step, weights. All detached.
+
+    On several ranks it is the rank's part of the batch.
+    """
 
     images: Float[Tensor, "batch channels size size"]
     losses: Float[Tensor, " batch"]

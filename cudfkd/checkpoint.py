@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 
 from cudfkd.errors import DataError
 from cudfkd.files import write_bytes, write_json
+from cudfkd.ranks import ALONE, Ranks
 
 POINTER = "checkpoint.json"
 
@@ -53,9 +54,13 @@ class State:
         write_json(folder / POINTER, pointer | {"generator_steps": generator_steps})
         _remove(folder, but=file)
 
-    def load(self, folder: Path) -> tuple[int, int]:
-        """Restores the state; returns its epochs and generator steps. Raises DataError if a file is not whole."""
-        tensors, counts = read(folder)
+    def load(self, folder: Path, ranks: Ranks = ALONE) -> tuple[int, int]:
+        """Restores the state, which rank 0 reads for all; returns its epochs and generator steps.
+
+        Raises:
+            DataError: a file is not whole, or not of this run.
+        """
+        tensors, counts = ranks.lead(lambda: read(folder))
         try:
             for name, module in self._stateful():
                 module.load_state_dict(under(tensors, name))

@@ -13,13 +13,13 @@ from math import inf
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cudfkd import data, experiments, flags, methods, models, recipes, regularizers, teachers, training
+from cudfkd import data, experiments, flags, methods, models, ranks, recipes, regularizers, teachers, training
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.curriculum import Curriculum
 from cudfkd.errors import ConfigError, CudfkdError, TrainingError, unknown
 from cudfkd.evaluation import Evaluation, evaluate
 from cudfkd.progress import Progress
-from cudfkd.runs import load_run
+from cudfkd.runs import Run, load_run
 from cudfkd.version import __version__
 
 SHELLS = ("bash", "zsh", "tcsh")
@@ -107,13 +107,18 @@ def _distill(asked: argparse.Namespace) -> None:
     experiment = Experiment(
         data=asked.data, teacher=asked.teacher, teacher_seed=asked.teacher_seed, student=asked.student, distill=config
     )
-    with Progress(_say) as progress:
+    with ranks.started(config.device), Progress(_say) as progress:
         done = experiments.run(
             experiment, asked.out, resume=asked.resume, callbacks=[progress], stop_after=asked.stop_after,
             data_root=asked.data_root,
         )  # fmt: skip
+        if ranks.Ranks.here().leads:
+            _report(done)
+
+
+def _report(done: Run) -> None:
     if not done.summary:
-        _say(f"stopped after epoch {done.rows[-1]['epoch']} of {config.epochs}: go on with --resume")
+        _say(f"stopped after epoch {done.rows[-1]['epoch']} of {done.config.epochs}: go on with --resume")
         return
     if "accuracy" in done.summary:  # a finished run that was not evaluated, by Python, may be named again
         _say(f"accuracy of the last epoch on dev: {_interval(done.summary['accuracy'])}")

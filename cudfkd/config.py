@@ -4,7 +4,6 @@ import json
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import (
     AfterValidator,
     Field,
@@ -12,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from cudfkd import data, methods, models, teachers
+from cudfkd import data, devices, methods, models, teachers
 from cudfkd.curriculum import Curriculum
 from cudfkd.errors import ConfigError
 from cudfkd.validation import Described
@@ -45,7 +44,7 @@ class DistillConfig(Described):
     """of the student's SGD"""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """of every random number of the run"""
-    device: Annotated[str, AfterValidator(lambda name, info: _device(name, info.context) and name)] = "cpu"
+    device: Annotated[str, AfterValidator(lambda name, info: _device(name, info.context))] = "cpu"
     """cpu, cuda, cuda:N or mps"""
     precision: Literal["float32", "bfloat16"] = "float32"
     """float32, or bfloat16 for autocast"""
@@ -154,17 +153,7 @@ class Experiment(Described):
         return sha256(canonical.encode()).hexdigest()[:16]
 
 
-def _device(name: str, context: dict | None) -> torch.device:
-    """The device. Raises ConfigError if there is no such kind; or none on this machine, unless it ran elsewhere."""
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"device = {name!r} is not allowed: it must be cpu, cuda, cuda:N or mps") from None
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise ConfigError(f"device = {name!r} is not allowed: it must be cpu, cuda, cuda:N or mps")
-    if (context or {}).get("elsewhere"):
-        return device
-    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[device.type]
-    if (device.index or 0) >= count:
-        raise ConfigError(f"device = {name!r} is not on this machine: it has {count} of type {device.type}; use cpu")
-    return device
+def _device(name: str, context: dict | None) -> str:
+    """The name, checked; of a run that is only read, it may be a device of another machine."""
+    devices.check(name, elsewhere=bool((context or {}).get("elsewhere")))
+    return name

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from math import cos, pi
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,9 @@ from torch.optim import Optimizer
 from cudfkd.compiling import Compiled
 from cudfkd.log import EpochLog
 from cudfkd.losses import at_least_float32
-from cudfkd.models import spec_of
+from cudfkd.models import is_ours
 from cudfkd.normalize import Normalize
+from cudfkd.ranks import ALONE, Ranks
 from cudfkd.regularizers import Lam
 from cudfkd.study import TrainingImages
 
@@ -44,6 +46,7 @@ class Context:
     modules: the method's own networks by name, such as "generator". log: of this epoch.
     training: real images, for the references that study them; None for all data-free methods.
     labeller: the teacher with its BatchNorm folded, see `cudfkd.folding`.
+    ranks: the processes that share the run, each with a part of every batch; `config.batch_size` is the whole.
     """
 
     LARGE_BATCH = 1024  # images from which on a GPU is busy; a CPU is at any number
@@ -62,6 +65,7 @@ class Context:
     modules: dict[str, nn.Module] = field(default_factory=dict)
     log: EpochLog = field(default_factory=EpochLog)
     training: TrainingImages | None = None
+    ranks: Ranks = ALONE
     labeller: nn.Module | None = None
     _compiled: dict[nn.Module, Compiled] = field(default_factory=dict)
 
@@ -85,13 +89,16 @@ class Context:
     def fast(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
         """The network's forward pass, compiled if the config says so. Hooks that come later are not seen."""
         if self.config.compile == "off":
-            return network
-        return self._compiled.setdefault(network, Compiled(network, self.config.compile))
+            return partial(self.ranks.run, network)
+        if network not in self._compiled:
+            self._compiled[network] = Compiled(network, self.config.compile)
+        return self._compiled[network]
 
     @property
     def batches_at_once(self) -> int:
         """How many student batches are made and labelled in one pass: on a GPU, until it is busy."""
-        return max(1, self.LARGE_BATCH // self.config.batch_size) if self.device.type == "cuda" else 1
+        size = self.config.batch_size // self.ranks.size
+        return max(1, self.LARGE_BATCH // size) if self.device.type == "cuda" else 1
 
     def autocast(self) -> AbstractContextManager:
         """Mixed precision as the config says: bfloat16 where it is safe, or none."""
@@ -105,6 +112,10 @@ class Context:
     def noise(self, *size: int) -> Tensor:
         """Standard normal numbers on the device."""
         return torch.randn(*size, generator=self.rng, device=self.device)
+
+    def latents(self, dim: int) -> Float[Tensor, "batch {dim}"]:
+        """Standard normal latents of a batch: this rank's part of those that all ranks draw alike."""
+        return self.ranks.mine(self.noise(self.config.batch_size, dim))
 
     def uniform(self, *size: int) -> Tensor:
         """Numbers between 0 and 1 on the device."""
@@ -152,10 +163,10 @@ class Context:
             one.step()
 
     def _logits(self, network: nn.Module, images: Tensor, *, studied: bool = False) -> Tensor:
-        forward = self.fast(network) if studied else network
+        forward = self.fast(network) if studied else partial(self.ranks.run, network)
         with self.autocast():
             return at_least_float32(forward(self._seen(network, self.normalize(images))))
 
     def _seen(self, network: nn.Module, x: Tensor) -> Tensor:
         """In the memory layout that is safe: someone else's may call view, so it gets that of a data loader."""
-        return x.contiguous() if spec_of(network) is None else x
+        return x if is_ours(network) else x.contiguous()

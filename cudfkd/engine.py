@@ -3,13 +3,14 @@
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from time import perf_counter
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from cudfkd import fitting, methods
@@ -19,6 +20,7 @@ from cudfkd.config import DistillConfig
 from cudfkd.context import Context
 from cudfkd.curriculum import Pace, weigh
 from cudfkd.data import ImageSet
+from cudfkd.deadline import deadline_after
 from cudfkd.errors import ConfigError, TrainingError
 from cudfkd.evaluation import Evaluation, as_tensors, check_labels, compare, predict
 from cudfkd.folding import folded
@@ -26,6 +28,8 @@ from cudfkd.log import EpochLog
 from cudfkd.methods.base import Method
 from cudfkd.metrics import Row, dead, row
 from cudfkd.normalize import Normalize
+from cudfkd.out_of_memory import batch_that_fits, is_out_of_memory
+from cudfkd.ranks import Ranks
 from cudfkd.runs import Run, RunFolder, describe
 
 
@@ -42,6 +46,9 @@ def distill(
     train_on: Dataset | None = None,
 ) -> Run:
     """Distills a teacher into a student without data.
+
+    Where torch.distributed has a process group, each of its processes calls this alike, and they share the run: see
+    `cudfkd.ranks`. Rank 0 reads and writes the folder, and the student starts as it is there.
 
     Arguments:
         teacher: maps normalised images (batch, channels, size, size) to logits (batch, classes). It is given back as it
@@ -60,36 +67,74 @@ def distill(
     Raises:
         ConfigError: networks, data and config do not fit together, or run_dir holds another run or is in use.
         DataError: run_dir cannot be written or is damaged.
-        TrainingError: a loss was not finite or the curriculum is dead; the last good checkpoint is kept.
+        TrainingError: a loss was not finite, the curriculum is dead or a rank was lost; the last good checkpoint is
+            kept.
     """
     fitting.refuse_unfit(teacher, student)
-    device = torch.device(config.device)
-    folder = RunFolder(Path(run_dir) if run_dir is not None else None)
-    deadline = _deadline(stop_after, folder)
+    try:
+        return _distill(teacher, student, config, evaluate_on, run_dir, resume, tuple(callbacks), stop_after, train_on)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    # here the error is gone, and with it what the run held
+    raise ConfigError(_too_large(teacher, student, config, evaluate_on, train_on))
+
+
+def _too_large(
+    teacher: nn.Module, student: nn.Module, config: DistillConfig, evaluate_on: Dataset | None, train_on: Dataset | None
+) -> str:
+    """What to say of a run that does not fit. A round with half the batch, a quarter, ... tells what does."""
+    line = f"out of memory on {config.device}"
+    if Ranks.here().size > 1:
+        return f"{line}: lower batch_size = {config.batch_size}, or start more processes"
+    round_ = {"epochs": 1, "steps_per_epoch": config.round_steps, "keep_epochs": ()}
+
+    def attempt(size: int) -> None:
+        smaller = config.model_copy(update=round_ | {"batch_size": size})
+        _distill(teacher, deepcopy(student), smaller, evaluate_on, None, False, (), None, train_on)
+
+    fits = batch_that_fits(config.batch_size, attempt)
+    if fits is None:
+        return f"{line}, whatever the batch size: lower generator_width, latent_dim or memory_size"
+    return f"{line}: batch_size = {config.batch_size} does not fit, {fits} does"
+
+
+def _distill(
+    teacher: nn.Module,
+    student: nn.Module,
+    config: DistillConfig,
+    evaluate_on: Dataset | None,
+    run_dir: str | Path | None,
+    resume: bool,
+    callbacks: tuple[Callback, ...],
+    stop_after: int | float | None,
+    train_on: Dataset | None,
+) -> Run:
+    ranks = Ranks.here()
+    folder = RunFolder(Path(run_dir) if run_dir is not None else None, ranks)
+    if stop_after is not None and folder.path is None:
+        raise ConfigError(f"stop_after = {stop_after!r} needs run_dir: without a folder there is nothing to go on from")
+    deadline = deadline_after(stop_after)
     with ExitStack() as stack:
+        stack.enter_context(ranks.watched(folder.path))
+        ranks.agree(config.model_dump(mode="json") | {"run_dir": str(run_dir), "resume": resume})
+        fitting.refuse_ranks(config, student, ranks)
+        device = ranks.device(config.device)
         stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
         torch.manual_seed(config.seed)
         stack.enter_context(borrowed(teacher, device))
-        student.to(device)
+        ranks.agree({name: list(tensor.shape) for name, tensor in student.state_dict().items()})
+        ranks.follow(student.to(device))
         ctx = _context(config, teacher, student, evaluate_on, device)
+        ctx.ranks = ranks
         ctx.training = fitting.training_images(ctx, train_on)
         method = methods.get(config.method).build(config.options, ctx)
         ctx.modules = method.modules
-        engine = _Engine(ctx, method, _Examiner.of(ctx, evaluate_on), folder, tuple(callbacks))
+        engine = _Engine(ctx, method, _Examiner.of(ctx, evaluate_on), folder, callbacks)
         stack.enter_context(folder.claimed())
         engine.prepare(describe(config, student, teacher, method.modules.get("generator")), resume=resume)
         engine.train(deadline)
     return Run(config, folder.rows, engine.summary, student, method.modules.get("generator"), folder.path)
-
-
-def _deadline(minutes: int | float | None, folder: RunFolder) -> float:
-    if minutes is None:
-        return inf
-    if not isinstance(minutes, int | float) or not 0 < minutes < inf:
-        raise ConfigError(f"stop_after = {minutes!r} is not allowed: it must be minutes, greater than 0")
-    if folder.path is None:
-        raise ConfigError(f"stop_after = {minutes!r} needs run_dir: without a folder there is nothing to go on from")
-    return perf_counter() + 60 * minutes
 
 
 @dataclass
@@ -141,6 +186,7 @@ class _Engine:
 
     def prepare(self, description: dict, *, resume: bool) -> None:
         """Opens the run folder, and goes back to what is there to be resumed."""
+        self.ctx.ranks.agree(description)
         stage = self.folder.open(description, resume=resume)
         if stage == "new":
             self.folder.save_start(self.state)
@@ -163,7 +209,8 @@ class _Engine:
             started = perf_counter()
             self._epoch()
             longest = max(longest, perf_counter() - started)
-            if ctx.epoch < ctx.config.epochs and perf_counter() + longest > deadline:
+            late = ctx.ranks.lead(lambda longest=longest: perf_counter() + longest > deadline)
+            if ctx.epoch < ctx.config.epochs and late:
                 ctx.student.eval()
                 return
         ctx.student.eval()
@@ -188,6 +235,7 @@ class _Engine:
         started = perf_counter()
         for _ in range(config.steps_per_epoch // config.round_steps):
             self._round()
+        ctx.log.average(ctx.ranks)
         self._stop_if_not_finite()  # waits for the device, so that the seconds are the epoch's
         seconds = perf_counter() - started
         ctx.epoch += 1
@@ -207,28 +255,29 @@ class _Engine:
             ctx.student.train(self.method.student_trains)
             self.generator_steps += self.method.synthesizer.round(ctx)
         self._call("after_synthesis")
+        ctx.student.train()
         for _ in range(ctx.config.round_steps):
             self._call("before_student_step")
-            batch = self._student_step()
-            self._call("after_student_step", batch)
+            losses = self._student_step()
             ctx.step += 1
             self._call("before_lambda_update")
-            ctx.lam = self.pace.after(batch.losses, ctx.step)
+            ctx.lam = self.pace.after(losses, ctx.step)
             self._call("after_lambda_update")
         ctx.round += 1
 
-    def _student_step(self) -> Batch:
+    def _student_step(self) -> Float[Tensor, " batch"]:
+        """One step of the student; returns the losses of the global batch, which lambda may follow."""
         ctx = self.ctx
         ctx.settle(self.optimizer, ctx.config.lr)
         study = self.method.store.draw(ctx)
-        ctx.student.train()
-        losses = self.method.objective.losses(ctx, study)
+        losses = ctx.ranks.gather(self.method.objective.losses(ctx, study))
         weighed = weigh(ctx.config.curriculum, losses, ctx.lam)
         ctx.step_down(self.optimizer, {"objective": weighed.objective})
-        batch = Batch(study.images, losses.detach(), weighed.weights)
-        ctx.note("sample_losses", batch.losses)
-        ctx.note("sample_weights", batch.weights)
-        return batch
+        ctx.note("sample_losses", losses)
+        ctx.note("sample_weights", weighed.weights)
+        mine = ctx.ranks.mine
+        self._call("after_student_step", Batch(study.images, mine(losses.detach()), mine(weighed.weights)))
+        return losses.detach()
 
     def _stop_if_not_finite(self) -> None:
         bad = self.ctx.log.not_finite()
@@ -279,14 +328,17 @@ def borrowed(network: nn.Module, device: torch.device) -> Iterator[None]:
     """The network frozen, in eval mode and on the device; at the end as it came."""
     modes = {module: module.training for module in network.modules()}
     wanted = {parameter: parameter.requires_grad for parameter in network.parameters()}
-    home = next((parameter.device for parameter in wanted), device)
+    home = next((parameter.device for parameter in wanted), None)
     try:
-        network.to(device).eval()
+        if home != device:
+            network.to(device)
+        network.eval()
         for parameter in wanted:  # network.requires_grad_ is not there for TorchScript
             parameter.requires_grad_(False)
         yield
     finally:
-        network.to(home)
+        if home not in (device, None):
+            network.to(home)
         for module, mode in modes.items():
             module.training = mode
         for parameter, grad in wanted.items():

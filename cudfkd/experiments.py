@@ -65,5 +65,5 @@ class _Names(Callback):
     def __init__(self, experiment: Experiment, run_dir: Path) -> None:
         self._names, self._path = experiment.model_dump(mode="json"), run_dir / FILE
 
-    def before_run(self, ctx: Context) -> None:  # noqa: ARG002
-        write_json(self._path, self._names)
+    def before_run(self, ctx: Context) -> None:
+        ctx.ranks.lead(lambda: write_json(self._path, self._names))

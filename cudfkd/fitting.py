@@ -10,6 +10,7 @@ from cudfkd.context import Context, Shape
 from cudfkd.errors import ConfigError
 from cudfkd.evaluation import as_tensors
 from cudfkd.normalize import Normalize
+from cudfkd.ranks import Ranks
 from cudfkd.study import TrainingImages
 
 
@@ -62,6 +63,28 @@ def shape(
     if config.num_classes not in (None, classes["teacher"]):
         raise ConfigError(f"num_classes = {config.num_classes} is not that of the teacher, {classes['teacher']}")
     return Shape(channels, size, classes["teacher"])
+
+
+def refuse_ranks(config: DistillConfig, student: nn.Module, ranks: Ranks) -> None:
+    """Raises ConfigError for what cannot be spread over several ranks with the result of one."""
+    if ranks.size == 1:
+        return
+    if not methods.get(config.method).ABOUT.ranks:
+        able = ", ".join(name for name in methods.names() if methods.get(name).ABOUT.ranks)
+        raise ConfigError(f"method {config.method} runs on one rank only: start one process, or take one of {able}")
+    if config.batch_size % ranks.size:
+        allowed = f"the {ranks.size} ranks share it, so it must be a multiple of {ranks.size}"
+        raise ConfigError(f"batch_size = {config.batch_size} is not allowed: {allowed}")
+    if config.compile != "off":
+        raise ConfigError(f"compile = {config.compile!r} is for one rank: leave it off with {ranks.size}")
+    if any(_is_compiled(module) for module in student.modules()):
+        raise ConfigError("a compiled student is for one rank: pass the module that it was made from")
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    """By TorchScript, `torch.compile` or `module.compile()`: `cudfkd.batch_norm` cannot look inside."""
+    by_dynamo = hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+    return by_dynamo or isinstance(module, torch.jit.ScriptModule)
 
 
 def _classes(name: str, network: nn.Module, probe: torch.Tensor) -> int:

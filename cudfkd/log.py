@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cudfkd.ranks import Ranks
+
 
 class NotFinite(NamedTuple):
     """The first values of an epoch that were not finite: their names, and the student steps done before."""
@@ -42,6 +44,12 @@ class EpochLog:
     def mean(self, name: str) -> float:
         """The mean of a scalar over the epoch (one wait for the device)."""
         return float(self.all(name).float().mean())
+
+    def average(self, ranks: Ranks) -> None:
+        """Makes the scalars those of the global batch, their means over ranks. What is named sample_... is global."""
+        if ranks.size > 1:
+            for name in [name for name in self._values if not name.startswith("sample_")]:
+                self._values[name] = list(ranks.means(self.all(name))[0])
 
     def not_finite(self) -> NotFinite | None:
         """Which values were the first to be NaN or infinite, or None when all are finite (one wait for the device)."""

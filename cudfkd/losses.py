@@ -83,9 +83,14 @@ class BatchNormStatistics:
         with statistics.recording():
             logits = teacher(images)
         loss = statistics.loss()
+
+    Arguments:
+        network: whose layers are looked at.
+        over_ranks: makes means over the batch of one rank means over that of all, see `cudfkd.ranks.Ranks.means`.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, over_ranks: Callable[..., tuple[Tensor, ...]] = lambda *x: x) -> None:
+        self._over_ranks = over_ranks
         self._layers = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
         self._distances: list[Tensor] = []
         if not self._layers:
@@ -124,5 +129,6 @@ class BatchNormStatistics:
         stored_var, stored_mean = layer.get_buffer("running_var"), layer.get_buffer("running_mean")
         x = at_least_float32(inputs[0]) - stored_mean.view(1, -1, 1, 1)
         shift = x.mean((0, 2, 3))  # E y - mean for the layer's inputs y; Var y = E x^2 - (E x)^2 with x = y - mean
-        var = x.square().mean((0, 2, 3)) - shift.square()
+        shift, square = self._over_ranks(shift, x.square().mean((0, 2, 3)))
+        var = square - shift.square()
         self._distances.append((var - stored_var).norm() + shift.norm())

@@ -18,7 +18,8 @@ class Progress(Callback, AbstractContextManager):
 
     A terminal gets a bar on stderr, redrawn at most twice a second. A notebook gets one output, replaced after each
     epoch, so that an executed notebook holds one line and not one a refresh. Elsewhere (a log file, a pipe) each epoch
-    leaves a line. As a context manager it takes its bar away when a run ends with an error.
+    leaves a line. Of several ranks the first alone shows anything. As a context manager it takes its bar away when a
+    run ends with an error.
 
     Arguments:
         write: takes a line, where lines are what is wanted; by default they go to stdout.
@@ -30,7 +31,9 @@ class Progress(Callback, AbstractContextManager):
         self._output: Any = None
 
     def before_run(self, ctx: Context) -> None:
-        if _in_notebook():
+        if not ctx.ranks.leads:
+            self._write = _to_nowhere
+        elif _in_notebook():
             from IPython.display import display
 
             self._output = display(_Text("starting ..."), display_id=True)
@@ -89,6 +92,10 @@ def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell is not None and hasattr(shell, "kernel")
+
+
+def _to_nowhere(line: str) -> None:  # noqa: ARG001
+    pass
 
 
 def _to_stdout(line: str) -> None:

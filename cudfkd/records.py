@@ -12,6 +12,7 @@ from cudfkd.errors import ConfigError, DataError
 from cudfkd.evaluation import Estimate, Evaluation
 from cudfkd.files import read_json
 from cudfkd.metrics import Row
+from cudfkd.validation import difference
 
 CONFIG, SUMMARY, METRICS = "config.json", "summary.json", "metrics.jsonl"
 
@@ -40,16 +41,11 @@ def refuse_other(
 
     Looked at are the values of `names`: by default, what makes a distillation.
     """
-    old: Any = {name: found.get(name) for name in names}
-    new: Any = json.loads(json.dumps({name: wanted[name] for name in names}))
-    name = "description"
-    while isinstance(old, dict) and isinstance(new, dict):
-        differs = (key for key in [*new, *old] if old.get(key) != new.get(key) or (key in old) != (key in new))
-        name = next(differs, None)
-        if name is None:
-            return
-        old, new = old.get(name), new.get(name)
-    raise ConfigError(f"{folder} holds a run with {name} = {old!r}, not {new!r}: choose another folder")
+    there = {name: found.get(name) for name in names}
+    asked = json.loads(json.dumps({name: wanted[name] for name in names}))
+    if differs := difference(there, asked):
+        name, old, new = differs
+        raise ConfigError(f"{folder} holds a run with {name} = {old!r}, not {new!r}: choose another folder")
 
 
 def read_rows(folder: Path, epochs: int) -> list[Row]:

@@ -14,7 +14,7 @@ Every file is written whole: a reader never sees a part of one.
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -33,6 +33,7 @@ from cudfkd.config import DistillConfig, Experiment
 from cudfkd.errors import ConfigError, CudfkdError, DataError
 from cudfkd.files import make_folder, remove_empty, write_bytes, write_json, write_json_lines
 from cudfkd.metrics import Row
+from cudfkd.ranks import ALONE, Ranks
 from cudfkd.records import (
     CONFIG,
     METRICS,
@@ -81,9 +82,10 @@ class Run:
 
 @dataclass
 class RunFolder:
-    """Writes a run's folder, or nothing at all when `path` is None."""
+    """Writes a run's folder, or nothing at all when `path` is None. Of several ranks only the first touches it."""
 
     path: Path | None
+    ranks: Ranks = ALONE
     rows: list[Row] = field(default_factory=list)
     starting: bool = False  # described, and without a checkpoint yet
 
@@ -95,9 +97,14 @@ class RunFolder:
             ConfigError: the folder holds something that is no run, or another process is writing it.
             DataError: the folder cannot be made.
         """
-        if self.path is None:
+        with ExitStack() as stack:
+            if self.path is not None:
+                self.ranks.lead(lambda: stack.enter_context(self._claimed()))
             yield
-            return
+
+    @contextmanager
+    def _claimed(self) -> Iterator[None]:
+        assert self.path is not None
         made = make_folder(self.path)
         if not (self.path / CONFIG).exists() and _holds_other_files(self.path):
             raise ConfigError(f"{self.path} holds other files: choose an empty or new folder for the run")
@@ -130,6 +137,11 @@ class RunFolder:
         """
         if self.path is None:
             return "new"
+        stage, self.rows = self.ranks.lead(lambda: (self._open(description, resume=resume), self.rows))
+        return stage
+
+    def _open(self, description: dict, *, resume: bool) -> Literal["new", "resumed", "finished"]:
+        assert self.path is not None
         config = self.path / CONFIG
         if not config.exists():
             self.starting = True
@@ -154,23 +166,27 @@ class RunFolder:
 
     def save_start(self, state: State) -> None:
         """Saves what the run starts from, so that one that dies in its first epoch starts from the same again."""
-        if self.path is not None:
-            state.save(self.path, 0, 0)
+        path = self.path
+        if path is not None:
+            self.ranks.lead(lambda: state.save(path, 0, 0))
         self.starting = False
 
     def load(self, state: State) -> tuple[int, int]:
         """Restores the state of a resumed run; returns its epochs and generator steps."""
         assert self.path is not None
-        epoch, generator_steps = state.load(self.path)
-        self.rows = read_rows(self.path, epoch)
+        path = self.path
+        epoch, generator_steps = state.load(path, self.ranks)
+        self.rows = self.ranks.lead(lambda: read_rows(path, epoch))
         return epoch, generator_steps
 
     def save_epoch(self, state: State, row: Row, generator_steps: int, *, keep: bool) -> None:
         """Adds a row, keeps the epoch's weights if asked, and replaces the checkpoint, which makes the epoch count."""
         self.rows.append(row)
-        if self.path is None:
-            return
-        epoch = int(row["epoch"] or 0)
+        if self.path is not None:
+            self.ranks.lead(lambda: self._save_epoch(state, int(row["epoch"] or 0), generator_steps, keep))
+
+    def _save_epoch(self, state: State, epoch: int, generator_steps: int, keep: bool) -> None:
+        assert self.path is not None
         write_json_lines(self.path / METRICS, self.rows)
         if keep:
             self._save_weights(state, f"-epoch{epoch:04d}")
@@ -178,14 +194,23 @@ class RunFolder:
 
     def finish(self, state: State, summary: dict) -> None:
         """Writes the last weights and the summary, which makes the run a finished one."""
-        if self.path is None:
-            return
+        if self.path is not None:
+            self.ranks.lead(lambda: self._finish(state, summary))
+
+    def _finish(self, state: State, summary: dict) -> None:
+        assert self.path is not None
         digests = self._save_weights(state, "")
         write_json(self.path / SUMMARY, summary | {"sha256": digests})
         checkpoint.remove(self.path)
 
     def load_finished(self, state: State) -> dict:
         """Restores the networks of a finished run; returns its summary."""
+        summary = self.ranks.lead(lambda: self._load_finished(state))
+        for module in state.modules.values():
+            self.ranks.follow(module)
+        return summary
+
+    def _load_finished(self, state: State) -> dict:
         assert self.path is not None
         summary = read_summary(self.path)
         for name, module in state.modules.items():
@@ -260,7 +285,7 @@ def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Cal
     from cudfkd.experiments import run
 
     folder = Path(root) / experiment.key
-    if (folder / SUMMARY).exists():
+    if Ranks.here().size == 1 and (folder / SUMMARY).exists():
         return load_run(folder)
     return run(experiment, folder, resume=True, callbacks=callbacks)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from math import inf, isfinite
+from math import isfinite
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -21,6 +21,7 @@ from torch.nn.functional import cross_entropy, pad
 
 from cudfkd import checkpoint, data, models
 from cudfkd.checkpoint import State
+from cudfkd.deadline import deadline_after
 from cudfkd.errors import ConfigError, TrainingError
 from cudfkd.evaluation import predict
 from cudfkd.files import make_folder, read_json, remove_empty, write_bytes, write_json
@@ -71,7 +72,7 @@ def train_teacher(
     recipe = recipe or Recipe()
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed = {seed} is not allowed: it must be from 0 to 2**63 - 1")
-    deadline = _deadline(stop_after)
+    deadline = deadline_after(stop_after)
     about = data.info(dataset)
     network = models.build(model, about.num_classes, about.channels, about.image_size, seed)
     stem = out / f"{model}-seed{seed}"
@@ -277,11 +278,3 @@ def _discard(folder: Path) -> None:
 
 def _card_of(stem: Path) -> Path:
     return stem.with_name(f"{stem.name}.json")
-
-
-def _deadline(minutes: int | float | None) -> float:
-    if minutes is None:
-        return inf
-    if not isinstance(minutes, int | float) or not 0 < minutes < inf:
-        raise ConfigError(f"stop_after = {minutes!r} is not allowed: it must be minutes, greater than 0")
-    return perf_counter() + 60 * minutes

@@ -49,6 +49,18 @@ class Described(BaseModel):
         return self
 
 
+def difference(one: Any, other: Any) -> tuple[str, Any, Any] | None:
+    """The first name under which two descriptions (plain data) differ, with both values; None if they are equal."""
+    name = "description"
+    while isinstance(one, dict) and isinstance(other, dict):
+        differs = (key for key in [*other, *one] if one.get(key) != other.get(key) or (key in one) != (key in other))
+        name = next(differs, None)
+        if name is None:
+            return None
+        one, other = one.get(name), other.get(name)
+    return name, one, other
+
+
 def _line(model: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else model.__name__

@@ -20,6 +20,7 @@ class About:
     granularity: of the curriculum, unless one is asked for; "none" is plain distillation.
     real_images: it studies the training images, and is a reference rather than a data-free method.
     generates: it makes images by gradient steps, so that a ratio of generator to student steps means something.
+    ranks: it may run on several, where it gives what it gives on one (`cudfkd.ranks`).
     """
 
     paper: str
@@ -28,6 +29,7 @@ class About:
     granularity: Literal["sample", "batch", "none"] = "none"
     real_images: bool = False
     generates: bool = True
+    ranks: bool = False
 
 
 @runtime_checkable

@@ -27,7 +27,9 @@ from cudfkd.methods.base import About, Method
 from cudfkd.methods.options import Count, Fraction, GeneratorOptions, Loss, Positive, Weight
 from cudfkd.methods.parts import Divergence, Images, TeacherEye, generator_method
 
-ABOUT = About("Li et al., 2023", "BatchNorm2d in the teacher, unless bn = 0", round_steps=2, granularity="sample")
+ABOUT = About(
+    "Li et al., 2023", "BatchNorm2d in the teacher, unless bn = 0", round_steps=2, granularity="sample", ranks=True
+)
 
 
 class Options(GeneratorOptions):
@@ -85,7 +87,7 @@ class Terms:
         o = self.options
         adversarial_weight = ramp(ctx.epoch, ctx.config.epochs, o.adv_start, o.adv_end, o.adv_begin, o.adv_finish)
         t = self.eye.look(ctx, images)
-        entropy = losses.class_entropy(t, o.temperature)
+        entropy = losses.class_entropy(ctx.ranks.gather(t), o.temperature)
         terms = {"class_entropy_term": -o.class_entropy * entropy, "one_hot_term": o.one_hot * losses.one_hot(t)}
         terms |= self.eye.term(o.bn)
         if adversarial_weight > 0:

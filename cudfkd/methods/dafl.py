@@ -24,7 +24,7 @@ from cudfkd.methods.options import GeneratorOptions, Positive, Weight
 from cudfkd.methods.parts import Divergence, Images, generator_method
 from cudfkd.watch import Watch, names_of
 
-ABOUT = About("Chen et al., 2019", "a linear layer in the teacher, unless activation = 0", round_steps=5)
+ABOUT = About("Chen et al., 2019", "a linear layer in the teacher, unless activation = 0", round_steps=5, ranks=True)
 
 
 class Options(GeneratorOptions):
@@ -58,7 +58,7 @@ class Terms:
                 t = ctx.teacher_logits(images)
             (feature,) = seen.values()
             terms["activation_term"] = -o.activation * losses.at_least_float32(feature).abs().mean()
-        entropy = losses.class_entropy(t)
+        entropy = losses.class_entropy(ctx.ranks.gather(t))
         return terms | {"one_hot_term": o.one_hot * losses.one_hot(t), "class_entropy_term": -o.class_entropy * entropy}
 
 

@@ -20,7 +20,7 @@ from cudfkd.methods.options import GeneratorOptions, Loss, Weight
 from cudfkd.methods.parts import Divergence, Images, generator_method
 from cudfkd.methods.terms import gap
 
-ABOUT = About("Fang et al., 2019", "nothing", round_steps=5)
+ABOUT = About("Fang et al., 2019", "nothing", round_steps=5, ranks=True)
 
 
 class Options(GeneratorOptions):

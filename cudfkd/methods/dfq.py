@@ -21,7 +21,7 @@ from cudfkd.methods.options import GeneratorOptions, Positive, Weight
 from cudfkd.methods.parts import Divergence, Images, TeacherEye, generator_method
 from cudfkd.methods.terms import gap
 
-ABOUT = About("Choi et al., 2020", "BatchNorm2d in the teacher, unless bn = 0", round_steps=10)
+ABOUT = About("Choi et al., 2020", "BatchNorm2d in the teacher, unless bn = 0", round_steps=10, ranks=True)
 
 
 class Options(GeneratorOptions):
@@ -51,7 +51,7 @@ class Terms:
         t = self.eye.look(ctx, images)
         terms = {
             "one_hot_term": o.one_hot * losses.one_hot(t),
-            "class_entropy_term": -o.class_entropy * losses.class_entropy(t),
+            "class_entropy_term": -o.class_entropy * losses.class_entropy(ctx.ranks.gather(t)),
         } | self.eye.term(o.bn)
         if o.adversarial > 0:
             terms["adversarial_term"] = o.adversarial * gap("kl", t, ctx.student_logits(images), o.temperature)

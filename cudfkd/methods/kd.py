@@ -14,7 +14,7 @@ from cudfkd.methods.parts import Divergence, NoSynthesis
 from cudfkd.methods.references import RealImages
 from cudfkd.validation import Described
 
-ABOUT = About("Hinton et al., 2015", "the training images", real_images=True, generates=False)
+ABOUT = About("Hinton et al., 2015", "the training images", real_images=True, generates=False, ranks=True)
 
 
 class Options(Described):

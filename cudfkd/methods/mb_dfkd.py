@@ -13,7 +13,7 @@ from cudfkd.methods import dafl
 from cudfkd.methods.base import About, Method
 from cudfkd.methods.options import Count, Store
 
-ABOUT = About("Binici et al., 2022", dafl.ABOUT.needs, round_steps=5)
+ABOUT = About("Binici et al., 2022", dafl.ABOUT.needs, round_steps=5, ranks=True)
 
 
 class Options(dafl.Options):

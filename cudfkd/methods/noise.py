@@ -12,7 +12,7 @@ from cudfkd.methods.parts import Divergence, NoSynthesis
 from cudfkd.methods.references import NormalNoise
 from cudfkd.validation import Described
 
-ABOUT = About("reference", "nothing", generates=False)
+ABOUT = About("reference", "nothing", generates=False, ranks=True)
 
 
 class Options(Described):

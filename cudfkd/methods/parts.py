@@ -43,7 +43,7 @@ class TeacherEye:
     @classmethod
     def of(cls, ctx: Context, bn: float) -> "TeacherEye":
         """Looks at the statistics where their weight `bn` is not 0. Raises ConfigError if there are none then."""
-        return cls(BatchNormStatistics(ctx.teacher) if bn > 0 else None)
+        return cls(BatchNormStatistics(ctx.teacher, ctx.ranks.means) if bn > 0 else None)
 
     def look(self, ctx: Context, images: Images) -> Logits:
         """The teacher's logits."""
@@ -78,7 +78,7 @@ class GeneratorTraining:
             ctx.settle(self.optimizer, self.lr)
         self.generator.train()
         for _ in range(steps):
-            images = imagine(ctx, self.generator, ctx.noise(ctx.config.batch_size, self.generator.latent_dim))
+            images = imagine(ctx, self.generator, ctx.latents(self.generator.latent_dim))
             terms = self.terms(ctx, images)
             if self.clip is None:
                 ctx.step_down(self.optimizer, terms)
@@ -97,16 +97,16 @@ class NoSynthesis:
 def imagine(ctx: Context, generator: nn.Module, z: Float[Tensor, "batch latent"]) -> Images:
     """Images of latents, in the run's precision."""
     with ctx.autocast():
-        return at_least_float32(generator(z))
+        return at_least_float32(ctx.ranks.run(generator, z))
 
 
 @torch.no_grad()
 def fresh_images(ctx: Context, generator: Generator, batches: int = 1) -> Images:
     """Batches for the student, one after the other: the generator in eval mode, on latents drawn for each."""
     generator.eval()
-    z = [ctx.noise(ctx.config.batch_size, generator.latent_dim) for _ in range(batches)]
+    z = torch.cat([ctx.latents(generator.latent_dim) for _ in range(batches)])
     with ctx.autocast():
-        return at_least_float32(ctx.fast(generator)(torch.cat(z)))
+        return at_least_float32(ctx.fast(generator)(z))
 
 
 def new_generator(ctx: Context, latent_dim: int, width: int) -> Generator:

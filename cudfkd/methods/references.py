@@ -23,7 +23,9 @@ class RealImages:
     def draw(self, ctx: Context) -> Study:
         assert ctx.training is not None
         study = ctx.training.at(ctx.integers(len(ctx.training.labels), ctx.config.batch_size))
-        return study._replace(images=shift_and_mirror(ctx, study.images, self.shift))
+        assert study.labels is not None
+        images = shift_and_mirror(ctx, study.images, self.shift)
+        return Study(ctx.ranks.mine(images), ctx.ranks.mine(study.labels))
 
 
 @dataclass
@@ -33,7 +35,7 @@ class NormalNoise:
     def draw(self, ctx: Context) -> Study:
         size = ctx.shape.image_size
         noise = ctx.noise(ctx.config.batch_size, ctx.shape.channels, size, size)
-        return Study(ctx.normalize.inverse(noise).clamp(0, 1))
+        return Study(ctx.normalize.inverse(ctx.ranks.mine(noise)).clamp(0, 1))
 
 
 class Labels:

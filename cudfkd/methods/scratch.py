@@ -13,7 +13,7 @@ from cudfkd.methods.parts import NoSynthesis
 from cudfkd.methods.references import Labels, RealImages
 from cudfkd.validation import Described
 
-ABOUT = About("reference", "the training images and their labels", real_images=True, generates=False)
+ABOUT = About("reference", "the training images and their labels", real_images=True, generates=False, ranks=True)
 
 
 class Options(Described):

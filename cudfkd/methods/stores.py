@@ -65,10 +65,12 @@ class Pool:
 
     def draw(self, ctx: Context) -> Study:
         if ctx.round != self.round:
-            self.memory.add(to_bytes(self.source(ctx)))
+            self.memory.add(to_bytes(ctx.ranks.gather(self.source(ctx))))
             self.round = ctx.round
         images = unit(self.memory.draw(ctx, ctx.config.batch_size))
-        return Study(shift_and_mirror(ctx, images, min(SHIFT, ctx.shape.image_size // 8)) if self.augment else images)
+        if self.augment:
+            images = shift_and_mirror(ctx, images, min(SHIFT, ctx.shape.image_size // 8))
+        return Study(ctx.ranks.mine(images))
 
 
 @dataclass
@@ -83,12 +85,12 @@ class Mixture:
     def draw(self, ctx: Context) -> Study:
         size = ctx.config.batch_size
         old = min(size - 1, max(1, round(self.share * size))) if len(self.memory) else 0
-        fresh = self.source(ctx)[: size - old]
+        fresh = ctx.ranks.gather(self.source(ctx))[: size - old]
         images = torch.cat([fresh, unit(self.memory.draw(ctx, old))]) if old else fresh
         if ctx.round != self.round:
             self.memory.add(to_bytes(fresh))
             self.round = ctx.round
-        return Study(images)
+        return Study(ctx.ranks.mine(images))
 
 
 def build_store(

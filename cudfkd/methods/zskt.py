@@ -32,7 +32,12 @@ from cudfkd.methods.terms import attention_gap, gap
 from cudfkd.study import Study
 from cudfkd.watch import Watch, last_of_each_size, map_sizes
 
-ABOUT = About("Micaelli and Storkey, 2019", "maps of equal size in both networks, unless attention = 0", round_steps=10)
+ABOUT = About(
+    "Micaelli and Storkey, 2019",
+    "maps of equal size in both networks, unless attention = 0",
+    round_steps=10,
+    ranks=True,
+)
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 

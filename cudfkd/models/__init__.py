@@ -89,6 +89,11 @@ def rebuild(spec: dict) -> nn.Module:
     return build(**spec)
 
 
+def is_ours(model: nn.Module) -> bool:
+    """Whether `build` made it."""
+    return isinstance(getattr(model, "spec", None), ModelSpec)
+
+
 def spec_of(model: nn.Module) -> dict | None:
     """How to make a network like this one, as plain data; None for a network that is not ours."""
     spec = getattr(model, "spec", None)
@@ -104,6 +109,7 @@ __all__ = [
     "WideResNet",
     "build",
     "check",
+    "is_ours",
     "names",
     "rebuild",
     "spec_of",

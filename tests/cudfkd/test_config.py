@@ -61,6 +61,8 @@ BAD = [
     (DistillConfig, {"precision": "bf16"}, ["precision", "'bf16'", "did you mean 'bfloat16'?", "float32"]),
     (DistillConfig, {"precision": 16}, ["precision", "16", "bfloat16, float32"]),
     (DistillConfig, {"precision": np.zeros((2, 2))}, ["precision", "bfloat16, float32"]),
+    (DistillConfig, {"compile": "on"}, ["compile", "'on'", "default, off, reduce-overhead"]),
+    (DistillConfig, {"compile": True}, ["compile", "True", "default, off, reduce-overhead"]),
     (DistillConfig, {"image_size": 30}, ["image_size", "30", "multiple of 4"]),
     (DistillConfig, {"image_size": 0}, ["image_size", "0", "greater than or equal to 4"]),
     (DistillConfig, {"channels": 2}, ["channels", "2", "1, 3"]),
@@ -174,7 +176,8 @@ def test_the_table_spoils_every_value(kind):
 ALTERNATIVES: dict[type[Described], dict[str, Any]] = {
     DistillConfig: {
         "epochs": 21, "steps_per_epoch": 200, "round_steps": 20, "batch_size": 65, "lr": 0.2, "momentum": 0.8,
-        "weight_decay": 0.0, "seed": 1, "device": "cpu:0", "precision": "bfloat16", "image_size": 32, "channels": 3,
+        "weight_decay": 0.0, "seed": 1, "device": "cpu:0", "precision": "bfloat16", "compile": "default", "image_size": 32,
+        "channels": 3,
         "num_classes": 11, "keep_epochs": (1, 25), "curriculum": Curriculum(lam_end=5.0), "options": Options(bn=0.5),
         "mean": (0.5,), "std": (0.5,), "generator_ratio": 1.0,
     },
@@ -308,6 +311,7 @@ def test_other_weights_of_the_teacher_change_the_key(monkeypatch):
 @pytest.fixture
 def two_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     return SimpleNamespace(present=("cuda", "cuda:0", "cuda:1"), absent="cuda:2")
 
 

@@ -1,0 +1,47 @@
+"""Devices: what is not there or too old is refused in a line. GPUs are imitated."""
+
+import pytest
+import torch
+
+from cudfkd import ConfigError, DistillConfig
+from cudfkd.devices import check
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A machine with one GPU, of the compute capability that is set."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_90", "sm_100a", "compute_120"])
+    return lambda *has: monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: has)
+
+
+def test_a_gpu_that_torch_was_built_for_is_taken(gpu):
+    for has in ((7, 5), (8, 6), (9, 0), (12, 0)):
+        gpu(*has)
+        assert check("cuda:0") == torch.device("cuda:0")
+
+
+def test_an_older_gpu_is_refused_before_anything_runs(gpu):
+    gpu(6, 1)
+    with pytest.raises(ConfigError, match=r"^device = 'cuda' is too old .* capability 6.1, and 7.5 is the least: "):
+        DistillConfig(device="cuda")
+
+
+def test_a_driver_that_is_too_old_is_told_from_no_gpu(monkeypatch):
+    def fail(reason):
+        def init():
+            raise RuntimeError(reason)
+
+        return init
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "init", fail("The NVIDIA driver on your system is too old (found version 1)."))
+    with pytest.raises(ConfigError, match=r"it has 0 of type cuda that its driver, too old for this torch, can show: "):
+        check("cuda")
+    monkeypatch.setattr(torch.cuda, "init", fail("Found no NVIDIA driver on your system."))
+    with pytest.raises(ConfigError, match=r"it has 0 of type cuda; use cpu$"):
+        check("cuda")
+
+
+def test_a_run_of_elsewhere_may_name_any_device():
+    assert check("cuda:7", elsewhere=True) == torch.device("cuda:7")

@@ -1,0 +1,68 @@
+"""Memory that runs out: one line with the batch that would fit, and nothing lost."""
+
+import pytest
+import torch
+from torch import nn
+
+import cudfkd
+from cudfkd import ConfigError
+from cudfkd.callbacks import Callback
+from cudfkd.out_of_memory import batch_that_fits, is_out_of_memory
+from tests.cudfkd.test_engine import config, networks
+
+
+class Fits(nn.Module):
+    """A student that runs out with more than so many images in training."""
+
+    def __init__(self, student: nn.Module, most: int) -> None:
+        super().__init__()
+        self.student, self.most = student, most
+
+    def forward(self, x):
+        if self.training and len(x) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return self.student(x)
+
+
+def run(most: int, **changes) -> cudfkd.Run:
+    teacher, student = networks()
+    return cudfkd.distill(teacher, Fits(student, most), config(batch_size=16, **changes))
+
+
+def test_the_line_names_the_batch_that_fits():
+    with pytest.raises(ConfigError, match=r"^out of memory on cpu: batch_size = 16 does not fit, 4 does$"):
+        run(most=5)
+    assert run(most=16).rows  # the control: it can be trained
+
+
+def test_where_no_batch_fits_the_line_says_so():
+    with pytest.raises(ConfigError, match="^out of memory on cpu, whatever the batch size: lower generator_width, "):
+        run(most=1)
+
+
+def test_a_checkpoint_outlives_it(tmp_path):
+    class Late(Callback):
+        def before_epoch(self, ctx):
+            ctx.student.most = 16 if ctx.epoch == 0 else 5
+
+    teacher, student = networks()
+    c = config(batch_size=16, epochs=2)
+    with pytest.raises(ConfigError, match="batch_size = 16 does not fit, 4 does$"):
+        cudfkd.distill(teacher, Fits(student, 16), c, run_dir=tmp_path / "run", callbacks=[Late()])
+    again = cudfkd.distill(teacher, Fits(networks()[1], 16), c, run_dir=tmp_path / "run", resume=True)
+    assert [row["epoch"] for row in again.rows] == [1, 2]
+
+
+def test_what_a_cpu_allocator_says_is_known():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**55)
+    assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(RuntimeError("shapes differ"))
+
+
+def test_other_errors_of_a_trial_are_not_swallowed():
+    def attempt(size: int) -> None:
+        raise ValueError(f"at {size}")
+
+    with pytest.raises(ValueError, match="at 8"):
+        batch_that_fits(16, attempt)
