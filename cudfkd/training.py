@@ -116,9 +116,8 @@ class _Trainer:
         cls, recipe: Recipe, network: nn.Module, normalize: Normalize, splits: dict, seed: int, device: torch.device
     ) -> "_Trainer":
         fast = device.type == "cuda"
-        network.to(device)
-        if fast:
-            network.to(memory_format=torch.channels_last)
+        # on a CPU as the teachers that ship were trained, to the bit
+        network.to(device, memory_format=torch.channels_last if fast else torch.contiguous_format)
         optimizer = torch.optim.SGD(
             network.parameters(), recipe.lr, momentum=0.9, weight_decay=recipe.weight_decay, nesterov=True,
             fused=True if fast else None,

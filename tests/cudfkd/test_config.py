@@ -176,9 +176,9 @@ def test_the_table_spoils_every_value(kind):
 ALTERNATIVES: dict[type[Described], dict[str, Any]] = {
     DistillConfig: {
         "epochs": 21, "steps_per_epoch": 200, "round_steps": 20, "batch_size": 65, "lr": 0.2, "momentum": 0.8,
-        "weight_decay": 0.0, "seed": 1, "device": "cpu:0", "precision": "bfloat16", "compile": "default", "image_size": 32,
-        "channels": 3,
-        "num_classes": 11, "keep_epochs": (1, 25), "curriculum": Curriculum(lam_end=5.0), "options": Options(bn=0.5),
+        "weight_decay": 0.0, "seed": 1, "device": "cpu:0", "precision": "bfloat16", "compile": "default",
+        "image_size": 32, "channels": 3, "num_classes": 11,
+        "keep_epochs": (1, 25), "curriculum": Curriculum(lam_end=5.0), "options": Options(bn=0.5),
         "mean": (0.5,), "std": (0.5,), "generator_ratio": 1.0,
     },
     Curriculum: {
