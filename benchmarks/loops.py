@@ -1,5 +1,7 @@
 """The engine and the reference loop on one footing: what is run, how fast, with how many operations, in what memory."""
 
+import os
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -36,29 +38,35 @@ PAIRS = {
         "wrn-16-1", "wrn-16-1", 3, 32,
         {"round_steps": 10, "options": {"latent_dim": 512, "generator_width": 64, "generator_lr": 1e-3}},
     ),
+    "resnet34": Pair(  # likewise, their largest: for a GPU
+        "resnet34", "resnet18", 3, 32,
+        {"round_steps": 10, "options": {"latent_dim": 512, "generator_width": 64, "generator_lr": 1e-3}},
+    ),
 }  # fmt: skip
+SMALL = ("lenet5", "wrn-16-1")  # pairs that a CPU can be asked for
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is run, and where. The reference loop is in float32 whatever the precision."""
+    """What is run, and where. The reference loop is in float32, and not compiled, whatever is asked of the engine."""
 
     pair: str
     device: str = "cpu"
     precision: str = "float32"
     batch_size: int = 64
+    compile: str = "off"
 
     @property
     def round_steps(self) -> int:
         return self.config(1).round_steps
 
-    def config(self, rounds: int, epochs: int = EPOCHS, precision: str = "float32") -> DistillConfig:
-        """A run of so many rounds an epoch."""
+    def config(self, rounds: int, epochs: int = EPOCHS, **engine: str) -> DistillConfig:
+        """A run of so many rounds an epoch; what of precision and compile is named is the engine's."""
         pair = PAIRS[self.pair]
         published = {"round_steps": 2} | pair.values
         return DistillConfig(
             epochs=epochs, steps_per_epoch=rounds * published["round_steps"], batch_size=self.batch_size,
-            device=self.device, precision=precision, image_size=pair.image_size, channels=pair.channels, **published,
+            device=self.device, image_size=pair.image_size, channels=pair.channels, **published, **engine,
         )  # fmt: skip
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
@@ -73,7 +81,8 @@ class Setting:
 
 def engine(setting: Setting, rounds: int, epochs: int = EPOCHS) -> list[float]:
     """Seconds of each epoch of a run of ours, its metrics and checkpoints not counted."""
-    run = cudfkd.distill(*setting.networks(), setting.config(rounds, epochs, setting.precision))
+    config = setting.config(rounds, epochs, precision=setting.precision, compile=setting.compile)
+    run = cudfkd.distill(*setting.networks(), config)
     return [float(row["seconds"] or 0.0) for row in run.rows]
 
 
@@ -120,7 +129,7 @@ def flops(setting: Setting, name: str) -> float:
     Matrix products and convolutions count, forward and backward; all else does not. They are counted on the CPU, at a
     batch of 2, of which a larger one is a multiple; the difference of two runs leaves out what is done once a run.
     """
-    small = replace(setting, device="cpu", precision="float32", batch_size=2)
+    small = replace(setting, device="cpu", precision="float32", batch_size=2, compile="off")
     counts = []
     for epochs in (1, 2):
         with FlopCounterMode(display=False) as counter:
@@ -139,6 +148,13 @@ def _memory(setting: Setting, name: str) -> dict[str, float | None]:
     before = _peak_mb(setting.device)
     LOOPS[name](setting, 1, 2)
     return {"before": before, "peak": _peak_mb(setting.device)}
+
+
+def hardware(device: str) -> str:
+    """What a measurement was made on."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
 
 
 def _peak_mb(device: str) -> float | None:

@@ -10,10 +10,9 @@ should run beside it.
 """
 
 import argparse
-import os
-import platform
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,7 +23,7 @@ from analysis import plots
 from analysis.provenance import commit
 from benchmarks import loops
 from benchmarks.ceiling import ceilings
-from benchmarks.loops import LOOPS, PAIRS, Setting
+from benchmarks.loops import LOOPS, PAIRS, SMALL, Setting, hardware
 from cudfkd.errors import CudfkdError
 from cudfkd.files import read_json, write_json
 
@@ -36,7 +35,8 @@ def main() -> int:
     asked = parse()
     try:
         measured = read_json(asked.out) if asked.out.exists() else {}
-        settings = [Setting(pair, asked.device, asked.precision) for pair in asked.pairs]
+        how = asked.device, asked.precision, asked.batch_size, asked.compile
+        settings = [Setting(pair, *how) for pair in asked.pairs]
         here = where(settings[0])
         for part in (name for name in PARTS if name in asked.parts):
             for setting in settings:
@@ -55,7 +55,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the engine")
-    parser.add_argument("--pairs", nargs="+", choices=PAIRS, default=list(PAIRS))
+    parser.add_argument("--compile", choices=("off", "default", "reduce-overhead"), default="off", help="of the engine")
+    parser.add_argument("--pairs", nargs="+", choices=PAIRS, default=list(SMALL))
+    parser.add_argument("--batch-size", type=count, default=64, help="of all parts but batches")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--repeats", type=count, default=5, help="times that each loop is timed")
     parser.add_argument("--seconds", type=float, default=1.0, help="about so long an epoch, of which three are timed")
@@ -98,7 +100,7 @@ def speed(setting: Setting, asked: argparse.Namespace) -> dict[str, Any]:
 def batches(setting: Setting, asked: argparse.Namespace) -> dict[str, Any]:
     found = {}
     for size in asked.batch_sizes:
-        one = Setting(setting.pair, setting.device, setting.precision, size)
+        one = replace(setting, batch_size=size)
         rates = loops.in_turn(one, ["engine", "reference"], loops.rounds_of(one, asked.seconds), **FEWER)
         found[str(size)] = {"steps_per_second": rates, "engine_over": {"reference": loops.ratios(rates, "reference")}}
     return {"by_size": found}
@@ -114,11 +116,10 @@ PARTS: dict[str, Callable[[Setting, argparse.Namespace], dict[str, Any]]] = {
 
 
 def where(setting: Setting) -> str:
-    """The hardware and the precision: what a measurement is filed under. Raises ConfigError without such a device."""
+    """Hardware, precision, compiler: what a measurement is filed under. Raises ConfigError without such a device."""
     setting.config(1)
-    if setting.device.startswith("cuda"):
-        return f"{torch.cuda.get_device_name(setting.device)}, {setting.precision}"
-    return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {setting.precision}"
+    how = setting.precision if setting.compile == "off" else f"{setting.precision}, compile {setting.compile}"
+    return f"{hardware(setting.device)}, {how}"
 
 
 def put(measured: dict, setting: Setting, part: str, found: dict[str, Any]) -> None:
