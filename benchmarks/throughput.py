@@ -1,4 +1,4 @@
-"""The engine against a plain loop: student steps a second, by batch size too; operations, memory, share of a ceiling.
+"""The engine against a plain loop: student steps a second, by batch size and ranks too; operations, memory, shares.
 
     python benchmarks/throughput.py                                      all of it
     python benchmarks/throughput.py --device cuda --precision bfloat16   on a GPU; the plain loop stays in float32
@@ -24,6 +24,7 @@ from analysis.provenance import commit
 from benchmarks import loops
 from benchmarks.ceiling import ceilings
 from benchmarks.loops import LOOPS, PAIRS, SMALL, Setting, hardware
+from benchmarks.scaling import counts, scaling
 from cudfkd.errors import CudfkdError
 from cudfkd.files import read_json, write_json
 
@@ -106,12 +107,19 @@ def batches(setting: Setting, asked: argparse.Namespace) -> dict[str, Any]:
     return {"by_size": found}
 
 
+def ranks(setting: Setting, asked: argparse.Namespace) -> dict[str, Any]:
+    rounds = loops.rounds_of(setting, asked.seconds)
+    many = [scaling(setting, rounds, counts(setting.device)) for _ in range(asked.repeats)]
+    return {"steps_per_second": {size: [one[size] for one in many] for size in many[0]}}
+
+
 PARTS: dict[str, Callable[[Setting, argparse.Namespace], dict[str, Any]]] = {
     "memory": memory,
     "ceiling": ceiling,
     "flops": flops,
     "speed": speed,
     "batches": batches,
+    "ranks": ranks,
 }
 
 

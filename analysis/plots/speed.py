@@ -12,16 +12,17 @@ COLORS = {"engine": "C0", "reference": "C1", "reference, frozen": "C4"}
 
 
 def throughput(measured: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """A row for each hardware and pair: every repeat with the ratios and their spread, batch sizes, peak memory.
+    """A row for each hardware and pair: every repeat with the ratios and their spread, batch sizes, memory, ranks.
 
     measured: what benchmarks/throughput.json holds, by hardware and by pair of networks. What is missing stays empty.
     """
     rows = [(place, pair, here) for place, pairs in measured.items() for pair, here in pairs.items()]
-    figure, axes = plt.subplots(len(rows), 3, figsize=(13, 3.2 * len(rows)), width_ratios=(1.5, 1, 1), squeeze=False)
-    for (place, pair, here), (left, middle, right) in zip(rows, axes, strict=True):
+    widths = (1.6, 1, 1, 0.8)
+    figure, axes = plt.subplots(len(rows), 4, figsize=(15, 3.4 * len(rows)), width_ratios=widths, squeeze=False)
+    for (place, pair, here), (left, *others) in zip(rows, axes, strict=True):
         _repeats(left, here)
-        _sizes(middle, here)
-        _memory(right, here)
+        for draw, ax in zip((_sizes, _memory, _ranks), others, strict=True):
+            draw(ax, here)
         left.set_title(f"{pair} on {place}")
     return figure
 
@@ -59,6 +60,19 @@ def _memory(ax: Axes, here: Mapping[str, Any]) -> None:
     for name, mb in here.get("memory", {}).get("mb", {}).items():
         ax.bar(name, (mb["peak"] or 0.0) - (mb["before"] or 0.0), color=COLORS[name], width=0.6)
     ax.set_ylim(bottom=0)
+
+
+def _ranks(ax: Axes, here: Mapping[str, Any]) -> None:
+    """A thread or a GPU a rank; the batch is shared."""
+    ax.set(title="Several ranks, the engine", xlabel="ranks", ylabel="student steps a second")
+    found = here.get("ranks", {}).get("steps_per_second", {})
+    sizes = sorted(map(int, found))
+    if sizes:
+        alone = median(found["1"])
+        ax.plot(sizes, [median(found[str(size)]) for size in sizes], "o-", color=COLORS["engine"], label="measured")
+        ax.plot(sizes, [alone * size for size in sizes], ":", color="0.5", label="times the ranks")
+        ax.set_xticks(sizes)
+    _finish(ax)
 
 
 def _finish(ax: Axes) -> None:

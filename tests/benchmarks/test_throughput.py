@@ -7,6 +7,7 @@ import torch
 
 from benchmarks import ceiling, loops, throughput
 from benchmarks.loops import LOOPS, PAIRS, Setting
+from benchmarks.scaling import counts, scaling
 from cudfkd.files import read_json, write_json
 
 LENET = Setting("lenet5", batch_size=8)
@@ -79,6 +80,13 @@ def test_memory_is_measured_in_a_process_of_its_own():
     mb = loops.memory(LENET, "reference")
     del ballast
     assert 0 < mb["before"] < mb["peak"]
+
+
+def test_ranks_share_the_batch_of_a_run():
+    assert counts("cpu")[0] == 1
+    found = scaling(LENET, 1, [1, 2])
+    assert list(found) == ["1", "2"]
+    assert min(found.values()) > 0
 
 
 def test_ceilings_are_positive_and_named(monkeypatch):
