@@ -14,12 +14,11 @@ class Normalize(nn.Module):
 
     def __init__(self, mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> None:
         super().__init__()
-        self._nothing = mean is None and std is None
         self.register_buffer("mean", torch.tensor(mean or (0.0,)).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std or (1.0,)).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        return images if self._nothing else (images - self.mean) / self.std
+        return (images - self.mean) / self.std
 
     def inverse(self, x: Tensor) -> Tensor:
         """Images from what networks see: x std + mean."""
