@@ -21,12 +21,12 @@ class Compiled:
     """
 
     def __init__(self, network: nn.Module, mode: str) -> None:
-        self._network = network
+        self._network, self._mode = network, mode
         self._forward: Forward = torch.compile(network, mode=mode)
 
     def __call__(self, x: Tensor) -> Tensor:
         try:
-            return self._forward(x)
+            y = self._forward(x)
         except TorchDynamoException as error:
             if self._forward is self._network:
                 raise
@@ -37,3 +37,5 @@ class Compiled:
             )
             self._forward = self._network
             return self._network(x)
+        # a CUDA graph writes its next output over this one, which may be kept for a later step
+        return y.clone() if self._mode == "reduce-overhead" and not y.requires_grad else y

@@ -117,7 +117,7 @@ class _Trainer:
     ) -> "_Trainer":
         fast = device.type == "cuda"
         # on a CPU as the teachers that ship were trained, to the bit
-        network.to(device, memory_format=torch.channels_last if fast else torch.contiguous_format)
+        network.to(device).to(memory_format=torch.channels_last if fast else torch.contiguous_format)
         optimizer = torch.optim.SGD(
             network.parameters(), recipe.lr, momentum=0.9, weight_decay=recipe.weight_decay, nesterov=True,
             fused=True if fast else None,

@@ -42,6 +42,14 @@ def test_a_failure_falls_back_with_one_warning(no_compiler):
     assert no_compiler.calls == 1
 
 
+def test_outputs_of_cuda_graphs_are_kept_apart():
+    y = torch.zeros(2)
+    for mode, same in (("reduce-overhead", False), ("default", True)):
+        forward = Compiled(nn.Linear(2, 3), mode)
+        forward._forward = lambda _: y
+        assert (forward(torch.randn(4, 2)) is y) == same
+
+
 def test_other_errors_are_not_swallowed():
     forward = Compiled(nn.Linear(2, 3), "default")
     forward._forward = lambda _: (_ for _ in ()).throw(ValueError("mine"))
