@@ -109,12 +109,11 @@ def memory(plan: Plan, minutes: float) -> Found:  # noqa: ARG001
 
 def speed(plan: Plan, minutes: float) -> Found:  # noqa: ARG001
     """Student steps a second over three epochs after a first, one loop after the other, the plain one in the middle."""
-    order = {f"engine, compile {mode}": partial(loops.engine, replace(plan.setting, compile=mode)) for mode in MODES}
-    order = {"reference": partial(loops.plain, plan.setting)} | order
+    order = [(f"engine, compile {mode}", partial(loops.engine, replace(plan.setting, compile=mode))) for mode in MODES]
+    order.insert(2, ("reference", partial(loops.plain, plan.setting)))
     rates: dict[str, list[float]] = {}
-    for name in ("engine, compile off", "engine, compile default", "reference", "engine, compile reduce-overhead"):
-        seconds = order[name](plan.rounds)[1:]
-        rates[name] = [plan.rounds * plan.setting.round_steps / one for one in seconds]
+    for name, loop in order:
+        rates[name] = [plan.rounds * plan.setting.round_steps / seconds for seconds in loop(plan.rounds)[1:]]
     best = max((name for name in rates if name != "reference"), key=lambda name: mean(rates[name]))
     return {
         "batch_size": plan.setting.batch_size,

@@ -7,8 +7,6 @@ benchmarks/quick.json: per seed the accuracies with intervals, agreement, loyalt
 """
 
 import argparse
-import os
-import platform
 import statistics
 import tempfile
 from pathlib import Path
@@ -17,6 +15,7 @@ import torch
 
 import cudfkd
 from analysis.execute import profile_parameters
+from benchmarks.loops import hardware
 from cudfkd.experiments import run
 from cudfkd.files import write_json
 from cudfkd.progress import Progress
@@ -36,10 +35,9 @@ def main() -> None:
         "dev_lowest": min(accuracies),
         "seconds_highest": max(row["seconds"] for row in rows),
     }
-    hardware = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     write_json(
         Path(__file__).with_suffix(".json"),
-        {"summary": summary, "runs": rows, "profile": "quick", "hardware": hardware, "torch": torch.__version__},
+        {"summary": summary, "runs": rows, "profile": "quick", "hardware": hardware("cpu"), "torch": torch.__version__},
     )
     print(summary)
 

@@ -17,7 +17,7 @@ from benchmarks.loops import Setting
 def counts(device: str) -> list[int]:
     """1, 2, 4, ... ranks, as many as there are cores or GPUs."""
     most = torch.cuda.device_count() if device.startswith("cuda") else os.cpu_count() or 1
-    return [2**power for power in range(most.bit_length()) if 2**power <= most]
+    return [2**power for power in range(most.bit_length())]
 
 
 def scaling(setting: Setting, rounds: int, sizes: Sequence[int]) -> dict[str, float]:

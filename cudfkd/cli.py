@@ -13,16 +13,15 @@ from math import inf
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cudfkd import data, experiments, flags, methods, models, ranks, recipes, regularizers, teachers, training
+from cudfkd import data, experiments, flags, methods, models, ranks, recipes, teachers, training
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.curriculum import Curriculum
 from cudfkd.errors import ConfigError, CudfkdError, TrainingError, unknown
 from cudfkd.evaluation import Evaluation, evaluate
+from cudfkd.out_of_memory import is_out_of_memory
 from cudfkd.progress import Progress
 from cudfkd.runs import Run, load_run
 from cudfkd.version import __version__
-
-SHELLS = ("bash", "zsh", "tcsh")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -49,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cudfkd: {error}", file=sys.stderr)
         return 1 if isinstance(error, TrainingError) else 2
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "allocate" not in str(error):
+        if not is_out_of_memory(error):
             raise
         print(f"cudfkd: out of memory ({_asked_too_much(error)}): lower the batch size or the widths", file=sys.stderr)
         return 2
@@ -231,31 +230,14 @@ def _doctor(asked: argparse.Namespace) -> int:
 
 def _add_completion(parser: argparse.ArgumentParser) -> None:
     """a script that lets a shell complete commands, options and names: eval "$(cudfkd completion bash)" """
-    parser.add_argument("shell", metavar="SHELL", help=", ".join(SHELLS))
+    parser.add_argument("shell", metavar="SHELL", help="bash, zsh or tcsh")
     parser.set_defaults(run=_completion)
 
 
 def _completion(asked: argparse.Namespace) -> None:
-    import shtab
+    from cudfkd import completion
 
-    if asked.shell not in SHELLS:
-        raise ConfigError(unknown("shell", asked.shell, SHELLS))
-    _say(shtab.complete(_with_choices(_parser()), asked.shell))
-
-
-def _with_choices(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """The parser with the names that options take, for completion alone: they are checked by the descriptions."""
-    known = {
-        "method": methods.names(), "data": data.names(), "recipe": recipes.names(), "split": data.SPLITS,
-        "student": models.names(), "model": models.names(),
-        "teacher": sorted({model for _, model, _ in teachers.shipped()}),
-        "field_regularizer": regularizers.names(), "shell": SHELLS,
-    }  # fmt: skip
-    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    for command in commands.choices.values():
-        for action in command._actions:
-            action.choices = action.choices or known.get(action.dest)
-    return parser
+    _say(completion.script(_parser(), asked.shell))
 
 
 def _asked_too_much(error: Exception) -> str:

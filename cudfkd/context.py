@@ -77,7 +77,7 @@ class Context:
         """The student's, likewise."""
         return self._logits(self.student, images)
 
-    def labels(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
+    def soft_labels(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
         """The teacher's logits without gradient; by the labeller where there is one, so only up to rounding."""
         with torch.no_grad():
             return self._logits(self.labeller or self.teacher, images, studied=True)

@@ -1,10 +1,9 @@
 """The engine: rounds of synthesis and study, until the run is over. It knows no method by name."""
 
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -14,23 +13,25 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from cudfkd import fitting, methods
+from cudfkd.borrowed import borrowed
 from cudfkd.callbacks import Batch, Callback
 from cudfkd.checkpoint import State
 from cudfkd.config import DistillConfig
 from cudfkd.context import Context
 from cudfkd.curriculum import Pace, weigh
-from cudfkd.data import ImageSet
 from cudfkd.deadline import deadline_after
 from cudfkd.errors import ConfigError, TrainingError
-from cudfkd.evaluation import Evaluation, as_tensors, check_labels, compare, predict
+from cudfkd.evaluation import Evaluation
+from cudfkd.examiner import Examiner
 from cudfkd.folding import folded
 from cudfkd.log import EpochLog
 from cudfkd.methods.base import Method
 from cudfkd.metrics import Row, dead, row
 from cudfkd.normalize import Normalize
-from cudfkd.out_of_memory import batch_that_fits, is_out_of_memory
+from cudfkd.out_of_memory import is_out_of_memory, what_fits
 from cudfkd.ranks import Ranks
-from cudfkd.runs import Run, RunFolder, describe
+from cudfkd.run_folder import RunFolder, describe
+from cudfkd.runs import Run
 
 
 def distill(
@@ -77,26 +78,13 @@ def distill(
         if not is_out_of_memory(error):
             raise
     # here the error is gone, and with it what the run held
-    raise ConfigError(_too_large(teacher, student, config, evaluate_on, train_on))
-
-
-def _too_large(
-    teacher: nn.Module, student: nn.Module, config: DistillConfig, evaluate_on: Dataset | None, train_on: Dataset | None
-) -> str:
-    """What to say of a run that does not fit. A round with half the batch, a quarter, ... tells what does."""
-    line = f"out of memory on {config.device}"
-    if Ranks.here().size > 1:
-        return f"{line}: lower batch_size = {config.batch_size}, or start more processes"
-    round_ = {"epochs": 1, "steps_per_epoch": config.round_steps, "keep_epochs": ()}
+    one_round = {"epochs": 1, "steps_per_epoch": config.round_steps, "keep_epochs": ()}
 
     def attempt(size: int) -> None:
-        smaller = config.model_copy(update=round_ | {"batch_size": size})
+        smaller = config.model_copy(update=one_round | {"batch_size": size})
         _distill(teacher, deepcopy(student), smaller, evaluate_on, None, False, (), None, train_on)
 
-    fits = batch_that_fits(config.batch_size, attempt)
-    if fits is None:
-        return f"{line}, whatever the batch size: lower generator_width, latent_dim or memory_size"
-    return f"{line}: batch_size = {config.batch_size} does not fit, {fits} does"
+    raise ConfigError(what_fits(config.device, config.batch_size, attempt if Ranks.here().size == 1 else None))
 
 
 def _distill(
@@ -130,41 +118,18 @@ def _distill(
         ctx.training = fitting.training_images(ctx, train_on)
         method = methods.get(config.method).build(config.options, ctx)
         ctx.modules = method.modules
-        engine = _Engine(ctx, method, _Examiner.of(ctx, evaluate_on), folder, callbacks)
+        engine = _Engine(ctx, method, Examiner.of(ctx, evaluate_on), folder, callbacks)
         stack.enter_context(folder.claimed())
         engine.prepare(describe(config, student, teacher, method.modules.get("generator")), resume=resume)
         engine.train(deadline)
     return Run(config, folder.rows, engine.summary, student, method.modules.get("generator"), folder.path)
 
 
-@dataclass
-class _Examiner:
-    """Held-out images on the device, as bytes where they came as such, with the teacher's logits kept."""
-
-    images: torch.Tensor
-    labels: torch.Tensor
-    teacher_logits: torch.Tensor
-
-    @classmethod
-    def of(cls, ctx: Context, dataset: Dataset | None) -> "_Examiner | None":
-        if dataset is None:
-            return None
-        images, labels = (dataset.pixels, dataset.labels) if isinstance(dataset, ImageSet) else as_tensors(dataset)
-        check_labels(labels, ctx.shape.num_classes)
-        images = images.to(ctx.device)
-        logits = predict(nn.Sequential(ctx.normalize, ctx.teacher), images, ctx.device)
-        return cls(images, labels.to(ctx.device), logits)
-
-    def examine(self, ctx: Context) -> Evaluation:
-        logits = predict(nn.Sequential(ctx.normalize, ctx.student), self.images, ctx.device)
-        return compare(logits, self.teacher_logits, self.labels)
-
-
 class _Engine:
     """Owns the loop. `ctx` is the run's state as others see it."""
 
     def __init__(
-        self, ctx: Context, method: Method, examiner: _Examiner | None, folder: RunFolder, callbacks: tuple
+        self, ctx: Context, method: Method, examiner: Examiner | None, folder: RunFolder, callbacks: tuple
     ) -> None:
         self.ctx, self.method, self.examiner, self.folder, self.callbacks = ctx, method, examiner, folder, callbacks
         config = ctx.config
@@ -321,25 +286,3 @@ def _context(
     ctx = Context(config, shape, device, teacher, student, normalize, rng, config.curriculum.lam_start)
     ctx.labeller = folded(teacher, ctx.probe())
     return ctx
-
-
-@contextmanager
-def borrowed(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """The network frozen, in eval mode and on the device; at the end as it came."""
-    modes = {module: module.training for module in network.modules()}
-    wanted = {parameter: parameter.requires_grad for parameter in network.parameters()}
-    home = next((parameter.device for parameter in wanted), None)
-    try:
-        if home != device:
-            network.to(device)
-        network.eval()
-        for parameter in wanted:  # network.requires_grad_ is not there for TorchScript
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        if home not in (device, None):
-            network.to(home)
-        for module, mode in modes.items():
-            module.training = mode
-        for parameter, grad in wanted.items():
-            parameter.requires_grad_(grad)

@@ -4,15 +4,28 @@ from collections.abc import Callable
 
 import torch
 
+Attempt = Callable[[int], object]  # with a batch size; it raises what torch raises where that does not fit
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch or Python could not get memory, on a GPU or a CPU."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+        isinstance(error, RuntimeError) and "allocate" in str(error)
     )
 
 
-def batch_that_fits(tried: int, attempt: Callable[[int], object]) -> int | None:
+def what_fits(device: str, batch_size: int, attempt: Attempt | None) -> str:
+    """The line for a run that did not fit. Without an attempt (on several ranks) it names no batch that does."""
+    line = f"out of memory on {device}"
+    if attempt is None:
+        return f"{line}: lower batch_size = {batch_size}, or start more processes"
+    fits = batch_that_fits(batch_size, attempt)
+    if fits is None:
+        return f"{line}, whatever the batch size: lower generator_width, latent_dim or memory_size"
+    return f"{line}: batch_size = {batch_size} does not fit, {fits} does"
+
+
+def batch_that_fits(tried: int, attempt: Attempt) -> int | None:
     """The largest of tried/2, tried/4, ... (2 at least) with which `attempt` does not run out, or None."""
     size = tried // 2
     while size >= 2:
@@ -21,7 +34,7 @@ def batch_that_fits(tried: int, attempt: Callable[[int], object]) -> int | None:
         try:
             attempt(size)
             return size
-        except Exception as error:
+        except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
         size //= 2

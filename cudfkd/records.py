@@ -26,7 +26,7 @@ _KINDS = {
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """config.json, as `cudfkd.runs.describe` makes it. Raises DataError if it is none."""
+    """config.json, as `cudfkd.run_folder.describe` makes it. Raises DataError if it is none."""
     found = read_json(folder / CONFIG)
     for name, kind in _KINDS.items():
         if name not in found or not isinstance(found[name], kind):

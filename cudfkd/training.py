@@ -29,7 +29,7 @@ from cudfkd.losses import at_least_float32
 from cudfkd.normalize import Normalize
 from cudfkd.recipes import Recipe
 from cudfkd.records import CONFIG, refuse_other
-from cudfkd.runs import RunFolder
+from cudfkd.run_folder import RunFolder
 from cudfkd.teachers import read_teacher, teacher_card
 
 

@@ -30,7 +30,7 @@ class Divergence:
     temperature: float
 
     def losses(self, ctx: Context, study: Study) -> Float[Tensor, " batch"]:
-        t = ctx.labels(study.images) if study.teacher_logits is None else study.teacher_logits
+        t = ctx.soft_labels(study.images) if study.teacher_logits is None else study.teacher_logits
         return DIVERGENCES[self.loss](t, ctx.studied(study.images), self.temperature)
 
 

@@ -35,7 +35,7 @@ class Fresh:
             left = ctx.config.round_steps - ctx.step % ctx.config.round_steps
             count = min(left, ctx.batches_at_once)
             images = self.source(ctx, batches=count)
-            labels = ctx.labels(images).chunk(count) if self.labelled else [None] * count
+            labels = ctx.soft_labels(images).chunk(count) if self.labelled else [None] * count
             self.waiting = [Study(*one) for one in zip(images.chunk(count), [None] * count, labels, strict=True)]
         return self.waiting.pop(0)
 
