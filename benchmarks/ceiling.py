@@ -1,7 +1,7 @@
-"""What this device reaches at most on one kernel: the denominator of any share of its speed that we name.
+"""What this device reaches at most in one kernel: the denominator of any share of its speed that we name.
 
 A product of square matrices, and a convolution 3 x 3 of 64 channels in both memory layouts, forward only: the best of
-some runs, not the mean, for a ceiling is what can be reached.
+some runs, not the mean, for a ceiling is what can be reached. Likewise copies, in a cache and in memory.
 """
 
 from collections.abc import Callable
@@ -31,10 +31,21 @@ def ceilings(device: torch.device, dtype: torch.dtype) -> dict[str, float]:
     }
 
 
+def bandwidths(device: torch.device) -> dict[str, float]:
+    """GB/s, read and written, of copies: of a tensor that a cache holds, and of one that none does."""
+    small, large = (2**23, 2**30) if device.type == "cuda" else (2**19, 2**28)
+    found = {}
+    for name, size in (("in a cache", small), ("in memory", large)):
+        x = torch.zeros(size, dtype=torch.uint8, device=device)
+        y = torch.zeros_like(x)  # written before it is timed, or its pages would have to be found first
+        found[name] = 2 * size / _seconds(partial(y.copy_, x), device, often=max(1, 2**26 // size)) / 1e9
+    return found
+
+
 @torch.no_grad()
-def _seconds(kernel: Callable[[], Tensor], device: torch.device) -> float:
+def _seconds(kernel: Callable[[], Tensor], device: torch.device, often: int = 1) -> float:
     """The least of some runs, each long enough that starting it does not count."""
-    often = 20 if device.type == "cuda" else 1
+    often = max(often, 20) if device.type == "cuda" else often
     found = []
     for _ in range(RUNS):
         wait(device)

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import cudfkd
 from benchmarks import reference
+from benchmarks.traffic import traffic
 from cudfkd import DistillConfig, models
 from cudfkd.metrics import peak_memory_mb
 
@@ -136,6 +137,12 @@ def flops(setting: Setting, name: str) -> float:
             LOOPS[name](small, 1, epochs)
         counts.append(counter.get_total_flops())
     return (counts[1] - counts[0]) / setting.round_steps * setting.batch_size / 2
+
+
+def moved(setting: Setting, name: str) -> dict[str, dict[str, float]]:
+    """Kernels and bytes of a student step, its share of the generator's included: see `benchmarks.traffic`."""
+    counted = traffic(lambda epochs: LOOPS[name](replace(setting, compile="off"), 1, epochs))
+    return {kind: {what: count / setting.round_steps for what, count in of.items()} for kind, of in counted.items()}
 
 
 def memory(setting: Setting, name: str) -> dict[str, float | None]:

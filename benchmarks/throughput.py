@@ -22,9 +22,10 @@ import torch
 from analysis import plots
 from analysis.provenance import commit
 from benchmarks import loops
-from benchmarks.ceiling import ceilings
+from benchmarks.ceiling import bandwidths, ceilings
 from benchmarks.loops import LOOPS, PAIRS, SMALL, Setting, hardware
 from benchmarks.scaling import counts, scaling
+from benchmarks.traffic import floor
 from cudfkd.errors import CudfkdError
 from cudfkd.files import read_json, write_json
 
@@ -79,16 +80,19 @@ def memory(setting: Setting, _: argparse.Namespace) -> dict[str, Any]:
 
 
 def ceiling(setting: Setting, _: argparse.Namespace) -> dict[str, Any]:
-    device = torch.device(setting.device)
+    device, precisions = torch.device(setting.device), dict.fromkeys(("float32", setting.precision))
     return {
-        "gflops": {
-            name: ceilings(device, getattr(torch, name)) for name in dict.fromkeys(("float32", setting.precision))
-        }
+        "gflops": {name: ceilings(device, getattr(torch, name)) for name in precisions},
+        "gb_per_second": bandwidths(device),
     }
 
 
 def flops(setting: Setting, _: argparse.Namespace) -> dict[str, Any]:
     return {"per_step": {name: loops.flops(setting, name) for name in LOOPS}}
+
+
+def traffic(setting: Setting, _: argparse.Namespace) -> dict[str, Any]:
+    return {"per_step": {name: loops.moved(setting, name) for name in LOOPS}}
 
 
 def speed(setting: Setting, asked: argparse.Namespace) -> dict[str, Any]:
@@ -117,6 +121,7 @@ PARTS: dict[str, Callable[[Setting, argparse.Namespace], dict[str, Any]]] = {
     "memory": memory,
     "ceiling": ceiling,
     "flops": flops,
+    "traffic": traffic,
     "speed": speed,
     "batches": batches,
     "ranks": ranks,
@@ -135,17 +140,30 @@ def put(measured: dict, setting: Setting, part: str, found: dict[str, Any]) -> N
     stamp = {"torch": torch.__version__, "tf32": torch.backends.cudnn.allow_tf32, "commit": commit()}
     here = measured.setdefault(where(setting), {}).setdefault(setting.pair, {})
     here[part] = {**found, **stamp}
-    if {"ceiling", "flops", "speed"} <= here.keys():
+    if {"ceiling", "flops", "traffic", "speed"} <= here.keys():
         here["achieved"] = achieved(here, setting.precision)
 
 
 def achieved(here: dict, precision: str) -> dict[str, dict]:
-    """GFLOP/s of each loop at its median speed, with the operations that it does itself, and the shares of ceilings."""
+    """What each loop makes of the device at its median speed: operations, and the least time of a step over its time.
+
+    `gflops` are those that the loop does itself, as shares of the ceilings; `share_of_floor` is by where the maps are,
+    in a cache or in memory, and takes the fastest kernel's operations a second.
+    """
     found = {}
     for name, rates in here["speed"]["steps_per_second"].items():
         top = here["ceiling"]["gflops"][precision if name == "engine" else "float32"]
-        rate = median(rates) * here["flops"]["per_step"][name] / 1e9
-        found[name] = {"gflops": rate, "share_of": {kernel: rate / most for kernel, most in top.items()}}
+        operations, rate = here["flops"]["per_step"][name], median(rates)
+        least = {
+            place: floor(here["traffic"]["per_step"][name], operations, max(top.values()) * 1e9, bandwidth * 1e9)
+            for place, bandwidth in here["ceiling"]["gb_per_second"].items()
+        }
+        gflops = rate * operations / 1e9
+        found[name] = {
+            "gflops": gflops,
+            "share_of": {kernel: gflops / most for kernel, most in top.items()},
+            "share_of_floor": {place: seconds * rate for place, seconds in least.items()},
+        }
     return found
 
 

@@ -1,0 +1,57 @@
+"""Bytes are counted by kernel, and the floor follows from them."""
+
+import torch
+
+from benchmarks.traffic import Traffic, floor, traffic
+
+
+def counted(function) -> dict:
+    with Traffic() as found:
+        function()
+    return found.kinds
+
+
+def test_a_kernel_moves_what_it_takes_and_makes():
+    a, b = torch.rand(4, 3), torch.rand(3, 5)
+    found = counted(lambda: torch.mm(a, b) * 2)
+    assert found["products"] == {"kernels": 1, "bytes": 4 * (12 + 15 + 20)}
+    assert found["others"] == {"kernels": 1, "bytes": 4 * (20 + 20)}
+
+
+def test_views_and_unwritten_memory_are_no_kernels():
+    x = torch.rand(4, 3)
+    found = counted(lambda: (x.t(), x[0], x.view(12), x.expand(2, 4, 3), torch.empty(9), torch.empty_like(x)))
+    assert found["others"] == found["products"] == {"kernels": 0, "bytes": 0}
+
+
+def test_an_expanded_tensor_is_read_once():
+    x, y = torch.rand(1), torch.rand(100)
+    assert counted(lambda: torch.add(x.expand(100), y))["others"]["bytes"] == 4 * (1 + 100 + 100)
+
+
+def test_in_place_reads_and_writes():
+    x = torch.rand(10)
+    assert counted(lambda: x.add_(x))["others"]["bytes"] == 4 * (10 + 10 + 10)
+
+
+def test_backward_counts():
+    x = torch.rand(4, 3, requires_grad=True)
+    w = torch.rand(3, 5)
+    assert counted(lambda: torch.mm(x, w).sum().backward())["products"]["kernels"] == 2
+
+
+def test_what_is_done_once_a_run_does_not_count():
+    x = torch.rand(10)
+
+    def loop(epochs: int) -> None:
+        torch.rand(1000)
+        for _ in range(epochs):
+            x.exp()
+
+    assert traffic(loop) == {"products": {"kernels": 0, "bytes": 0}, "others": {"kernels": 1, "bytes": 80}}
+
+
+def test_products_take_the_longer_of_operations_and_bytes():
+    moved = {"products": {"bytes": 10.0}, "others": {"bytes": 4.0}}
+    assert floor(moved, operations=100.0, per_second=50.0, bytes_per_second=10.0) == 2.0 + 0.4
+    assert floor(moved, operations=100.0, per_second=1000.0, bytes_per_second=10.0) == 1.0 + 0.4
