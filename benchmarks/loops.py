@@ -8,17 +8,20 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import cudfkd
 from benchmarks import reference
-from benchmarks.traffic import traffic
+from benchmarks.traffic import Traffic
 from cudfkd import DistillConfig, models
 from cudfkd.metrics import peak_memory_mb
 
+C = TypeVar("C", bound=TorchDispatchMode)
 EPOCHS = 4  # of a timed run; its first warms up and does not count
 
 
@@ -128,21 +131,30 @@ def flops(setting: Setting, name: str) -> float:
     """Floating-point operations of a student step, its share of the generator's included, as torch counts them.
 
     Matrix products and convolutions count, forward and backward; all else does not. They are counted on the CPU, at a
-    batch of 2, of which a larger one is a multiple; the difference of two runs leaves out what is done once a run.
+    batch of 2, of which a larger one is a multiple.
     """
-    small = replace(setting, device="cpu", precision="float32", batch_size=2, compile="off")
-    counts = []
-    for epochs in (1, 2):
-        with FlopCounterMode(display=False) as counter:
-            LOOPS[name](small, 1, epochs)
-        counts.append(counter.get_total_flops())
-    return (counts[1] - counts[0]) / setting.round_steps * setting.batch_size / 2
+    small = replace(setting, device="cpu", precision="float32", batch_size=2)
+    one, two = (counter.get_total_flops() for counter in _counted(small, name, lambda: FlopCounterMode(display=False)))
+    return (two - one) / setting.round_steps * setting.batch_size / 2
 
 
 def moved(setting: Setting, name: str) -> dict[str, dict[str, float]]:
     """Kernels and bytes of a student step, its share of the generator's included: see `benchmarks.traffic`."""
-    counted = traffic(lambda epochs: LOOPS[name](replace(setting, compile="off"), 1, epochs))
-    return {kind: {what: count / setting.round_steps for what, count in of.items()} for kind, of in counted.items()}
+    one, two = (counter.kinds for counter in _counted(setting, name, Traffic))
+    return {
+        kind: {what: (two[kind][what] - once) / setting.round_steps for what, once in of.items()}
+        for kind, of in one.items()
+    }
+
+
+def _counted(setting: Setting, name: str, new: Callable[[], C]) -> list[C]:
+    """Counters of runs of one and of two epochs of a round: their difference leaves out what is done once a run."""
+    counters = []
+    for epochs in (1, 2):
+        with new() as counter:
+            LOOPS[name](replace(setting, compile="off"), 1, epochs)
+        counters.append(counter)
+    return counters
 
 
 def memory(setting: Setting, name: str) -> dict[str, float | None]:

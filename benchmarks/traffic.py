@@ -4,7 +4,6 @@ A kernel that multiplies matrices or convolves is bound by operations or by byte
 of a device this gives the least time of a step whose kernels run one after the other and cost nothing to start.
 """
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -18,8 +17,8 @@ UNWRITTEN = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_str
 class Traffic(TorchDispatchMode):
     """Counts kernels and their bytes: of "products", whose operations torch counts, and of "others". Views are none.
 
-    Bytes are those of every tensor that goes in and comes out, each counted as often as a kernel takes it, as if
-    nothing stayed in a cache.
+    Bytes are those of every tensor that goes in and comes out or is changed (by an optimizer's step, say), each counted
+    as often as a kernel takes it, as if nothing stayed in a cache.
     """
 
     def __init__(self) -> None:
@@ -27,26 +26,14 @@ class Traffic(TorchDispatchMode):
         self.kinds = {kind: {"kernels": 0, "bytes": 0} for kind in ("products", "others")}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:  # noqa: ARG002
-        result = func(*args, **(kwargs or {}))
-        made = _tensors(result)
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        made = _tensors(result) or _changed(func, args, kwargs)
         if made and not func.is_view and func.overloadpacket.__name__ not in UNWRITTEN:
             kind = self.kinds["products" if func.overloadpacket in flop_registry else "others"]
             kind["kernels"] += 1
             kind["bytes"] += sum(_bytes(tensor) for tensor in (*_tensors((args, kwargs)), *made))
         return result
-
-
-def traffic(loop: Callable[[int], object]) -> dict[str, dict[str, int]]:
-    """What an epoch of a loop moves: the difference of runs of two epochs and of one.
-
-    Arguments:
-        loop: takes the number of epochs.
-    """
-    with Traffic() as one:
-        loop(1)
-    with Traffic() as two:
-        loop(2)
-    return {kind: {name: two.kinds[kind][name] - was for name, was in of.items()} for kind, of in one.kinds.items()}
 
 
 def floor(moved: dict[str, dict[str, float]], operations: float, per_second: float, bytes_per_second: float) -> float:
@@ -55,8 +42,15 @@ def floor(moved: dict[str, dict[str, float]], operations: float, per_second: flo
     return products + moved["others"]["bytes"] / bytes_per_second
 
 
-def _tensors(tree: object) -> Sequence[Tensor]:
+def _tensors(tree: object) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def _changed(func: Any, args: tuple, kwargs: dict) -> list[Tensor]:
+    """What a kernel that returns nothing writes to."""
+    given = {argument.name: value for argument, value in zip(func._schema.arguments, args, strict=False)} | kwargs
+    written = (a.name for a in func._schema.arguments if a.alias_info is not None and a.alias_info.is_write)
+    return _tensors([given.get(name) for name in written])
 
 
 def _bytes(tensor: Tensor) -> int:

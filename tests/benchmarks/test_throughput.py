@@ -103,6 +103,20 @@ def test_bandwidths_are_positive_and_named(monkeypatch):
     assert min(found.values()) > 0
 
 
+def test_what_is_done_once_a_run_is_not_counted(monkeypatch):
+    x = torch.rand(10)
+
+    def loop(_: Setting, rounds: int, epochs: int) -> None:
+        torch.rand(1000) @ torch.rand(1000)
+        for _ in range(rounds * epochs):
+            x.exp()
+
+    monkeypatch.setattr(loops, "LOOPS", {"loop": loop})
+    each = {"kernels": 1 / LENET.round_steps, "bytes": 80 / LENET.round_steps}
+    assert loops.moved(LENET, "loop") == {"products": {"kernels": 0, "bytes": 0}, "others": each}
+    assert loops.flops(LENET, "loop") == 0
+
+
 def test_the_engine_moves_less_than_the_reference():
     engine, reference = (loops.moved(LENET, name) for name in ("engine", "reference"))
     for kind in ("products", "others"):
