@@ -22,6 +22,7 @@ from cudfkd import DistillConfig, models
 from cudfkd.metrics import peak_memory_mb
 
 C = TypeVar("C", bound=TorchDispatchMode)
+R = TypeVar("R")
 EPOCHS = 4  # of a timed run; its first warms up and does not count
 
 
@@ -112,11 +113,15 @@ def rounds_of(setting: Setting, seconds: float) -> int:
 def in_turn(
     setting: Setting, names: Sequence[str], rounds: int, repeats: int, epochs: int = EPOCHS
 ) -> dict[str, list[float]]:
-    """Student steps a second of each loop, one after the other, to and fro, so that a slow minute meets all of them."""
+    """Student steps a second of each loop, one after the other, to and fro, so that a slow minute meets all of them.
+
+    Each time in a process of its own, as a user starts it: how long a loop waits for memory depends on what the
+    process's allocator has kept of those before.
+    """
     rates: dict[str, list[float]] = {name: [] for name in names}
     for repeat in range(repeats):
         for name in names if repeat % 2 == 0 else reversed(names):
-            seconds = LOOPS[name](setting, rounds, epochs)[1:]
+            seconds = alone(LOOPS[name], setting, rounds, epochs)[1:]
             rates[name].append(len(seconds) * rounds * setting.round_steps / sum(seconds))
     return rates
 
@@ -159,8 +164,13 @@ def _counted(setting: Setting, name: str, new: Callable[[], C]) -> list[C]:
 
 def memory(setting: Setting, name: str) -> dict[str, float | None]:
     """MB taken at most, in a process of its own: of the GPU's tensors, or resident; `before`: with nothing run yet."""
+    return alone(_memory, setting, name)
+
+
+def alone(function: Callable[..., R], *arguments: object) -> R:
+    """What a function returns in a new process of its own; both, and its arguments, can be pickled."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_memory, setting, name).result()
+        return pool.submit(function, *arguments).result()
 
 
 def _memory(setting: Setting, name: str) -> dict[str, float | None]:

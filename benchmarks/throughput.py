@@ -5,8 +5,8 @@
     python benchmarks/throughput.py --parts speed --pairs wrn-16-1       some of it, minutes each
 
 Writes throughput.json, and throughput.png of all that it holds. What is there of other parts, pairs, hardware and
-precisions is kept, and each part is written once it is measured. Loops run in turn in one process, and nothing else
-should run beside it.
+precisions is kept, and each part is written once it is measured. Loops run in turn, each time in a process of its own,
+and nothing else should run beside them.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """The benchmark times what it says, in turn, and keeps what was measured before."""
 
+import os
 import sys
 
 import pytest
@@ -43,13 +44,23 @@ def fake(calls: list[str], name: str, seconds: list[float]):
     return loop
 
 
-def test_loops_run_to_and_fro_and_the_first_epoch_does_not_count(monkeypatch):
+@pytest.fixture
+def together(monkeypatch):
+    """Runs here what would be run in a process of its own."""
+    monkeypatch.setattr(loops, "alone", lambda function, *arguments: function(*arguments))
+
+
+def test_loops_run_to_and_fro_and_the_first_epoch_does_not_count(monkeypatch, together):
     calls = []
     made = {"engine": fake(calls, "engine", [9.0, 1.0, 1.0]), "reference": fake(calls, "reference", [9.0, 2.0, 6.0])}
     monkeypatch.setattr(loops, "LOOPS", made)
     rates = loops.in_turn(LENET, ["engine", "reference"], 5, 3, 3)
     assert calls == ["engine", "reference", "reference", "engine", "engine", "reference"]
     assert rates == {"engine": [10.0] * 3, "reference": [2.5] * 3}  # rounds of 2 steps
+
+
+def test_each_loop_has_a_process_of_its_own():
+    assert len({os.getpid(), loops.alone(os.getpid), loops.alone(os.getpid)}) == 3
 
 
 def test_a_ratio_is_of_each_repeat():
@@ -158,7 +169,7 @@ def command(monkeypatch, *arguments: str) -> int:
     return throughput.main()
 
 
-def test_the_command_adds_a_part_to_the_file_and_draws_it(monkeypatch, tmp_path, capsys):
+def test_the_command_adds_a_part_to_the_file_and_draws_it(monkeypatch, together, tmp_path, capsys):
     out = tmp_path / "speed.json"
     write_json(out, {"elsewhere": {}})
     quick = ("--pairs", "lenet5", "--seconds", "0.001", "--repeats", "1", "--out", str(out))
