@@ -65,7 +65,7 @@ class Record:
         """
         figure = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
         assert figure is not None
-        figure.text(0.995, 0.002, f"{self.profile} profile", ha="right", va="bottom", fontsize=7, color="0.45")
+        figure.text(0.005, 0.002, f"{self.profile} profile", ha="left", va="bottom", fontsize=7, color="0.45")
         story = {"notebook": self.notebook, "profile": self.profile, "commit": commit(), **self.parameters}
         told = json.dumps(story, sort_keys=True, default=str)
         self.folder.mkdir(parents=True, exist_ok=True)
