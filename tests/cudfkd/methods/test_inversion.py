@@ -102,7 +102,7 @@ def test_cmi_term_by_term():
     local, whole = contrast.features(ctx, x).chunk(2, 1)
     embedded = contrast.head(torch.cat([local, whole]))
     expected = info_nce(embedded[:8], embedded[8:], 0.1).mean()
-    assert float(found["contrast_term"]) == pytest.approx(0.5 * float(expected.detach()), rel=1e-3)
+    assert found["contrast_term"].item() == pytest.approx(0.5 * expected.item(), rel=1e-3)
 
 
 def test_cmis_bank_holds_features_of_earlier_batches_and_they_are_compared_with():
@@ -113,7 +113,7 @@ def test_cmis_bank_holds_features_of_earlier_batches_and_they_are_compared_with(
     plan.synthesizer.round(ctx)
     assert len(contrast.bank) == 12
     features = contrast.features(ctx, images()).detach()
-    with_bank = float(contrast.loss(ctx, features))
+    with_bank = contrast.loss(ctx, features).item()
     contrast.options = contrast.options.model_copy(update={"bank_draw": 0})
     assert with_bank > float(contrast.loss(ctx, features)) + 1  # a mean over the bank comes on top
 
