@@ -46,8 +46,15 @@ def fake(calls: list[str], name: str, seconds: list[float]):
 
 @pytest.fixture
 def together(monkeypatch):
-    """Runs here what would be run in a process of its own."""
-    monkeypatch.setattr(loops, "alone", lambda function, *arguments: function(*arguments))
+    """Runs here what would be run in a process of its own; the functions it was asked for."""
+    asked = []
+
+    def here(function, *arguments):
+        asked.append(function)
+        return function(*arguments)
+
+    monkeypatch.setattr(loops, "alone", here)
+    return asked
 
 
 def test_loops_run_to_and_fro_and_the_first_epoch_does_not_count(monkeypatch, together):
@@ -57,9 +64,10 @@ def test_loops_run_to_and_fro_and_the_first_epoch_does_not_count(monkeypatch, to
     rates = loops.in_turn(LENET, ["engine", "reference"], 5, 3, 3)
     assert calls == ["engine", "reference", "reference", "engine", "engine", "reference"]
     assert rates == {"engine": [10.0] * 3, "reference": [2.5] * 3}  # rounds of 2 steps
+    assert together == [made[name] for name in calls]
 
 
-def test_each_loop_has_a_process_of_its_own():
+def test_what_runs_alone_has_a_process_of_its_own():
     assert len({os.getpid(), loops.alone(os.getpid), loops.alone(os.getpid)}) == 3
 
 
