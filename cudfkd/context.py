@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from math import cos, pi
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -49,7 +49,7 @@ class Context:
     ranks: the processes that share the run, each with a part of every batch; `config.batch_size` is the whole.
     """
 
-    LARGE_BATCH = 1024  # images from which on a GPU is busy; a CPU is at any number
+    LARGE_BATCH: ClassVar = {"cuda": 1024, "cpu": 128}  # images from which on a device is busy
 
     config: "cudfkd.config.DistillConfig"
     shape: Shape
@@ -96,9 +96,9 @@ class Context:
 
     @property
     def batches_at_once(self) -> int:
-        """How many student batches are made and labelled in one pass: on a GPU, until it is busy."""
+        """How many student batches are made and labelled in one pass: until the device is busy."""
         size = self.config.batch_size // self.ranks.size
-        return max(1, self.LARGE_BATCH // size) if self.device.type == "cuda" else 1
+        return max(1, self.LARGE_BATCH.get(self.device.type, 0) // size)
 
     def autocast(self) -> AbstractContextManager:
         """Mixed precision as the config says: bfloat16 where it is safe, or none."""

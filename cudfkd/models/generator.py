@@ -58,7 +58,7 @@ class Generator(nn.Module):
             layers += [
                 UpConv2d(wide, narrow),
                 nn.BatchNorm2d(narrow),
-                nn.LeakyReLU(0.2),
+                nn.LeakyReLU(0.2, inplace=True),
             ]
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, channels, 3, padding=1), nn.Sigmoid())
         self.reset()

@@ -38,10 +38,10 @@ def test_fresh_is_new_at_each_draw_and_same_once_a_round():
     ctx = context(config("noise"))
     fresh, same = Fresh(numbered), Same(numbered)
     assert [values(fresh.draw(ctx))[0] for _ in range(3)] == [1, 2, 3]
-    seen = []
+    numbered.calls, seen = 0, []
     for ctx.round in (0, 0, 1, 1):
         seen.append(values(same.draw(ctx))[0])
-    assert seen == [4, 4, 5, 5]
+    assert seen == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,11 @@ def test_batches_are_made_together_but_never_those_of_two_rounds(at_once, calls,
         torch.testing.assert_close(study.teacher_logits, ctx.teacher_logits(study.images))
         made.append(numbered.calls)
     assert made == calls
+
+
+@pytest.mark.parametrize(("batch_size", "at_once"), [(8, 16), (64, 2), (96, 1), (128, 1), (500, 1)])
+def test_a_cpu_makes_so_many_at_once_that_it_is_busy(batch_size, at_once):
+    assert context(config("cudfkd", batch_size=batch_size)).batches_at_once == at_once
 
 
 def test_how_many_are_made_at_once_changes_the_student_by_rounding_alone(monkeypatch):
