@@ -24,7 +24,10 @@ SHIFT = 4  # pixels, as in the published augmentation of pools at 32 x 32
 
 @dataclass
 class Fresh:
-    """Every batch is new. Nothing is replayed. Batches of a round are made, and labelled if wanted, several at once."""
+    """Every batch is new. Nothing is replayed. Batches of a round are made, and labelled if wanted, several at once.
+
+    Their latents are then drawn before the other numbers of their steps, which changes what a method draws between them.
+    """
 
     source: Source
     labelled: bool = False
