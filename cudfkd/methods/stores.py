@@ -26,7 +26,7 @@ SHIFT = 4  # pixels, as in the published augmentation of pools at 32 x 32
 class Fresh:
     """Every batch is new. Nothing is replayed. Batches of a round are made, and labelled if wanted, several at once.
 
-    Their latents are then drawn before the other numbers of their steps, which changes what a method draws between them.
+    Their latents are then drawn before the other numbers of their steps: PRE-DFKD, which draws some, gets other ones.
     """
 
     source: Source
