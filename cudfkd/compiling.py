@@ -2,18 +2,30 @@
 
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
+from torch._dynamo import config as dynamo
+from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+from torch.utils._pytree import tree_map_only
 
-Forward = Callable[[Tensor], Tensor]
+
+def room_for_variants() -> AbstractContextManager:
+    """Inside the block, a class of networks is compiled in as many variants as torch keeps of anything, not just 8.
+
+    Teachers and students of one class, in both modes and with several sizes of batch, soon are more, and those of
+    earlier runs in the process count too.
+    """
+    return dynamo.patch(cache_size_limit=dynamo.accumulated_cache_size_limit)
 
 
 class Compiled:
     """A network's forward pass, compiled at its first call; after a failure, as it is, with one warning.
 
-    Hooks that come later are not seen by compiled code.
+    It is compiled whole or not at all, once for each size of batch. The hooks of its first call are part of it; of
+    hooks that come or go later nothing is seen. TorchScript is compiled already, and runs as it is.
 
     Arguments:
         network: whose weights may change, but not their shapes.
@@ -22,12 +34,14 @@ class Compiled:
 
     def __init__(self, network: nn.Module, mode: str) -> None:
         self._network, self._mode = network, mode
-        self._forward: Forward = torch.compile(network, mode=mode)
+        self._forward: Callable[[Tensor], Any] = network
+        if not isinstance(network, torch.jit.ScriptModule):
+            self._forward = torch.compile(network, mode=mode, fullgraph=True, dynamic=False)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Any:
         try:
             y = self._forward(x)
-        except TorchDynamoException as error:
+        except (TorchDynamoException, FailOnRecompileLimitHit) as error:
             if self._forward is self._network:
                 raise
             (reason, *_) = str(error).splitlines() or [type(error).__name__]
@@ -38,4 +52,4 @@ class Compiled:
             self._forward = self._network
             return self._network(x)
         # a CUDA graph writes its next output over this one, which may be kept for a later step
-        return y.clone() if self._mode == "reduce-overhead" and not y.requires_grad else y
+        return tree_map_only(Tensor, Tensor.clone, y) if self._mode == "reduce-overhead" else y

@@ -49,7 +49,7 @@ class DistillConfig(Described):
     precision: Literal["float32", "bfloat16"] = "float32"
     """float32, or bfloat16 for autocast"""
     compile: Literal["off", "default", "reduce-overhead"] = "off"
-    """torch.compile for the student's step and for making and labelling its images; reduce-overhead: CUDA graphs"""
+    """torch.compile for the networks, in making images and in the student's step; reduce-overhead: CUDA graphs"""
     image_size: Annotated[int, Field(ge=4, multiple_of=4)] | None = None
     """height and width in pixels; default: those of the evaluation data"""
     channels: Literal[1, 3] | None = None

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from math import cos, pi
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -14,12 +14,13 @@ from torch.optim import Optimizer
 
 from cudfkd.compiling import Compiled
 from cudfkd.log import EpochLog
-from cudfkd.losses import at_least_float32
+from cudfkd.losses import BatchNormStatistics, at_least_float32
 from cudfkd.models import is_ours
 from cudfkd.normalize import Normalize
 from cudfkd.ranks import ALONE, Ranks
 from cudfkd.regularizers import Lam
 from cudfkd.study import TrainingImages
+from cudfkd.watch import hooked
 
 if TYPE_CHECKING:
     import cudfkd.config
@@ -80,15 +81,22 @@ class Context:
     def soft_labels(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
         """The teacher's logits without gradient; by the labeller where there is one, so only up to rounding."""
         with torch.no_grad():
-            return self._logits(self.labeller or self.teacher, images, studied=True)
+            return self._logits(self.labeller or self.teacher, images)
 
-    def studied(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
-        """The student's logits in its own training step: as `student_logits`, compiled if the config says so."""
-        return self._logits(self.student, images, studied=True)
+    def look(
+        self, statistics: BatchNormStatistics, images: Float[Tensor, "batch channels size size"]
+    ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, ""]]:
+        """The teacher's logits, and how far the batch is from the statistics that its BatchNorm layers stored."""
+        with statistics.recording(), self.autocast():
+            logits, distance = self.fast(statistics, hooks_stay=True)(self._seen(self.teacher, images))
+        return at_least_float32(logits), distance
 
-    def fast(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
-        """The network's forward pass, compiled if the config says so. Hooks that come later are not seen."""
-        if self.config.compile == "off":
+    def fast(self, network: nn.Module, *, hooks_stay: bool = False) -> Callable[[Tensor], Any]:
+        """The network's forward pass, compiled if the config says so.
+
+        Compiled code has the hooks of its first call: with hooks a network is only compiled if they stay.
+        """
+        if self.config.compile == "off" or (hooked(network) and not hooks_stay):
             return partial(self.ranks.run, network)
         if network not in self._compiled:
             self._compiled[network] = Compiled(network, self.config.compile)
@@ -162,11 +170,11 @@ class Context:
                 nn.utils.clip_grad_norm_([p for group in one.param_groups for p in group["params"]], clip)
             one.step()
 
-    def _logits(self, network: nn.Module, images: Tensor, *, studied: bool = False) -> Tensor:
-        forward = self.fast(network) if studied else partial(self.ranks.run, network)
+    def _logits(self, network: nn.Module, images: Tensor) -> Tensor:
         with self.autocast():
-            return at_least_float32(forward(self._seen(network, self.normalize(images))))
+            return at_least_float32(self.fast(network)(self._seen(network, images)))
 
-    def _seen(self, network: nn.Module, x: Tensor) -> Tensor:
-        """In the memory layout that is safe: someone else's may call view, so it gets that of a data loader."""
+    def _seen(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Normalised, in the memory layout that is safe: someone else's may call view, so it gets a data loader's."""
+        x = self.normalize(images)
         return x if is_ours(network) else x.contiguous()

@@ -16,6 +16,7 @@ from cudfkd import fitting, methods
 from cudfkd.borrowed import borrowed
 from cudfkd.callbacks import Batch, Callback
 from cudfkd.checkpoint import State
+from cudfkd.compiling import room_for_variants
 from cudfkd.config import DistillConfig
 from cudfkd.context import Context
 from cudfkd.curriculum import Pace, weigh
@@ -105,6 +106,8 @@ def _distill(
     deadline = deadline_after(stop_after)
     with ExitStack() as stack:
         stack.enter_context(ranks.watched(folder.path))
+        if config.compile != "off":
+            stack.enter_context(room_for_variants())
         ranks.agree(config.model_dump(mode="json") | {"run_dir": str(run_dir), "resume": resume})
         fitting.refuse_ranks(config, student, ranks)
         device = ranks.device(config.device)

@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from cudfkd.losses import at_least_float32
+from cudfkd.watch import hooked
 
 
 def folded(network: nn.Module, probe: Float[Tensor, "batch channels size size"]) -> nn.Module:
@@ -27,7 +28,7 @@ def folded(network: nn.Module, probe: Float[Tensor, "batch channels size size"])
         probe: a batch that it takes, not constant.
     """
     try:
-        pairs = [] if _hooked(network) else _pairs(network, probe)
+        pairs = [] if hooked(network) else _pairs(network, probe)
         if not pairs:
             return network
         copy = deepcopy(network)
@@ -77,10 +78,6 @@ def _pairs(network: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
     found = [(uses.made[made][0], norm) for made, norm in taken if uses.times[made] == 1]
     called = Counter(name for pair in found for name in pair)
     return [pair for pair in found if all(called[name] == 1 for name in pair)]
-
-
-def _hooked(network: nn.Module) -> bool:
-    return any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
 
 
 @torch.no_grad()

@@ -74,15 +74,15 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-class BatchNormStatistics:
-    """Distance between a batch's statistics and those that a network's BatchNorm2d layers stored in training.
+class BatchNormStatistics(nn.Module):
+    """A network that also gives out how far a batch's statistics are from those that its BatchNorm2d layers stored.
 
-    Sum over layers of ||var - running_var||_2 + ||mean - running_mean||_2 of the layer's inputs, a channel an entry,
-    variance without Bessel's correction (Yin et al., 2020, DeepInversion). Hooks are on inside `recording()` only:
+    That distance is the sum over layers of ||var - running_var||_2 + ||mean - running_mean||_2 of the layer's inputs, a
+    channel an entry, variance without Bessel's correction (Yin et al., 2020, DeepInversion). The layers are looked at
+    through hooks, which are on inside `recording()` only:
 
         with statistics.recording():
-            logits = teacher(images)
-        loss = statistics.loss()
+            logits, distance = statistics(images)
 
     Arguments:
         network: whose layers are looked at.
@@ -90,7 +90,8 @@ class BatchNormStatistics:
     """
 
     def __init__(self, network: nn.Module, over_ranks: Callable[..., tuple[Tensor, ...]] = lambda *x: x) -> None:
-        self._over_ranks = over_ranks
+        super().__init__()
+        self._network, self._over_ranks = network, over_ranks
         self._layers = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
         self._distances: list[Tensor] = []
         if not self._layers:
@@ -101,8 +102,7 @@ class BatchNormStatistics:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Notes the statistics of every forward pass inside the block; takes its hooks off at the end."""
-        self._distances.clear()
+        """Puts the hooks on, and takes them off at the end."""
         handles = [layer.register_forward_pre_hook(self._note) for layer in self._layers]
         try:
             yield
@@ -110,20 +110,22 @@ class BatchNormStatistics:
             for handle in handles:
                 handle.remove()
 
-    def loss(self) -> Scalar:
-        """The sum over what was noted; it is forgotten afterwards, so that no graph stays in memory.
+    def forward(self, images: Tensor) -> tuple[Tensor, Scalar]:
+        """What the network makes of the images, and the distance. No graph stays behind.
 
         Raises:
             ConfigError: the forward pass went through none of the layers.
         """
+        self._distances.clear()
+        logits = self._network(images)
         if not self._distances:
             raise ConfigError(
                 "the teacher's forward pass uses none of its BatchNorm2d layers, which the term bn needs:"
                 " set its weight to 0 (bn=0) or use another teacher"
             )
-        total = torch.stack(self._distances).sum()
+        distance = torch.stack(self._distances).sum()
         self._distances.clear()
-        return total
+        return logits, distance
 
     def _note(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         stored_var, stored_mean = layer.get_buffer("running_var"), layer.get_buffer("running_mean")

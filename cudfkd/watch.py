@@ -57,6 +57,14 @@ class Watch:
         return hook
 
 
+def hooked(network: nn.Module) -> bool:
+    """Whether somebody looks inside, at the forward or the backward pass."""
+    return any(
+        module._forward_pre_hooks or module._forward_hooks or module._backward_pre_hooks or module._backward_hooks
+        for module in network.modules()
+    )
+
+
 def names_of(network: nn.Module, kind: type[nn.Module]) -> list[str]:
     """The modules of one kind."""
     return [name for name, module in network.named_modules() if isinstance(module, kind)]

@@ -155,8 +155,8 @@ class Synthesizer:
     def terms(self, ctx: Context, images: Images, classes: Tensor) -> dict[str, Tensor]:
         """L of a batch, by term."""
         o = self.options
-        t = self.eye.look(ctx, images)
-        terms = class_term(o.one_hot, t, classes) | self.eye.term(o.bn)
+        t, bn_term = self.eye.look(ctx, images)
+        terms = class_term(o.one_hot, t, classes) | bn_term
         if o.adversarial > 0:
             terms["adversarial_term"] = o.adversarial * losses.adversarial(t, ctx.student_logits(images), 1.0)
         if self.contrast:

@@ -86,10 +86,10 @@ class Terms:
     def __call__(self, ctx: Context, images: Images) -> dict[str, Tensor]:
         o = self.options
         adversarial_weight = ramp(ctx.epoch, ctx.config.epochs, o.adv_start, o.adv_end, o.adv_begin, o.adv_finish)
-        t = self.eye.look(ctx, images)
+        t, bn_term = self.eye.look(ctx, images)
         entropy = losses.class_entropy(ctx.ranks.gather(t), o.temperature)
         terms = {"class_entropy_term": -o.class_entropy * entropy, "one_hot_term": o.one_hot * losses.one_hot(t)}
-        terms |= self.eye.term(o.bn)
+        terms |= bn_term
         if adversarial_weight > 0:
             s = ctx.student_logits(images)
             terms["adversarial_term"] = adversarial_weight * losses.adversarial(t, s, o.adv_temperature)

@@ -83,8 +83,8 @@ class Synthesizer:
     def terms(self, ctx: Context, images: Images, classes: Tensor) -> dict[str, Tensor]:
         """L(x) of a batch, by term."""
         o = self.options
-        t = self.eye.look(ctx, images)
-        terms = class_term(o.one_hot, t, classes) | self.eye.term(o.bn)
+        t, bn_term = self.eye.look(ctx, images)
+        terms = class_term(o.one_hot, t, classes) | bn_term
         x = ctx.normalize(images)
         if o.tv > 0:
             terms["tv_term"] = o.tv * total_variation(x)

@@ -48,11 +48,11 @@ class Terms:
 
     def __call__(self, ctx: Context, images: Images) -> dict[str, Tensor]:
         o = self.options
-        t = self.eye.look(ctx, images)
+        t, bn_term = self.eye.look(ctx, images)
         terms = {
             "one_hot_term": o.one_hot * losses.one_hot(t),
             "class_entropy_term": -o.class_entropy * losses.class_entropy(ctx.ranks.gather(t)),
-        } | self.eye.term(o.bn)
+        } | bn_term
         if o.adversarial > 0:
             terms["adversarial_term"] = o.adversarial * gap("kl", t, ctx.student_logits(images), o.temperature)
         return terms

@@ -130,6 +130,11 @@ class Synthesizer:
     optimizer: torch.optim.Optimizer
     statistics: SmoothedStatistics | None
     best: Best = field(default_factory=Best)
+    fast: Generator = field(init=False)
+    """the copy, set to where the generator is before its steps"""
+
+    def __post_init__(self) -> None:
+        self.fast = copy.deepcopy(self.generator)
 
     def round(self, ctx: Context) -> int:
         o, taken = self.options, 0
@@ -143,18 +148,19 @@ class Synthesizer:
         o, steps = self.options, ctx.generator_steps(self.options.inner_steps or 5)
         classes = random_classes(ctx, o.synthesis_batch)
         z = ctx.noise(len(classes), o.latent_dim).requires_grad_()
-        fast = copy.deepcopy(self.generator).train()
+        self.fast.load_state_dict(self.generator.state_dict())
+        self.fast.train()
         inner = adam(
-            [{"params": fast.parameters()}, {"params": [z], "lr": o.latent_lr}], o.generator_lr, betas=(0.5, 0.999)
+            [{"params": self.fast.parameters()}, {"params": [z], "lr": o.latent_lr}], o.generator_lr, betas=(0.5, 0.999)
         )
         self.optimizer.zero_grad(set_to_none=True)
         self.best.restart()
         for _ in range(steps):
-            images = imagine(ctx, fast, z)
+            images = imagine(ctx, self.fast, z)
             terms = self.terms(ctx, images, classes, adversarial)
             self.best.offer(images, torch.stack(list(terms.values())).sum())
             ctx.step_down(inner, terms)
-            self._gather(fast)
+            self._gather()
         if o.meta:
             self.optimizer.step()
         if self.statistics:
@@ -174,9 +180,9 @@ class Synthesizer:
             terms["adversarial_term"] = adversarial * losses.adversarial(t, ctx.student_logits(images), 1.0)
         return terms
 
-    def _gather(self, fast: Generator) -> None:
+    def _gather(self) -> None:
         """Adds the copy's gradients to the generator's."""
-        for ours, theirs in zip(self.generator.parameters(), fast.parameters(), strict=True):
+        for ours, theirs in zip(self.generator.parameters(), self.fast.parameters(), strict=True):
             assert theirs.grad is not None
             ours.grad = theirs.grad.clone() if ours.grad is None else ours.grad.add_(theirs.grad)
 

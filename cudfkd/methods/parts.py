@@ -31,30 +31,27 @@ class Divergence:
 
     def losses(self, ctx: Context, study: Study) -> Float[Tensor, " batch"]:
         t = ctx.soft_labels(study.images) if study.teacher_logits is None else study.teacher_logits
-        return DIVERGENCES[self.loss](t, ctx.studied(study.images), self.temperature)
+        return DIVERGENCES[self.loss](t, ctx.student_logits(study.images), self.temperature)
 
 
 @dataclass
 class TeacherEye:
     """The teacher's logits together with how far the batch is from its BatchNorm statistics, if that is wanted."""
 
+    bn: float
     statistics: BatchNormStatistics | None
 
     @classmethod
     def of(cls, ctx: Context, bn: float) -> "TeacherEye":
         """Looks at the statistics where their weight `bn` is not 0. Raises ConfigError if there are none then."""
-        return cls(BatchNormStatistics(ctx.teacher, ctx.ranks.means) if bn > 0 else None)
+        return cls(bn, BatchNormStatistics(ctx.teacher, ctx.ranks.means) if bn > 0 else None)
 
-    def look(self, ctx: Context, images: Images) -> Logits:
-        """The teacher's logits."""
+    def look(self, ctx: Context, images: Images) -> tuple[Logits, dict[str, Tensor]]:
+        """The teacher's logits and bn_term; no term where its weight is 0."""
         if self.statistics is None:
-            return ctx.teacher_logits(images)
-        with self.statistics.recording():
-            return ctx.teacher_logits(images)
-
-    def term(self, bn: float) -> dict[str, Tensor]:
-        """bn_term of what was just looked at; nothing where it is off."""
-        return {"bn_term": bn * self.statistics.loss()} if self.statistics else {}
+            return ctx.teacher_logits(images), {}
+        t, distance = ctx.look(self.statistics, images)
+        return t, {"bn_term": self.bn * distance}
 
 
 @dataclass
@@ -97,16 +94,14 @@ class NoSynthesis:
 def imagine(ctx: Context, generator: nn.Module, z: Float[Tensor, "batch latent"]) -> Images:
     """Images of latents, in the run's precision."""
     with ctx.autocast():
-        return at_least_float32(ctx.ranks.run(generator, z))
+        return at_least_float32(ctx.fast(generator)(z))
 
 
 @torch.no_grad()
 def fresh_images(ctx: Context, generator: Generator, batches: int = 1) -> Images:
     """Batches for the student, one after the other: the generator in eval mode, on latents drawn for each."""
     generator.eval()
-    z = torch.cat([ctx.latents(generator.latent_dim) for _ in range(batches)])
-    with ctx.autocast():
-        return at_least_float32(ctx.fast(generator)(z))
+    return imagine(ctx, generator, torch.cat([ctx.latents(generator.latent_dim) for _ in range(batches)]))
 
 
 def new_generator(ctx: Context, latent_dim: int, width: int) -> Generator:

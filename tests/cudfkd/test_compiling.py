@@ -3,14 +3,26 @@
 import shutil
 import warnings
 
+import jaxtyping
 import pytest
 import torch
 from torch import nn
-from torch._dynamo.exc import TorchDynamoException
+from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
 import cudfkd
+from cudfkd import methods
 from cudfkd.compiling import Compiled
-from tests.cudfkd.test_engine import config, networks
+from tests.cudfkd.methods import tiny
+from tests.cudfkd.test_engine import config, networks, same
+
+
+@pytest.fixture(autouse=True)
+def _no_checks_of_shapes():
+    """They are not for compiled code: it would not be compiled."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
 
 compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
 
@@ -42,12 +54,28 @@ def test_a_failure_falls_back_with_one_warning(no_compiler):
     assert no_compiler.calls == 1
 
 
+@pytest.mark.parametrize("error", [TorchDynamoException, FailOnRecompileLimitHit])
+def test_whatever_the_compiler_raises_is_a_failure(error):
+    network = nn.Linear(2, 3)
+    forward, x = Compiled(network, "default"), torch.randn(4, 2)
+    forward._forward = lambda _: (_ for _ in ()).throw(error("no room"))
+    with pytest.warns(UserWarning, match="no room"):
+        assert torch.equal(forward(x), network(x))
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated")  # torch's own
+def test_torchscript_is_left_alone(no_compiler):
+    Compiled(torch.jit.trace(nn.Linear(2, 3), torch.randn(4, 2)), "default")(torch.randn(4, 2))
+    assert not hasattr(no_compiler, "calls")
+
+
 def test_outputs_of_cuda_graphs_are_kept_apart():
     y = torch.zeros(2)
-    for mode, same in (("reduce-overhead", False), ("default", True)):
+    for mode, kept in (("reduce-overhead", False), ("default", True)):
         forward = Compiled(nn.Linear(2, 3), mode)
-        forward._forward = lambda _: y
-        assert (forward(torch.randn(4, 2)) is y) == same
+        forward._forward = lambda _: (y, [y])
+        one, (other,) = forward(torch.randn(4, 2))
+        assert (one is y, other is y) == (kept, kept)
 
 
 def test_other_errors_are_not_swallowed():
@@ -60,8 +88,33 @@ def test_other_errors_are_not_swallowed():
 @pytest.mark.filterwarnings("ignore:torch.compile failed")
 def test_a_run_that_cannot_be_compiled_gives_the_plain_student(no_compiler):
     plain, fallen = (cudfkd.distill(*networks(), config(compile=mode)).student for mode in ("off", "default"))
-    for one, other in zip(plain.state_dict().values(), fallen.state_dict().values(), strict=True):
-        assert torch.equal(one, other)
+    assert same(plain, fallen)
+
+
+@pytest.fixture
+def same_operations(monkeypatch):
+    """torch.compile looks into networks as it always does, and then does their operations as they are. What it saw."""
+    compile, seen = torch.compile, []
+
+    def looked_into(network, mode, **how):
+        seen.append(type(network).__name__)
+        return compile(network, backend="aot_eager", **how)
+
+    monkeypatch.setattr(torch, "compile", looked_into)
+    return seen
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_every_method_gives_the_same_student_compiled(method, same_operations):
+    """Which it would not if compiled code missed a hook, a mode or a gradient."""
+    plain, fast = (tiny.distill(tiny.config(method, compile=mode)).student for mode in ("off", "default"))
+    assert same(plain, fast)
+    assert same_operations
+
+
+def test_the_generators_step_is_compiled(same_operations):
+    cudfkd.distill(*networks(), config(compile="default"))
+    assert sorted(same_operations) == ["BatchNormStatistics", "Generator", "LeNet5", "LeNet5"]
 
 
 @pytest.mark.slow

@@ -241,65 +241,55 @@ def slow_distance(layer: nn.BatchNorm2d, inputs: torch.Tensor) -> float:
     return sum(sqrt(sum((a - b) ** 2 for a, b in zip(found, stored, strict=True))) for found, stored in pairs)
 
 
+def distance(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    statistics = BatchNormStatistics(net)
+    with statistics.recording():
+        return statistics(x)[1]
+
+
 def test_batch_norm_statistics_sum_over_layers_with_biased_variance():
     net, x = network(), torch.rand(2, 2, 5, 5)
-    statistics = BatchNormStatistics(net)
-    with torch.no_grad(), statistics.recording():
-        net(x)
     inner = net[2](net[1](net[0](x)))
     before_first, before_second = net[0](x), net[3][0](inner)
     slow = slow_distance(net[1], before_first) + slow_distance(net[3][1], before_second)
-    assert statistics.loss().item() == pytest.approx(slow, rel=1e-5)
+    assert distance(net, x).item() == pytest.approx(slow, rel=1e-5)
 
 
 def test_batch_norm_statistics_have_no_bessel_correction():
     """-2 and 2 have mean 0 and variance 4 (8 with Bessel's correction): 3 away from the 0 and 1 of a new layer."""
-    layer = nn.BatchNorm2d(1).eval()
-    statistics = BatchNormStatistics(layer)
-    with statistics.recording():
-        layer(torch.tensor([-2.0, 2.0]).view(2, 1, 1, 1))
-    assert statistics.loss().item() == 3
+    assert distance(nn.BatchNorm2d(1).eval(), torch.tensor([-2.0, 2.0]).view(2, 1, 1, 1)).item() == 3
 
 
-def test_batch_norm_statistics_in_training_mode_note_the_layers_input():
+def test_batch_norm_statistics_in_training_mode_look_at_the_layers_input():
     net, x = network(), torch.rand(4, 2, 5, 5)
-    statistics = BatchNormStatistics(net[:2])
     slow = slow_distance(net[1], net[0](x))
-    with torch.no_grad(), statistics.recording():
-        net[:2].train()(x)
-    assert statistics.loss().item() == pytest.approx(slow, rel=1e-5)
+    assert distance(net[:2].train(), x).item() == pytest.approx(slow, rel=1e-5)
 
 
 def test_batch_norm_statistics_of_matching_input_are_0_with_finite_gradient():
-    layer = nn.BatchNorm2d(1).eval()
-    statistics = BatchNormStatistics(layer)
     x = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1).requires_grad_()
-    with statistics.recording():
-        layer(x)
-    loss = statistics.loss()
-    assert loss == 0
-    assert torch.autograd.grad(loss, x)[0].isfinite().all()
+    found = distance(nn.BatchNorm2d(1).eval(), x)
+    assert found == 0
+    assert torch.autograd.grad(found, x)[0].isfinite().all()
 
 
 def test_batch_norm_statistics_reach_the_images():
-    net, x = network(), torch.rand(3, 2, 5, 5, requires_grad=True)
-    statistics = BatchNormStatistics(net)
-    with statistics.recording():
-        net(x)
-    (slope,) = torch.autograd.grad(statistics.loss(), x)
+    x = torch.rand(3, 2, 5, 5, requires_grad=True)
+    (slope,) = torch.autograd.grad(distance(network(), x), x)
     assert slope.isfinite().all()
     assert (slope != 0).any()
 
 
-def test_batch_norm_statistics_forget_the_images_with_their_loss():
+def test_batch_norm_statistics_give_the_networks_logits_and_keep_no_graph():
     net, x = network(), torch.rand(3, 2, 5, 5, requires_grad=True)
     statistics = BatchNormStatistics(net)
     with statistics.recording():
-        net(x)
+        logits, found = statistics(x)
+    assert torch.equal(logits, net(x))
     alive = weakref.ref(x)
     del x
-    assert alive() is not None  # what was noted holds the graph, and that its images
-    statistics.loss()
+    assert alive() is not None  # the results hold the graph, and that its images
+    del logits, found
     assert alive() is None
 
 
@@ -308,60 +298,38 @@ def hooks(net: nn.Module) -> int:
 
 
 def test_hooks_are_on_only_while_recording():
-    net, x = network(), torch.rand(3, 2, 5, 5)
+    net = network()
     statistics = BatchNormStatistics(net)
     assert hooks(net) == 0
     with statistics.recording():
         assert hooks(net) == 2
-        net(x)
     assert hooks(net) == 0
-    noted = statistics.loss().item()
-    with statistics.recording():
-        net(x)
-    net(2 * x)  # not noted
-    assert statistics.loss().item() == noted
 
 
-def test_hooks_come_off_after_an_exception_and_what_was_noted_is_forgotten():
+def test_hooks_come_off_after_an_exception_and_what_was_seen_is_forgotten():
     net, x = network(), torch.rand(3, 2, 5, 5)
-    statistics = BatchNormStatistics(net)
-    with statistics.recording():
-        net(x)
-    alone = statistics.loss().item()
-
-    def fail() -> None:
-        with statistics.recording():
-            net(x)
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail()
+    statistics, alone = BatchNormStatistics(net), distance(net, x)
+    handle = net[-1].register_forward_hook(lambda *_: {}["nothing"])  # after both layers were looked at
+    with pytest.raises(KeyError), statistics.recording():
+        statistics(x)
+    handle.remove()
     assert hooks(net) == 0
     with statistics.recording():
-        net(x)
-    assert statistics.loss().item() == alone
+        assert statistics(x)[1] == alone
 
 
 def test_hooks_of_others_stay():
     net, seen = network(), []
     net[1].register_forward_pre_hook(lambda *_: seen.append(1))
-    statistics = BatchNormStatistics(net)
-    with statistics.recording():
-        net(torch.rand(3, 2, 5, 5))
+    distance(net, torch.rand(3, 2, 5, 5))
     net(torch.rand(3, 2, 5, 5))
     assert len(seen) == 2
 
 
-def test_every_forward_pass_counts():
-    net, x = network(), torch.rand(3, 2, 5, 5)
-    statistics = BatchNormStatistics(net)
-    with statistics.recording():
-        net(x)
-    once = statistics.loss().item()
-    with statistics.recording():
-        net(x)
-        net(x)
-    assert statistics.loss().item() == pytest.approx(2 * once)
+def test_a_layer_that_is_passed_twice_counts_twice():
+    once, x = nn.BatchNorm2d(2).eval(), torch.rand(3, 2, 5, 5)
+    twice = nn.Sequential(once, nn.Identity(), once)
+    assert distance(twice, x).item() == pytest.approx(distance(once, x).item() + distance(once, once(x)).item())
 
 
 @pytest.mark.parametrize(
