@@ -12,6 +12,19 @@ from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 from torch.utils._pytree import tree_map_only
 
 
+def is_compiled(network: nn.Module) -> bool:
+    """Whether any part of a network comes from `torch.compile(module)` or `module.compile()`."""
+    return any(
+        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+        for module in network.modules()
+    )
+
+
+def is_torchscript(network: nn.Module) -> bool:
+    """Whether any part of a network is TorchScript."""
+    return any(isinstance(module, torch.jit.ScriptModule) for module in network.modules())
+
+
 def room_for_variants() -> AbstractContextManager:
     """Inside the block, a class of networks is compiled in as many variants as torch keeps of anything, not just 8.
 
@@ -25,7 +38,7 @@ class Compiled:
     """A network's forward pass, compiled at its first call; after a failure, as it is, with one warning.
 
     It is compiled whole or not at all, once for each size of batch. The hooks of its first call are part of it; of
-    hooks that come or go later nothing is seen. TorchScript is compiled already, and runs as it is.
+    hooks that come or go later nothing is seen. What is compiled already, or TorchScript, runs as it is.
 
     Arguments:
         network: whose weights may change, but not their shapes.
@@ -35,7 +48,7 @@ class Compiled:
     def __init__(self, network: nn.Module, mode: str) -> None:
         self._network, self._mode = network, mode
         self._forward: Callable[[Tensor], Any] = network
-        if not isinstance(network, torch.jit.ScriptModule):
+        if not (is_compiled(network) or is_torchscript(network)):
             self._forward = torch.compile(network, mode=mode, fullgraph=True, dynamic=False)
 
     def __call__(self, x: Tensor) -> Any:

@@ -5,6 +5,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from cudfkd import methods
+from cudfkd.compiling import is_compiled, is_torchscript
 from cudfkd.config import DistillConfig
 from cudfkd.context import Context, Shape
 from cudfkd.errors import ConfigError
@@ -77,14 +78,8 @@ def refuse_ranks(config: DistillConfig, student: nn.Module, ranks: Ranks) -> Non
         raise ConfigError(f"batch_size = {config.batch_size} is not allowed: {allowed}")
     if config.compile != "off":
         raise ConfigError(f"compile = {config.compile!r} is for one rank: leave it off with {ranks.size}")
-    if any(_is_compiled(module) for module in student.modules()):
+    if is_compiled(student) or is_torchscript(student):
         raise ConfigError("a compiled student is for one rank: pass the module that it was made from")
-
-
-def _is_compiled(module: nn.Module) -> bool:
-    """By TorchScript, `torch.compile` or `module.compile()`: `cudfkd.batch_norm` cannot look inside."""
-    by_dynamo = hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
-    return by_dynamo or isinstance(module, torch.jit.ScriptModule)
 
 
 def _classes(name: str, network: nn.Module, probe: torch.Tensor) -> int:
@@ -108,7 +103,12 @@ def _classes(name: str, network: nn.Module, probe: torch.Tensor) -> int:
 
 
 def refuse_unfit(teacher: nn.Module, student: nn.Module) -> None:
-    """Raises ConfigError for a student that cannot be trained, or that is partly the teacher."""
+    """Raises ConfigError for networks that cannot be worked with, whatever the config."""
+    if is_compiled(teacher):
+        raise ConfigError(
+            "the teacher is compiled, and cannot be looked into: pass the module that it was made from"
+            " (compile = 'default' compiles it for the run)"
+        )
     if not any(parameter.requires_grad for parameter in student.parameters()):
         raise ConfigError("no parameter of the student can be trained: call student.requires_grad_() first")
     shared = {id(p) for p in teacher.parameters()} & {id(p) for p in student.parameters()}

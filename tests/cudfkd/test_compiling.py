@@ -64,9 +64,16 @@ def test_whatever_the_compiler_raises_is_a_failure(error):
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated")  # torch's own
-def test_torchscript_is_left_alone(no_compiler):
-    Compiled(torch.jit.trace(nn.Linear(2, 3), torch.randn(4, 2)), "default")(torch.randn(4, 2))
-    assert not hasattr(no_compiler, "calls")
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("by", ["torch.compile", "TorchScript"])
+def test_what_is_compiled_already_runs_as_it_is(by, nested, monkeypatch):
+    network, x = nn.Linear(2, 3), torch.randn(4, 2)
+    there = torch.jit.trace(network, x) if by == "TorchScript" else torch.compile(network, backend="eager")
+    there = nn.Sequential(there) if nested else there
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "compile", None)
+        forward = Compiled(there, "default")
+    assert torch.equal(forward(x), network(x))
 
 
 def test_outputs_of_cuda_graphs_are_kept_apart():

@@ -208,6 +208,16 @@ def test_frozen_parts_of_a_student_stay_as_they_are():
     assert not torch.equal(student.fc.weight, free)
 
 
+def test_a_compiled_teacher_is_refused():
+    for part in ("_orig_mod", "_compiled_call_impl"):  # what torch.compile(module) and module.compile() leave
+        teacher = Flat()
+        setattr(teacher.conv, part, teacher.conv.forward)
+        with pytest.raises(
+            ConfigError, match="^the teacher is compiled, and cannot be looked into: pass the module that"
+        ):
+            cudfkd.distill(teacher, Flat(), config())
+
+
 # How the teacher is used, and that it comes back
 
 
