@@ -14,16 +14,18 @@ COLORS = {"engine": "C0", "reference": "C1", "reference, frozen": "C4"}
 def throughput(measured: Mapping[str, Mapping[str, Any]]) -> Figure:
     """A row for each hardware and pair: every repeat with the ratios and their spread, batch sizes, memory, ranks.
 
-    measured: what benchmarks/throughput.json holds, by hardware and by pair of networks. What is missing stays empty.
+    measured: what benchmarks/throughput.json holds, by hardware and by pair of networks. Of a part that is missing, the
+            place is left free.
     """
     rows = [(place, pair, here) for place, pairs in measured.items() for pair, here in pairs.items()]
     widths = (1.6, 1, 1, 0.8)
     figure, axes = plt.subplots(len(rows), 4, figsize=(15, 3.4 * len(rows)), width_ratios=widths, squeeze=False)
     for (place, pair, here), (left, *others) in zip(rows, axes, strict=True):
         _repeats(left, here)
-        for draw, ax in zip((_sizes, _memory, _ranks), others, strict=True):
+        for (part, draw), ax in zip(OTHERS.items(), others, strict=True):
             draw(ax, here)
-        left.set_title(f"{pair} on {place}")
+            ax.set_visible(part in here)
+        left.set_title(f"{pair} on\n{place}")
     return figure
 
 
@@ -73,6 +75,9 @@ def _ranks(ax: Axes, here: Mapping[str, Any]) -> None:
         ax.plot(sizes, [alone * size for size in sizes], ":", color="0.5", label="times the ranks")
         ax.set_xticks(sizes)
     _finish(ax)
+
+
+OTHERS = {"batches": _sizes, "memory": _memory, "ranks": _ranks}  # beside the repeats, in this order
 
 
 def _finish(ax: Axes) -> None:

@@ -27,7 +27,7 @@ def test_every_repeat_is_a_point_and_the_ratio_has_its_spread():
     assert [list(line.get_ydata()) for line in left.lines] == list(RATES.values())
     said = [line.get_label() for line in left.lines]
     assert said == ["engine, 12 GFLOP/s", "reference: engine 2.50 × as fast (2.00 to 3.00)"]
-    assert left.get_title(loc="left") == "lenet5 on a machine"
+    assert left.get_title(loc="left") == "lenet5 on\na machine"
     assert [list(line.get_ydata()) for line in middle.lines] == [[16 * 5.0, 128 * 5.0], [32.0, 256.0]]
     assert [bar.get_height() for bar in right.patches] == [20.0, 0.0]
     assert [list(line.get_ydata()) for line in ranks.lines] == [[4.0, 7.0], [4.0, 8.0]]
@@ -38,3 +38,4 @@ def test_a_row_for_each_hardware_and_pair_whatever_was_measured_of_it():
     assert len(figure.axes) == 12
     assert not figure.axes[4].lines
     assert len(figure.axes[10].patches) == 2
+    assert [ax.get_visible() for ax in figure.axes] == [True] * 5 + [False] * 3 + [True, False, True, False]
