@@ -112,7 +112,7 @@ def _distill(
         fitting.refuse_ranks(config, student, ranks)
         device = ranks.device(config.device)
         stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
-        torch.manual_seed(config.seed)
+        _seed(config.seed, device)
         stack.enter_context(borrowed(teacher, device))
         ranks.agree({name: list(tensor.shape) for name, tensor in student.state_dict().items()})
         ranks.follow(student.to(device))
@@ -160,7 +160,7 @@ class _Engine:
             self.folder.save_start(self.state)
         elif stage == "finished":
             self.summary = self.folder.load_finished(self.state)
-            self.ctx.student.eval()
+            self._rest()
         else:
             self.ctx.epoch, self.generator_steps = self.folder.load(self.state)
             self.ctx.step = self.ctx.epoch * self.ctx.config.steps_per_epoch
@@ -179,14 +179,19 @@ class _Engine:
             longest = max(longest, perf_counter() - started)
             late = ctx.ranks.lead(lambda longest=longest: perf_counter() + longest > deadline)
             if ctx.epoch < ctx.config.epochs and late:
-                ctx.student.eval()
+                self._rest()
                 return
-        ctx.student.eval()
+        self._rest()
         self._call("after_run")
         if self.examiner and self.last_evaluation is None:  # resumed after its last epoch
             self.last_evaluation = self.examiner.examine(ctx)
         self.summary = self._summary()
         self.folder.finish(self.state, self.summary)
+
+    def _rest(self) -> None:
+        """Leaves all networks of the run in eval mode."""
+        for network in self.state.modules.values():
+            network.eval()
 
     def _summary(self) -> dict:
         """The student of the result is the last one; the best epoch stands beside it under its own name."""
@@ -213,8 +218,8 @@ class _Engine:
         before = self.folder.rows[-1]["total_seconds"] if self.folder.rows else 0.0
         metrics["total_seconds"] = float(before or 0.0) + seconds
         self._call("after_epoch", metrics)
-        self.folder.save_epoch(self.state, metrics, self.generator_steps, keep=ctx.epoch in config.keep_epochs)
         self._report_if_dead(metrics)
+        self.folder.save_epoch(self.state, metrics, self.generator_steps, keep=ctx.epoch in config.keep_epochs)
 
     def _round(self) -> None:
         ctx = self.ctx
@@ -249,14 +254,28 @@ class _Engine:
 
     def _stop_if_not_finite(self) -> None:
         bad = self.ctx.log.not_finite()
-        if bad is None:
+        if bad is not None:
+            terms, step = ", ".join(name for name in bad.terms if not name.startswith("sample_")), bad.step
+        elif broken := self._broken():  # by the last step, after which no loss was computed
+            terms, step = ", ".join(broken), self.ctx.step
+        else:
             return
-        terms = ", ".join(name for name in bad.terms if not name.startswith("sample_"))
         kept = "no epoch was complete" if self.ctx.epoch == 0 else f"epoch {self.ctx.epoch} was the last good one"
         where = f", its checkpoint is in {self.folder.path}" if self.ctx.epoch and self.folder.path else ""
         raise TrainingError(
-            f"not finite after {bad.step} student steps: {terms}; {kept}{where}: lower lr or that term's weight"
+            f"not finite after {step} student steps: {terms}; {kept}{where}: lower lr or that term's weight"
         )
+
+    @torch.no_grad()
+    def _broken(self) -> list[str]:
+        """What is not finite: weights of networks of the run, or logits of the student."""
+        sound = {
+            f"weights of the {name}": torch.stack([weights.isfinite().all() for weights in network.parameters()]).all()
+            for name, network in self.state.modules.items()
+        }
+        with borrowed(self.ctx.student, self.ctx.device):
+            sound["logits of the student"] = self.ctx.student(self.ctx.probe()).isfinite().all()
+        return [name for name, fine in sound.items() if not fine]
 
     def _report_if_dead(self, metrics: Row) -> None:
         config = self.ctx.config
@@ -278,6 +297,16 @@ class _Engine:
     def _call(self, moment: str, *arguments: object) -> None:
         for callback in self.callbacks:
             getattr(callback, moment)(self.ctx, *arguments)
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """Seeds the global generators that the run uses, and no others: those of the CPU and of its device."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
 
 
 def _context(

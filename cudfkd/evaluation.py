@@ -13,9 +13,11 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from cudfkd import devices
 from cudfkd.data.images import unit
 from cudfkd.errors import ConfigError
 from cudfkd.normalize import Normalize
+from cudfkd.out_of_memory import is_out_of_memory
 
 Z95 = 1.959963984540054
 
@@ -58,11 +60,23 @@ def evaluate(
         device: where to compute.
 
     Raises:
-        ConfigError: the data set is empty or does not fit, or student and teacher have different numbers of classes.
+        ConfigError: the data set is empty or does not fit, mean or std or the device cannot be, or student and teacher
+            have different numbers of classes.
     """
+    where = devices.check(str(device))
     images, labels = as_tensors(dataset)
-    normalize = Normalize(mean, std)
-    logits = [predict(nn.Sequential(normalize, network), images, device).cpu() for network in (student, teacher)]
+    refuse_normalisation(mean, std, images.shape[1])
+    normalize, logits = Normalize(mean, std), []
+    for name, network in (("student", student), ("teacher", teacher)):
+        try:
+            logits.append(predict(nn.Sequential(normalize, network), images, where).cpu())
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            reason = " ".join(str(error).split())
+            raise ConfigError(
+                f"the {name} does not take images of shape {tuple(images.shape[1:])}: {reason}"
+            ) from error
     if logits[0].shape != logits[1].shape:
         raise ConfigError(f"student has {logits[0].shape[1]} classes, teacher {logits[1].shape[1]}: they must agree")
     check_labels(labels, logits[1].shape[1])
@@ -80,6 +94,15 @@ def compare(
         loyalty=average(loyalty(divergence)),
         loyalty_published=average(loyalty_published(divergence)),
     )
+
+
+def refuse_normalisation(mean: Sequence[float] | None, std: Sequence[float] | None, channels: int) -> None:
+    """Raises ConfigError where these are no numbers to normalise images of so many channels with."""
+    for name, numbers in (("mean", mean), ("std", std)):
+        if numbers is not None and len(numbers) not in (1, channels):
+            raise ConfigError(f"{name} = {numbers} has {len(numbers)} numbers: it must have {channels}, one a channel")
+    if std is not None and not all(number > 0 for number in std):
+        raise ConfigError(f"std = {std} is not allowed: its numbers must be greater than 0")
 
 
 def check_labels(labels: Int[Tensor, " n"], num_classes: int) -> None:
@@ -133,18 +156,24 @@ def as_tensors(dataset: Dataset) -> tuple[Tensor, Tensor]:
     """A data set of (image, label) as two tensors: images in [0, 1], (n, channels, height, width), and labels, int64.
 
     Raises:
-        ConfigError: it is empty, no set of such pairs, or its images are not in [0, 1] (normalised already, or bytes).
+        ConfigError: it is empty, no set of such pairs, its images differ in shape or are not in [0, 1] (normalised
+            already, or bytes), or its labels are not whole numbers, one an image.
     """
     if isinstance(dataset, TensorDataset):
         columns = dataset.tensors
     else:
         try:
             batches = list(DataLoader(dataset, batch_size=256))
-        except TypeError as error:  # images that are no tensors, or a set without a length
+            pairs = all(isinstance(batch, list | tuple) and len(batch) == 2 for batch in batches)
+            columns = [torch.cat(column) for column in zip(*batches, strict=True)] if batches and pairs else []
+        except TypeError as error:  # images or labels that are no tensors, or a set without a length
             reason = " ".join(str(error).split())
-            raise ConfigError(f"the data set to evaluate on gives no tensors ({reason}): add ToTensor") from error
-        pairs = all(isinstance(batch, list | tuple) and len(batch) == 2 for batch in batches)
-        columns = [torch.cat(column) for column in zip(*batches, strict=True)] if batches and pairs else []
+            raise ConfigError(
+                f"the data set to evaluate on gives no tensors ({reason}): add ToTensor, and give labels as numbers"
+            ) from error
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"the data set to evaluate on has images of several shapes ({reason})") from error
         if not batches:
             raise ConfigError("the data set to evaluate on is empty: give it at least one image")
     if len(columns) != 2:
@@ -154,6 +183,9 @@ def as_tensors(dataset: Dataset) -> tuple[Tensor, Tensor]:
         raise ConfigError("the data set to evaluate on is empty: give it at least one image")
     if not images.is_floating_point():
         raise ConfigError(f"the data set to evaluate on has images of {images.dtype}: they must be floats in [0, 1]")
+    if labels.ndim != 1 or labels.is_floating_point() or len(labels) != len(images):
+        found = f"labels of {labels.dtype} and shape {tuple(labels.shape)} for {len(images)} images"
+        raise ConfigError(f"the data set to evaluate on has {found}: give one whole number an image, from 0")
     low, high = float(images.min()), float(images.max())
     if not (low >= 0 and high <= 1):
         allowed = "they must lie in [0, 1], and mean and std be given to the library instead of a Normalize inside"

@@ -12,7 +12,10 @@ from cudfkd.evaluation import Evaluation, as_tensors, check_labels, compare, pre
 
 @dataclass
 class Examiner:
-    """Held-out images on the device, as bytes where they came as such, with the teacher's logits kept."""
+    """Held-out images on the device, as bytes where they came as such. Labels and the teacher's logits wait on the host.
+
+    There the scores are computed: they need float64, which not every device has.
+    """
 
     images: Tensor
     labels: Tensor
@@ -27,9 +30,9 @@ class Examiner:
         check_labels(labels, ctx.shape.num_classes)
         images = images.to(ctx.device)
         logits = predict(nn.Sequential(ctx.normalize, ctx.teacher), images, ctx.device)
-        return cls(images, labels.to(ctx.device), logits)
+        return cls(images, labels.cpu(), logits.cpu())
 
     def examine(self, ctx: Context) -> Evaluation:
         """The student against labels and teacher."""
         logits = predict(nn.Sequential(ctx.normalize, ctx.student), self.images, ctx.device)
-        return compare(logits, self.teacher_logits, self.labels)
+        return compare(logits.cpu(), self.teacher_logits, self.labels)

@@ -9,7 +9,7 @@ from cudfkd.compiling import is_compiled, is_torchscript
 from cudfkd.config import DistillConfig
 from cudfkd.context import Context, Shape
 from cudfkd.errors import ConfigError
-from cudfkd.evaluation import as_tensors
+from cudfkd.evaluation import as_tensors, refuse_normalisation
 from cudfkd.normalize import Normalize
 from cudfkd.ranks import Ranks
 from cudfkd.study import TrainingImages
@@ -53,10 +53,7 @@ def shape(
         raise ConfigError("image_size and channels are unknown: set both in the config, or pass evaluate_on")
     if size % 4:
         raise ConfigError(f"image_size = {size} is not allowed: it must be a multiple of 4")
-    if config.mean is not None and len(config.mean) not in (1, channels):
-        raise ConfigError(
-            f"mean = {config.mean} has {len(config.mean)} numbers: it must have {channels}, one a channel"
-        )
+    refuse_normalisation(config.mean, config.std, channels)
     probe = normalize(torch.zeros(2, channels, size, size, device=device))
     classes = {"teacher": _classes("teacher", teacher, probe), "student": _classes("student", student, probe)}
     if classes["teacher"] != classes["student"]:

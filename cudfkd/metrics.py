@@ -17,7 +17,7 @@ Row = dict[str, float | int | None]
 def row(ctx: Context, evaluation: Evaluation | None, generator_steps: int, lr: float, seconds: float) -> Row:
     """The metrics of the epoch that just ended.
 
-    epoch (from 1), student_steps and generator_steps so far, lam and lr of the last student step; objective (what the
+    epoch (from 1), student_steps and generator_steps so far, lr of the last student step, lam of the next; objective (what the
     student descends), loss (mean, unweighted), its quantiles loss_q05...; mean_weight, weight_q05..., dead_steps (share
     of student steps in which no sample weighed more than 0.001), difficulty (sum v l / sum v over the epoch); the
     generator's terms as they were summed, adversarial_weight, class_entropy (nats); accuracy, agreement, loyalty,

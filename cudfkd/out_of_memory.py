@@ -10,7 +10,7 @@ Attempt = Callable[[int], object]  # with a batch size; it raises what torch rai
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch or Python could not get memory, on a GPU or a CPU."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "allocate" in str(error)
+        isinstance(error, RuntimeError) and any(words in str(error) for words in ("allocate", "ALLOC_FAILED"))
     )
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
-from cudfkd import checkpoint, data, models
+from cudfkd import checkpoint, data, devices, models
 from cudfkd.checkpoint import State
 from cudfkd.deadline import deadline_after
 from cudfkd.errors import ConfigError, TrainingError
@@ -38,7 +38,7 @@ def train_teacher(
     model: str,
     seed: int = 0,
     *,
-    out: Path,
+    out: str | Path,
     recipe: Recipe | None = None,
     data_root: str | Path | None = None,
     device: str = "cpu",
@@ -63,7 +63,7 @@ def train_teacher(
             is empty then, and resume goes on.
 
     Raises:
-        ConfigError: unknown names or values, more images a step than there are, an unfinished training in `out` and
+        ConfigError: unknown names or values, a device that is not there, more images a step than there are, an unfinished training in `out` and
             resume off, or one of another description.
         DataError: the images cannot be found, or `out` cannot be written, both before anything is trained; or a file
             to go on from is damaged.
@@ -72,9 +72,10 @@ def train_teacher(
     recipe = recipe or Recipe()
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed = {seed} is not allowed: it must be from 0 to 2**63 - 1")
-    deadline = deadline_after(stop_after)
+    deadline, where = deadline_after(stop_after), devices.check(device)
     about = data.info(dataset)
     network = models.build(model, about.num_classes, about.channels, about.image_size, seed)
+    out = Path(out)
     stem = out / f"{model}-seed{seed}"
     asked = {
         "data": dataset, "model": models.spec_of(network), "seed": seed, "recipe": recipe.model_dump(),
@@ -86,7 +87,7 @@ def train_teacher(
     images = len(splits["train"])
     if recipe.batch_size > images:
         raise ConfigError(f"batch_size = {recipe.batch_size} is not allowed: there are {images} training images")
-    folder, where = RunFolder(stem), torch.device(device)
+    folder = RunFolder(stem)
     with _made(out), torch.random.fork_rng(devices=[where] if where.type == "cuda" else []), folder.claimed():
         trainer = _Trainer.of(recipe, network, Normalize(about.mean, about.std), splits, seed, where)
         _open(folder, trainer, asked, resume=resume)
@@ -139,7 +140,7 @@ class _Trainer:
             started = perf_counter()
             loss = self._pass()
             self.epoch += 1
-            if not isfinite(loss):
+            if not (isfinite(loss) and self._logits_are_finite()):
                 raise TrainingError(f"the teacher's loss is not finite in epoch {self.epoch}: lower lr")
             self.state.save(folder.path, self.epoch, generator_steps=0)
             folder.starting = False
@@ -155,6 +156,11 @@ class _Trainer:
         images, labels = dataset.tensors
         logits = predict(nn.Sequential(self.normalize, self.network), images, self.rng.device)
         return round(float((logits.argmax(1).cpu() == labels).double().mean()), 4)
+
+    def _logits_are_finite(self) -> bool:
+        """Of some images, after the last step of an epoch: its loss was taken before."""
+        some = self.train_on.pixels[:2]
+        return bool(predict(nn.Sequential(self.normalize, self.network), some, self.rng.device).isfinite().all())
 
     def _pass(self) -> float:
         """One epoch, in a new order, without the images that fill no batch; returns the mean loss."""

@@ -47,7 +47,8 @@ class ImageOptions(StoreOptions):
     """A method that makes whole batches of images in inner steps, and keeps them."""
 
     store: Store = "pool"
-    """pool of all images that were made, the same batch for a round, or a mixture of it and ones of earlier rounds"""
+    """pool of all images that were made; batch_size of the round's, the same for all its steps; or a mixture of some of
+    them, drawn anew each step, and ones of earlier rounds"""
     synthesis_batch: Annotated[int, Field(ge=2)] = 256
     """images that a round makes"""
     inner_steps: Count | None = None

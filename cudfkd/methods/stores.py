@@ -1,10 +1,12 @@
 """Where the student's batch comes from: any store goes with any source of images, by configuration.
 
-A source gives a batch of images: a generator fresh ones at each call, a method that makes whole batches the last one.
+A source gives a batch of images: a generator fresh ones at each call, a method that makes whole batches the last one,
+which may be larger than the student's and sorted by class.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +55,7 @@ class Same:
 
     def draw(self, ctx: Context) -> Study:
         if ctx.round != self.round:
-            self.images, self.round = self.source(ctx), ctx.round
+            self.images, self.round = self.source(ctx)[: ctx.config.batch_size], ctx.round
         return Study(self.images)
 
 
@@ -106,8 +108,16 @@ def build_store(
         labelled: the teacher's logits are wanted with fresh images.
 
     Raises:
-        ConfigError: "fresh" of a source that has no fresh ones; a memory larger than the machine's.
+        ConfigError: "fresh" of a source that has no fresh ones; one that makes fewer images than the student's batch
+            has, where they are not pooled; a memory larger than the machine's.
     """
+    if made is not None and options.store in ("same", "mixture"):
+        if made < ctx.config.batch_size:
+            raise ConfigError(
+                f"synthesis_batch = {made} is not allowed with store = {options.store!r}: it must be at least"
+                f" batch_size = {ctx.config.batch_size}, or take the store pool"
+            )
+        source = partial(_in_any_order, source=source)
     if options.store == "fresh":
         if made is not None:
             raise ConfigError(
@@ -124,3 +134,8 @@ def build_store(
     if options.store == "pool":
         return Pool(source, memory, options.augment), {"images": memory}
     return Mixture(source, memory, options.memory_share), {"images": memory}
+
+
+def _in_any_order(ctx: Context, source: Source) -> Tensor:
+    images = source(ctx)
+    return images[torch.randperm(len(images), generator=ctx.rng, device=images.device)]

@@ -384,6 +384,48 @@ def test_a_loss_that_is_not_finite_is_named_and_the_last_good_checkpoint_kept(te
     assert len(cudfkd.load_run(tmp_path / "run").rows) == 1
 
 
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_a_student_that_its_last_step_destroyed_is_no_result_and_no_checkpoint(epochs, tmp_path):
+    """One step an epoch: the loss is taken before the step, and is finite in the first."""
+    c = config(epochs=epochs, steps_per_epoch=1, round_steps=1, lr=1e10)
+    with pytest.raises(TrainingError, match=r"after 1 student steps: .*of the student; no epoch was complete"):
+        cudfkd.distill(*networks(), c, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize("network", ["student", "generator"])
+def test_weights_that_became_nan_in_the_last_step_are_named(network, monkeypatch):
+    class Spoil(Callback):
+        def after_lambda_update(self, ctx):
+            if ctx.step == 4:
+                spoiled = ctx.student if network == "student" else ctx.modules[network]
+                with torch.no_grad():
+                    next(spoiled.parameters()).mul_(float("nan"))
+
+    with pytest.raises(TrainingError, match=rf"not finite after 4 student steps: weights of the {network}"):
+        cudfkd.distill(*networks(), config(), callbacks=[Spoil()])
+
+
+def test_a_cpu_run_leaves_the_seeds_of_gpus_alone(monkeypatch):
+    seeded, pair = [], networks()
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    cudfkd.distill(*pair, config(seed=77))
+    assert seeded == []
+    torch.manual_seed(5)  # the control
+    assert seeded == [5]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_all_networks_of_a_run_are_left_in_eval_mode(resume, tmp_path):
+    for method in ("cudfkd", "fast-dfkd"):
+        options = {"synthesis_batch": 8, "warmup": 0, "generator_width": 2} if method == "fast-dfkd" else TINY
+        c = DistillConfig(**config().model_dump() | {"method": method, "options": options})
+        run = cudfkd.distill(*networks(), c, run_dir=tmp_path / method)
+        if resume:
+            run = cudfkd.distill(*networks(), c, run_dir=tmp_path / method, resume=True)
+        assert not any(module.training for net in (run.student, run.generator) for module in net.modules())
+
+
 DEAD = {"curriculum": Curriculum(lam_start=1e-5, lam_end=2e-5, regularizer="hard")}
 
 
@@ -391,6 +433,13 @@ def test_a_dead_curriculum_stops_in_its_first_epoch_with_the_remedy():
     with pytest.raises(TrainingError, match=r"dead in epoch 1: .* set lam_start near [0-9.e-]+ or above") as error:
         cudfkd.distill(*networks(), config(**DEAD))
     assert "\n" not in str(error.value)
+
+
+def test_a_dead_run_stays_dead_however_often_it_is_resumed(tmp_path):
+    for resume in (False, True, True, True):
+        with pytest.raises(TrainingError, match="dead in epoch 1"):
+            cudfkd.distill(*networks(), config(**DEAD), run_dir=tmp_path / "run", resume=resume)
+    assert not (tmp_path / "run" / "summary.json").exists()
 
 
 def test_a_dead_curriculum_is_warned_of_once_when_asked_to_go_on():

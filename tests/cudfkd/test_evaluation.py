@@ -315,6 +315,9 @@ class Pictures(Dataset):
         (lambda x, y: ((255 * x).byte(), y), "images of torch.uint8"),
         (lambda x, y: (x, y + 1), "labels from 1 to 3: the teacher's classes are 0 to 2"),
         (lambda x, y: (x, y - 1), "labels from -1 to 1"),
+        (lambda x, y: (x, y[:, None]), "labels of torch.int64 and shape (9, 1) for 9 images: give one whole number"),
+        (lambda x, y: (x, torch.eye(9)), "labels of torch.float32 and shape (9, 9)"),
+        (lambda x, y: (x, y.float()), "labels of torch.float32 and shape (9,)"),
     ],
 )
 def test_images_and_labels_that_do_not_fit_are_refused(change, message):

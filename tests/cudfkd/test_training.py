@@ -201,6 +201,17 @@ def test_a_batch_larger_than_the_set_and_a_time_that_is_none_are_refused(tmp_pat
         train(tmp_path, batch_size=65)
     with pytest.raises(ConfigError, match=r"stop_after = 0 is not allowed: it must be minutes, greater than 0"):
         train(tmp_path, stop_after=0)
+    for device, told in (("gpu", "is not allowed"), ("cuda:99", "is not on this machine")):
+        with pytest.raises(ConfigError, match=f"device = '{device}' {told}"):
+            cudfkd.train_teacher("fashion-mnist", "lenet5-half", out=str(tmp_path), device=device)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("_few_images")
+def test_a_teacher_that_its_last_step_destroyed_is_none(tmp_path):
+    """One step an epoch, whose loss is finite."""
+    with pytest.raises(TrainingError, match="not finite in epoch 1: lower lr"):
+        train(tmp_path, epochs=1, batch_size=64, lr=1e30)
     assert not list(tmp_path.iterdir())
 
 

@@ -8,7 +8,8 @@ from cudfkd import ConfigError
 from cudfkd.context import Context
 from cudfkd.methods.augment import resized_crop, roll_and_mirror, shift_and_mirror
 from cudfkd.methods.memory import Memory
-from cudfkd.methods.stores import Fresh, Mixture, Pool, Same
+from cudfkd.methods.options import ImageOptions
+from cudfkd.methods.stores import Fresh, Mixture, Pool, Same, build_store
 from cudfkd.watch import Watch, last_of_each_size, map_sizes
 from tests.cudfkd.methods.tiny import config, context, distill, images
 from tests.cudfkd.test_engine import networks
@@ -110,6 +111,26 @@ def test_a_mixture_holds_earlier_rounds_and_never_its_own():
     assert seen[1] == [2] * 4 + [1] * 4
     assert seen[2][:4] == [3] * 4
     assert set(seen[2][4:]) <= {1, 2}
+
+
+@pytest.mark.parametrize("store", ["same", "mixture"])
+def test_of_a_large_sorted_batch_the_student_gets_its_share_of_all_classes(store):
+    """A batch of 40 images, 10 of each of 4 classes, one class after the other."""
+    ctx = context(config("cmi", batch_size=8))
+    made = torch.arange(40).div(10, rounding_mode="floor").float().div(100)[:, None, None, None].expand(40, 1, 16, 16)
+    where, _ = build_store(ImageOptions(store=store), lambda _: made, ctx, made=40)
+    counts = torch.zeros(4)
+    for ctx.round in range(100):
+        seen = values(where.draw(ctx))
+        assert len(seen) == 8
+        counts += torch.tensor(seen).bincount(minlength=4)
+    assert counts.min() > 150  # of 200 expected, with a standard deviation of 11 at most
+
+
+@pytest.mark.parametrize("store", ["same", "mixture"])
+def test_a_batch_that_is_smaller_than_the_students_is_refused(store):
+    with pytest.raises(ConfigError, match=r"synthesis_batch = 7 .* at least batch_size = 8, or take the store pool"):
+        build_store(ImageOptions(store=store), lambda _: torch.empty(0), context(config("cmi")), made=7)
 
 
 def test_shift_and_mirror_moves_whole_pixels():
