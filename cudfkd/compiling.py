@@ -1,14 +1,15 @@
 """Forward passes through `torch.compile`, which fall back to the plain network where it fails."""
 
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._dynamo import config as dynamo
 from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+from torch._functorch import config as functorch
 from torch.utils._pytree import tree_map_only
 
 
@@ -25,13 +26,20 @@ def is_torchscript(network: nn.Module) -> bool:
     return any(isinstance(module, torch.jit.ScriptModule) for module in network.modules())
 
 
-def room_for_variants() -> AbstractContextManager:
-    """Inside the block, a class of networks is compiled in as many variants as torch keeps of anything, not just 8.
+@contextmanager
+def compiling() -> Iterator[None]:
+    """What torch's compiler is to do differently inside the block.
 
-    Teachers and students of one class, in both modes and with several sizes of batch, soon are more, and those of
-    earlier runs in the process count too.
+    A class of networks is compiled in as many variants as torch keeps of anything, not just 8: teachers and students of
+    one class, in both modes and with several sizes of batch, soon are more, and those of earlier runs in the process
+    count too. Backward passes are compiled with the forward pass, where a failure can still be mended, and not at their
+    first call (torch 2.7 and newer).
     """
-    return dynamo.patch(cache_size_limit=dynamo.accumulated_cache_size_limit)
+    at_once = (
+        {"force_non_lazy_backward_lowering": True} if hasattr(functorch, "force_non_lazy_backward_lowering") else {}
+    )
+    with dynamo.patch(cache_size_limit=dynamo.accumulated_cache_size_limit), functorch.patch(at_once):
+        yield
 
 
 class Compiled:

@@ -33,7 +33,8 @@ class DistillConfig(Described):
     """student steps after each round of synthesis; divides steps_per_epoch; default: as published with the method, at
     most an epoch's (cudfkd: 2, where the authors' scripts have 10)"""
     generator_ratio: Annotated[float, Field(gt=0)] | None = None
-    """generator steps a student step, the same for every method; default: each method's own"""
+    """generator steps a student step, the same for every method but for what comes on top where it is not set to 0
+    (fast-dfkd: warmup, pre-dfkd: replay_steps); default: each method's own"""
     batch_size: Annotated[int, Field(ge=2)] = 64
     """samples a step, 2 or more because BatchNorm needs them"""
     lr: Annotated[float, Field(gt=0)] = 0.1

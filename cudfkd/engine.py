@@ -16,7 +16,7 @@ from cudfkd import fitting, methods
 from cudfkd.borrowed import borrowed
 from cudfkd.callbacks import Batch, Callback
 from cudfkd.checkpoint import State
-from cudfkd.compiling import room_for_variants
+from cudfkd.compiling import compiling
 from cudfkd.config import DistillConfig
 from cudfkd.context import Context
 from cudfkd.curriculum import Pace, weigh
@@ -27,7 +27,7 @@ from cudfkd.examiner import Examiner
 from cudfkd.folding import folded
 from cudfkd.log import EpochLog
 from cudfkd.methods.base import Method
-from cudfkd.metrics import Row, dead, row
+from cudfkd.metrics import Row, dead, refuse_other_than_numbers, row
 from cudfkd.normalize import Normalize
 from cudfkd.out_of_memory import is_out_of_memory, what_fits
 from cudfkd.ranks import Ranks
@@ -107,7 +107,9 @@ def _distill(
     with ExitStack() as stack:
         stack.enter_context(ranks.watched(folder.path))
         if config.compile != "off":
-            stack.enter_context(room_for_variants())
+            stack.enter_context(compiling())
+        if ranks.size > 1 and config.device == "cuda":  # on which NCCL sends all that the ranks say
+            stack.enter_context(torch.cuda.device(ranks.device(config.device)))
         ranks.agree(config.model_dump(mode="json") | {"run_dir": str(run_dir), "resume": resume})
         fitting.refuse_ranks(config, student, ranks)
         device = ranks.device(config.device)
@@ -218,6 +220,7 @@ class _Engine:
         before = self.folder.rows[-1]["total_seconds"] if self.folder.rows else 0.0
         metrics["total_seconds"] = float(before or 0.0) + seconds
         self._call("after_epoch", metrics)
+        refuse_other_than_numbers(metrics)
         self._report_if_dead(metrics)
         self.folder.save_epoch(self.state, metrics, self.generator_steps, keep=ctx.epoch in config.keep_epochs)
 

@@ -12,9 +12,9 @@ from cudfkd.evaluation import Evaluation, as_tensors, check_labels, compare, pre
 
 @dataclass
 class Examiner:
-    """Held-out images on the device, as bytes where they came as such. Labels and the teacher's logits wait on the host.
+    """Held-out images on the device, as bytes where they came as such.
 
-    There the scores are computed: they need float64, which not every device has.
+    Labels and the teacher's logits are on the host, where scores are computed: not every device has float64.
     """
 
     images: Tensor

@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 from torch.utils.data import Dataset
 
 from cudfkd import methods
@@ -106,6 +107,11 @@ def refuse_unfit(teacher: nn.Module, student: nn.Module) -> None:
             "the teacher is compiled, and cannot be looked into: pass the module that it was made from"
             " (compile = 'default' compiles it for the run)"
         )
+    for name, network in (("teacher", teacher), ("student", student)):
+        if any(isinstance(parameter, UninitializedParameter) for parameter in network.parameters()):
+            raise ConfigError(
+                f"the {name} has lazy layers, which have no weights yet: call it on a batch of images first"
+            )
     if not any(parameter.requires_grad for parameter in student.parameters()):
         raise ConfigError("no parameter of the student can be trained: call student.requires_grad_() first")
     shared = {id(p) for p in teacher.parameters()} & {id(p) for p in student.parameters()}

@@ -103,7 +103,7 @@ class BatchNormStatistics(nn.Module):
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Puts the hooks on, and takes them off at the end."""
-        handles = [layer.register_forward_pre_hook(self._note) for layer in self._layers]
+        handles = [layer.register_forward_pre_hook(self._note, with_kwargs=True) for layer in self._layers]
         try:
             yield
         finally:
@@ -127,9 +127,10 @@ class BatchNormStatistics(nn.Module):
         self._distances.clear()
         return logits, distance
 
-    def _note(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def _note(self, layer: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        (maps,) = (*inputs, *named.values())
         stored_var, stored_mean = layer.get_buffer("running_var"), layer.get_buffer("running_mean")
-        x = at_least_float32(inputs[0]) - stored_mean.view(1, -1, 1, 1)
+        x = at_least_float32(maps) - stored_mean.view(1, -1, 1, 1)
         shift = x.mean((0, 2, 3))  # E y - mean for the layer's inputs y; Var y = E x^2 - (E x)^2 with x = y - mean
         shift, square = self._over_ranks(shift, x.square().mean((0, 2, 3)))
         var = square - shift.square()

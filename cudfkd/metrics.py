@@ -7,6 +7,7 @@ from torch import Tensor
 
 from cudfkd.context import Context
 from cudfkd.curriculum import DEAD_WEIGHT, difficulty
+from cudfkd.errors import ConfigError
 from cudfkd.evaluation import Evaluation
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -17,11 +18,11 @@ Row = dict[str, float | int | None]
 def row(ctx: Context, evaluation: Evaluation | None, generator_steps: int, lr: float, seconds: float) -> Row:
     """The metrics of the epoch that just ended.
 
-    epoch (from 1), student_steps and generator_steps so far, lr of the last student step, lam of the next; objective (what the
-    student descends), loss (mean, unweighted), its quantiles loss_q05...; mean_weight, weight_q05..., dead_steps (share
-    of student steps in which no sample weighed more than 0.001), difficulty (sum v l / sum v over the epoch); the
-    generator's terms as they were summed, adversarial_weight, class_entropy (nats); accuracy, agreement, loyalty,
-    loyalty_published on the evaluation data; seconds of training in this epoch, peak_memory_mb of the process
+    epoch (from 1), student_steps and generator_steps so far, lr of the last student step, lam of the next; objective
+    (what the student descends), loss (mean, unweighted), its quantiles loss_q05...; mean_weight, weight_q05...,
+    dead_steps (share of student steps in which no sample weighed more than 0.001), difficulty (sum v l / sum v over the
+    epoch); the generator's terms as they were summed, adversarial_weight, class_entropy (nats); accuracy, agreement,
+    loyalty, loyalty_published on the evaluation data; seconds of training in this epoch, peak_memory_mb of the process
     (of the GPU, on one; null where the system does not tell).
     """
     log = ctx.log
@@ -45,6 +46,14 @@ def row(ctx: Context, evaluation: Evaluation | None, generator_steps: int, lr: f
         "seconds": seconds,
         "peak_memory_mb": peak_memory_mb(ctx.device),
     }
+
+
+def refuse_other_than_numbers(metrics: Row) -> None:
+    """Raises ConfigError where a callback added to the row what cannot be written and read again as a number."""
+    for name, value in metrics.items():
+        if not (value is None or isinstance(value, int | float)):
+            kind = type(value).__name__
+            raise ConfigError(f"a callback added {name} to an epoch's metrics, a {kind}: it must be an int or a float")
 
 
 def dead(weights: Tensor) -> Tensor:

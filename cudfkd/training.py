@@ -63,8 +63,8 @@ def train_teacher(
             is empty then, and resume goes on.
 
     Raises:
-        ConfigError: unknown names or values, a device that is not there, more images a step than there are, an unfinished training in `out` and
-            resume off, or one of another description.
+        ConfigError: unknown names or values, a device that is not there, more images a step than there are, an
+            unfinished training in `out` and resume off, or one of another description.
         DataError: the images cannot be found, or `out` cannot be written, both before anything is trained; or a file
             to go on from is damaged.
         TrainingError: the loss was not finite; the checkpoint of the epoch before is kept.

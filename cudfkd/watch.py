@@ -29,27 +29,44 @@ class Watch:
 
     def __init__(self, network: nn.Module, names: Iterable[str], *, inputs: bool = False) -> None:
         modules = {name: module for name, module in network.named_modules() if name}
-        self._inputs = inputs
+        self._network, self._inputs = network, inputs
         self._modules: dict[str, nn.Module] = {}
         for name in names:
             if name not in modules:
                 raise ConfigError(unknown("module of the network", name, modules))
             self._modules[name] = modules[name]
 
+    @torch.no_grad()
+    def try_on(self, probe: Tensor) -> dict[str, Tensor]:
+        """What is seen of a batch as the network takes it. Raises ConfigError as `recording`."""
+        with self.recording() as seen:
+            self._network(probe)
+        return seen
+
     @contextmanager
     def recording(self) -> Iterator[dict[str, Tensor]]:
-        """Notes every forward pass inside the block; takes its hooks off at the end."""
+        """Notes every forward pass inside the block; takes its hooks off at the end.
+
+        Raises:
+            ConfigError: none of the modules took part in it.
+        """
         seen: dict[str, Tensor] = {}
-        handles = [module.register_forward_hook(self._note(name, seen)) for name, module in self._modules.items()]
+        handles = [
+            module.register_forward_hook(self._note(name, seen), with_kwargs=True)
+            for name, module in self._modules.items()
+        ]
         try:
             yield seen
         finally:
             for handle in handles:
                 handle.remove()
+        if self._modules and not seen:
+            names = ", ".join(self._modules)
+            raise ConfigError(f"the network's forward pass does not use what is to be looked at: {names}: name another")
 
     def _note(self, name: str, seen: dict[str, Tensor]):
-        def hook(module: nn.Module, inputs: tuple, output: object) -> None:  # noqa: ARG001
-            found = inputs[0] if self._inputs else output
+        def hook(module: nn.Module, inputs: tuple, named: dict, output: object) -> None:  # noqa: ARG001
+            found = next(iter((*inputs, *named.values())), None) if self._inputs else output
             if isinstance(found, Tensor):
                 seen.pop(name, None)  # so that the order is that of the last pass
                 seen[name] = found
@@ -91,8 +108,6 @@ def map_sizes(network: nn.Module, probe: Tensor, names: Iterable[str]) -> dict[s
     return found
 
 
-@torch.no_grad()
 def _heights(network: nn.Module, probe: Tensor, names: Iterable[str]) -> dict[str, int]:
-    with Watch(network, names).recording() as seen:
-        network(probe)
+    seen = Watch(network, names).try_on(probe)
     return {name: found.shape[2] for name, found in seen.items() if found.ndim == 4}

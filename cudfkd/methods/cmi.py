@@ -12,8 +12,11 @@ What a layer sees is the mean over pixels of each channel that goes into a Batch
 to crop_padding pixels, the local one is a part of area local_crop to 1; both mirror. The head learns along and is kept.
 Published: 200 steps for 400 student steps, batches of 256, latents of 256, a bank of 40,960 of which 4,096 are drawn.
 
-Where we differ: a smaller bank by default, for the small networks; square crops; anchors are the local crops only; the
-features are those of all layers with BatchNorm, for every network (theirs: of the stages, for ResNet-34).
+Where we differ from the public code: a smaller bank by default, for the small networks; square crops; anchors are the
+local crops only; the features are those of all layers with BatchNorm, for every network (theirs: of the stages, for
+ResNet-34). Its terms bn, one_hot and adversarial look at the global crop, ours at the image; its positives are
+constants and alone in the denominator, ours learn too and share it with the other anchors; its head has no BatchNorm
+and an Adam with betas (0.9, 0.999), ours (0.5, 0.999).
 """
 
 from dataclasses import dataclass, field
@@ -190,9 +193,7 @@ def _contrast(options: Options, ctx: Context) -> Contrast:
             "the teacher has no BatchNorm2d layer, whose inputs the contrastive term compares: set contrast=0"
         )
     watch = Watch(ctx.teacher, names, inputs=True)
-    with torch.no_grad(), watch.recording() as seen:
-        ctx.teacher(ctx.probe())
-    features = channel_means(seen).shape[1]
+    features = channel_means(watch.try_on(ctx.probe())).shape[1]
     head = Head(features, options.head_width).to(ctx.device)
     bank = Memory(options.bank_size, (2 * features,), torch.get_default_dtype(), ctx.device)
     return Contrast(options, watch, head, bank, adam(head.parameters(), options.generator_lr, betas=(0.5, 0.999)))

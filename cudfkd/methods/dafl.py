@@ -65,18 +65,20 @@ class Terms:
 def build(options: Options, ctx: Context) -> Method:
     """DAFL for one run. Raises ConfigError when the teacher has no such module, or no linear layer."""
     return generator_method(
-        options, ctx, Terms(options, feature_watch(options, ctx.teacher)), Divergence("kl", options.temperature)
+        options, ctx, Terms(options, feature_watch(options, ctx)), Divergence("kl", options.temperature)
     )
 
 
-def feature_watch(options: Options, teacher: nn.Module) -> Watch | None:
-    """What sees the feature; None where its term is off."""
+def feature_watch(options: Options, ctx: Context) -> Watch | None:
+    """What sees the feature; None where its term is off. Raises ConfigError where there is none."""
     if options.activation == 0:
         return None
-    linear = names_of(teacher, nn.Linear)
+    linear = names_of(ctx.teacher, nn.Linear)
     if not options.feature and not linear:
         raise ConfigError(
             "the teacher has no linear layer, whose input the term activation needs: name another module with feature,"
             " or set activation=0"
         )
-    return Watch(teacher, [options.feature or linear[-1]], inputs=True)
+    watch = Watch(ctx.teacher, [options.feature or linear[-1]], inputs=True)
+    watch.try_on(ctx.probe())
+    return watch

@@ -10,8 +10,9 @@ and mirroring, and all batches go into a pool on which the student learns:
 adversarial > 0 is ADI: images on which student and teacher differ. The repositories disagree: NVIDIA's ends with the
 images (distillation was never released) and has other weights (bn 10, TV of the L2 norms of differences 2.5e-5,
 2,000 steps); the code of CMI is the whole method, and our default (bn 10, one_hot 1, adversarial 1, L1 TV 1e-3, 1,000
-steps for 400 student steps, T 20 for the student). Where we differ: the images kept are those of lowest loss (both
-repositories mean to and keep the last); JS is the Jensen-Shannon divergence in nats (theirs is another).
+steps for 400 student steps, T 20 for the student). Where we differ: TV has two directions (theirs: the diagonals too,
+so about twice as much at the same weight); the images kept are those of lowest loss (both repositories mean to and keep
+the last); JS is the Jensen-Shannon divergence in nats (theirs is another).
 """
 
 from dataclasses import dataclass, field

@@ -7,7 +7,7 @@ over the classes (class_entropy) and on which student and teacher differ (advers
     L_S = mean_i KL(p_t || p_s)
 
 with ten student steps on fresh images to a step of the generator. Weights as in the code of CMI (Fang et al., 2021),
-which the published comparisons use. Where we differ: the student's L_S is the sum over classes, not their mean.
+which the published comparisons use, as does L_S, the sum over classes.
 """
 
 from dataclasses import dataclass

@@ -11,8 +11,9 @@ BN(x) compares the teacher's stored statistics with an average of the batch's an
 inner steps and one batch of 256 for 400 student steps; 20 rounds without student and adversary before the first; the
 first layer set back after 0.6 of the run. Defaults are those of 5 steps.
 
-Where we differ: the latents' rate and the inner rate are constant; the run's schedule for the student. The repository's
-own baselines pass the teacher as student, which switches their adversarial terms off.
+Where we differ: the latents' rate and the inner rate are constant; the run's schedule for the student; the inner steps
+look at images as they are (theirs: shifted and mirrored); of the warm-up's batches only the last goes into the pool
+(theirs: all). The repository's own baselines pass the teacher as student, which switches their adversarial terms off.
 """
 
 import copy
@@ -73,8 +74,9 @@ class SmoothedStatistics(nn.Module):
     A module so that the averages are saved with the run.
     """
 
-    def __init__(self, teacher: nn.Module, momentum: float) -> None:
+    def __init__(self, ctx: Context, momentum: float) -> None:
         super().__init__()
+        teacher = ctx.teacher
         names = [n for n in names_of(teacher, nn.BatchNorm2d) if teacher.get_submodule(n).track_running_stats]
         if not names:
             raise ConfigError(
@@ -86,6 +88,7 @@ class SmoothedStatistics(nn.Module):
             for name, layer in zip(names, layers, strict=True)
         }
         self._watch, self._momentum, self.rounds = Watch(teacher, names, inputs=True), momentum, 0
+        self._watch.try_on(ctx.probe())
         self._names = {name: f"average_{index}" for index, name in enumerate(names)}
         for name, buffer in self._names.items():
             self.register_buffer(buffer, torch.zeros_like(self._stored[name]))
@@ -196,7 +199,7 @@ def build(options: Options, ctx: Context) -> Method:
     generator = new_generator(ctx, options.latent_dim, options.generator_width)
     steps = ctx.generator_steps(options.inner_steps or 5)
     optimizer = adam(generator.parameters(), options.generator_lr * steps, betas=(0.5, 0.999))
-    statistics = SmoothedStatistics(ctx.teacher, options.bn_momentum) if options.bn > 0 else None
+    statistics = SmoothedStatistics(ctx, options.bn_momentum) if options.bn > 0 else None
     synthesizer = Synthesizer(options, generator, optimizer, statistics)
     remembered: dict[str, nn.Module] = {"statistics": statistics} if statistics else {}
     return image_method(

@@ -170,7 +170,7 @@ class Replayed:
 def build(options: Options, ctx: Context) -> Method:
     """PRE-DFKD for one run. Raises as DAFL does."""
     o = options
-    terms = Terms(o, dafl.Terms(o, dafl.feature_watch(o, ctx.teacher)))
+    terms = Terms(o, dafl.Terms(o, dafl.feature_watch(o, ctx)))
     method = generator_method(o, ctx, terms, Divergence(o.loss, o.temperature))
     if o.replay_share == 0:
         return method

@@ -7,7 +7,9 @@ import jaxtyping
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.backends.common import aot_autograd
 from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+from torch._functorch import config as functorch
 
 import cudfkd
 from cudfkd import methods
@@ -95,6 +97,21 @@ def test_other_errors_are_not_swallowed():
 @pytest.mark.filterwarnings("ignore:torch.compile failed")
 def test_a_run_that_cannot_be_compiled_gives_the_plain_student(no_compiler):
     plain, fallen = (cudfkd.distill(*networks(), config(compile=mode)).student for mode in ("off", "default"))
+    assert same(plain, fallen)
+
+
+@pytest.mark.skipif(not hasattr(functorch, "force_non_lazy_backward_lowering"), reason="torch 2.6 does it later")
+def test_a_backward_pass_that_cannot_be_compiled_falls_back_too(monkeypatch):
+    compile = torch.compile
+
+    def no_backward(*_):
+        raise RuntimeError("no room for a backward pass")
+
+    backend = aot_autograd(fw_compiler=lambda graph, _: graph, bw_compiler=no_backward)
+    monkeypatch.setattr(torch, "compile", lambda network, mode, **how: compile(network, backend=backend, **how))
+    plain = cudfkd.distill(*networks(), config()).student
+    with pytest.warns(UserWarning, match=r"torch.compile failed .* runs as it is"):
+        fallen = cudfkd.distill(*networks(), config(compile="default")).student
     assert same(plain, fallen)
 
 

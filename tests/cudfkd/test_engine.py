@@ -1,7 +1,6 @@
 """The engine against a plain loop, and everything it promises about what it borrows, logs, stops at and resumes."""
 
 import copy
-import traceback
 import warnings
 from math import cos, pi
 
@@ -9,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import TensorDataset
 
 import cudfkd
 from cudfkd import ConfigError, Curriculum, DistillConfig, TrainingError, models
 from cudfkd.callbacks import Callback
+from tests.reads import Reads
 
 SHAPE = {"image_size": 16, "channels": 1}
 TINY = {"loss": "l1", "latent_dim": 8, "generator_width": 2, "adv_begin": 0.0, "adv_finish": 0.5}
@@ -284,6 +283,27 @@ def test_student_lambda_and_generator_change_only_between_their_own_moments():
     assert len(watch.changes) == 2 * 2 + 4 * 4
 
 
+@pytest.mark.parametrize("value", ["text", torch.zeros(()), [1.0]])
+def test_a_callback_adds_numbers_and_nothing_else_to_a_row(value, tmp_path):
+    class Adds(Callback):
+        def __init__(self, value):
+            self.value = value
+
+        def after_epoch(self, ctx, row):
+            row["mine"] = self.value
+
+    assert cudfkd.distill(*networks(), config(), callbacks=[Adds(0.5)]).history["mine"].tolist() == [0.5, 0.5]
+    with pytest.raises(ConfigError, match=r"a callback added mine .*: it must be an int or a float"):
+        cudfkd.distill(*networks(), config(), callbacks=[Adds(value)], run_dir=tmp_path / "run")
+
+
+def test_lazy_layers_are_refused():
+    lazy = nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
+    for pair in ((networks()[0], lazy), (lazy, networks()[1])):
+        with pytest.raises(ConfigError, match="has lazy layers, which have no weights yet"):
+            cudfkd.distill(*pair, config())
+
+
 def test_a_row_holds_what_happened_in_the_epoch():
     diary = Diary()
     run = cudfkd.distill(*networks(), config(epochs=1), evaluate_on=held_out(), callbacks=[diary])
@@ -302,31 +322,22 @@ def test_a_row_holds_what_happened_in_the_epoch():
 
 
 def test_no_tensor_is_read_by_the_host_inside_an_epoch():
-    """Each such read would make the host wait for a GPU. Adam's own counters are CPU tensors wherever it runs."""
-    reads = []
-
-    class Reads(TorchDispatchMode):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            if func is torch.ops.aten._local_scalar_dense.default:
-                stack = [f.filename for f in traceback.extract_stack()]
-                if not any("torch/optim" in name or "torch\\optim" in name for name in stack):
-                    reads.append(stack)
-            return func(*args, **(kwargs or {}))
+    """Each such read would make the host wait for a GPU."""
+    reads = Reads()
 
     class Scope(Callback):
         def before_epoch(self, ctx):
             self.steps = 0
-            self.mode = Reads()
-            self.mode.__enter__()
+            reads.start()
 
         def after_lambda_update(self, ctx):
             self.steps += 1
             if self.steps == ctx.config.steps_per_epoch:
                 float(torch.zeros(1) + 1)  # the control: the watch sees a read
-                self.mode.__exit__(None, None, None)
+                reads.stop()
 
     cudfkd.distill(*networks(), config(epochs=1, options={"adv_start": 1.0}), callbacks=[Scope()])
-    assert len(reads) == 1
+    assert len(reads.stacks) == 1, reads.stacks[0]
 
 
 @pytest.mark.gpu

@@ -1,10 +1,7 @@
 """What holds for every method: it runs, resumes to the bit, takes a curriculum, counts its steps, reads no tensor."""
 
-import traceback
-
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import cudfkd
 from cudfkd import ConfigError, Curriculum, DistillConfig, methods
@@ -12,6 +9,7 @@ from cudfkd.callbacks import Callback
 from tests.cudfkd.methods.tiny import DATA_FREE, config, distill
 from tests.cudfkd.test_engine import held_out, networks, same
 from tests.cudfkd.test_runs import Dropout, StopAfter
+from tests.reads import Reads
 
 ALL = methods.names()
 GENERATING = [name for name in ALL if methods.get(name).ABOUT.generates]
@@ -46,40 +44,25 @@ def test_the_resume_needs_what_is_remembered(method, tmp_path, monkeypatch):
     assert not same(distill(c, run_dir=tmp_path / "run", resume=True).student, whole.student)
 
 
-class Reads(TorchDispatchMode):
-    """Where the host read a tensor. Adam's own counters are CPU tensors wherever it runs."""
-
-    def __init__(self):
-        super().__init__()
-        self.stacks = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default):
-            stack = [f"{f.filename}:{f.lineno}" for f in traceback.extract_stack()]
-            if not any("torch/optim" in name or "torch\\optim" in name for name in stack):
-                self.stacks.append(stack[-6:])
-        return func(*args, **(kwargs or {}))
-
-
 class Scope(Callback):
     """Watches the reads of the second epoch, and makes one itself at the end of it: the control."""
 
     def before_epoch(self, ctx):
-        self.mode = Reads()
+        self.reads = Reads()
         if ctx.epoch == 1:
-            self.mode.__enter__()
+            self.reads.start()
 
     def after_lambda_update(self, ctx):
         if ctx.step == ctx.config.total_steps:
             float(torch.zeros(1) + 1)
-            self.mode.__exit__(None, None, None)
+            self.reads.stop()
 
 
 @pytest.mark.parametrize("method", ALL)
 def test_no_tensor_is_read_by_the_host_inside_an_epoch(method):
     scope = Scope()
     distill(config(method, round_steps=2), callbacks=[scope])
-    assert len(scope.mode.stacks) == 1, scope.mode.stacks[0]
+    assert len(scope.reads.stacks) == 1, scope.reads.stacks[0]
 
 
 @pytest.mark.parametrize("method", ALL)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+import cudfkd
 from cudfkd import ConfigError
 from cudfkd.context import Context
 from cudfkd.methods.augment import resized_crop, roll_and_mirror, shift_and_mirror
@@ -187,6 +188,37 @@ def test_a_watch_sees_inputs_and_outputs_and_leaves_no_hook():
 def test_an_unknown_module_is_named_with_the_nearest():
     with pytest.raises(ConfigError, match=r"unknown module of the network 'feature\.0': did you mean 'features\.0'"):
         Watch(networks()[0], ["feature.0"])
+
+
+class Unusual(nn.Module):
+    """A teacher with a linear head and a BatchNorm2d that take no part, and layers that get their input by name."""
+
+    def __init__(self, *, by_name: bool) -> None:
+        super().__init__()
+        self.by_name = by_name
+        self.convolution, self.norm, self.last = nn.Conv2d(1, 10, 3), nn.BatchNorm2d(10), nn.Linear(10, 10)
+        self.auxiliary, self.spare = nn.Linear(3, 3), nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        if self.by_name:
+            return self.last(input=self.norm(input=self.convolution(x)).mean((2, 3)))
+        return self.convolution(x).mean((2, 3))
+
+
+@pytest.mark.parametrize("method", ["cudfkd", "dafl", "mb-dfkd", "pre-dfkd", "fast-dfkd", "cmi", "deepinversion"])
+def test_layers_that_take_no_part_are_named_in_a_line(method, tmp_path):
+    told = (
+        r"teacher's forward pass uses none of its|forward pass does not use what is to be looked at: (auxiliary|norm)"
+    )
+    with pytest.raises(ConfigError, match=told):
+        cudfkd.distill(Unusual(by_name=False), networks()[1], config(method), run_dir=tmp_path / "run")
+
+
+@pytest.mark.parametrize("method", ["cudfkd", "dafl", "fast-dfkd", "cmi"])
+def test_layers_that_get_their_input_by_name_are_seen(method):
+    options = {"feature": "last"} if method == "dafl" else {}
+    run = cudfkd.distill(Unusual(by_name=True), networks()[1], config(method, options=options))
+    assert run.summary["student_steps"] == 8
 
 
 def test_map_sizes_of_what_has_maps():
