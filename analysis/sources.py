@@ -1,4 +1,4 @@
-"""The code behind a notebook, as a hash: two results of one hash and one set of parameters are of one making."""
+"""Code and records behind a notebook, as a hash: results of one hash and one set of parameters are of one making."""
 
 import ast
 import hashlib
@@ -12,16 +12,21 @@ from IPython.core.inputtransformer2 import TransformerManager
 from analysis.execute import NOTEBOOKS, ROOT
 
 PACKAGES = ("cudfkd", "analysis")
+RECORDS = {"analysis/studies.py": "*.json", "analysis/comparison.py": "methods/*.json"}  # what is read through them
 
 
 def fingerprint(number: str) -> str:
     """A hash of notebook `number`'s code cells, as saved, and of every module of ours that they import, at any depth.
 
-    Prose and outputs do not count, nor do modules that it never meets, nor the commit.
+    With the modules that read recorded runs go the records. Prose and outputs do not count, nor do modules that it never
+    meets, nor the commit.
     """
     cells = "\n".join(_cells(path) for path in sorted(NOTEBOOKS.glob(f"{number}_*.ipynb")))
     told = hashlib.sha256(cells.encode())
-    for path in sorted(imported(cells)):
+    modules = imported(cells)
+    readers = [pattern for reader, pattern in RECORDS.items() if ROOT / reader in modules]
+    records = [path for pattern in readers for path in (ROOT / "analysis" / "records").glob(pattern)]
+    for path in sorted([*modules, *records]):
         told.update(f"\n{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
     return told.hexdigest()[:16]
 

@@ -152,6 +152,13 @@ def difference(found: pd.DataFrame, column: str, first: str, second: str) -> Int
     return mean_over_seeds((wide[first] - wide[second]).dropna().to_numpy(dtype=np.float64))
 
 
+def null(found: pd.DataFrame, column: str, variant: str) -> Interval:
+    """One variant against itself: its later seeds minus its earlier ones, with the 95 % interval. An effect of none."""
+    values = found[found["variant"] == variant].set_index("seed").sort_index()[column].to_numpy(dtype=np.float64)
+    half = len(values) // 2
+    return mean_over_seeds(values[half : 2 * half] - values[:half])
+
+
 def record(name: str, seeds: int = SEEDS, folder: Path = RECORDS) -> Iterator[str]:
     """Runs what the record lacks, seed by seed; writes it after each run, and says so in a line.
 

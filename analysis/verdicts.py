@@ -29,13 +29,12 @@ def harder(found: pd.DataFrame) -> Check:
 def adapts(found: pd.DataFrame) -> Check:
     """C3: seeing the student makes the generator's turns raise Phi by more, at the same student. Paired by seed.
 
-    The control: the same run against itself, seeds rotated by one.
+    The control: runs that do not see it against such runs with other seeds.
     """
     effect = studies.difference(found, "generator", MOVING, BLIND)
-    own = _column(found, MOVING, "generator")
-    void = mean_over_seeds(own - np.roll(own, 1))
+    none = studies.null(found, "generator", BLIND)
     return check("the generator aims at the student", "sum Gamma with the adversarial term > without, 95 % interval",
-                 "live", [-effect.low], ("the same against itself", [-void.low]), 0.0, exact=False,
+                 "live", [-effect.low], (f"{BLIND} against itself, other seeds", [-none.low]), 0.0, exact=False,
                  claims=("C3",))  # fmt: skip
 
 

@@ -63,6 +63,26 @@ def test_a_change_counts_if_the_notebook_meets_it(house, changed, other):
     assert (sources.fingerprint("04") != before) == other
 
 
+@pytest.mark.parametrize(
+    ("reader", "changed", "other"),
+    [
+        ("studies", "drift.json", True), ("studies", "methods/cmi-seed0.json", False),
+        ("comparison", "methods/cmi-seed0.json", True), ("comparison", "drift.json", False),
+    ],
+)  # fmt: skip
+def test_records_count_if_the_notebook_meets_what_reads_them(house, reader, changed, other):
+    (house / "analysis" / f"{reader}.py").write_text("")
+    path = house / "analysis" / "records" / changed
+    path.parent.mkdir(parents=True)
+    path.write_text("1")
+    for cells, counts in ((CELLS, False), ([*CELLS, f"from analysis import {reader}"], other)):
+        save(house, cells, "prose")
+        path.write_text("1")
+        before = sources.fingerprint("04")
+        path.write_text("2")
+        assert (sources.fingerprint("04") != before) == counts
+
+
 def test_code_cells_count_and_prose_does_not(house):
     before = sources.fingerprint("04")
     save(house, CELLS, "better prose")

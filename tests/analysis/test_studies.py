@@ -115,6 +115,14 @@ def test_verdicts_find_the_effects_that_are_there_and_no_others():
         assert not verdict(nothing).holds
 
 
+def test_the_generators_aim_is_untested_where_blind_runs_differ_by_themselves():
+    """Void: the later seeds of the control's variant lie above the earlier ones."""
+    found = fake(generator={"default": 3.0})
+    later = (found["variant"] == "no adversary") & (found["seed"] >= 5)
+    found.loc[later, "generator"] += 1.0
+    assert verdicts.adapts(found).verdict == "void"
+
+
 def test_one_setting_for_all_losses():
     rows = []
     for loss in studies.LOSSES:
