@@ -18,8 +18,8 @@ RECORDS = {"analysis/studies.py": "*.json", "analysis/comparison.py": "methods/*
 def fingerprint(number: str) -> str:
     """A hash of notebook `number`'s code cells, as saved, and of every module of ours that they import, at any depth.
 
-    With the modules that read recorded runs go the records. Prose and outputs do not count, nor do modules that it never
-    meets, nor the commit.
+    With the modules that read recorded runs go the records. Prose and outputs do not count, nor do modules that it
+    never meets, nor the commit.
     """
     cells = "\n".join(_cells(path) for path in sorted(NOTEBOOKS.glob(f"{number}_*.ipynb")))
     told = hashlib.sha256(cells.encode())

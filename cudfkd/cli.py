@@ -20,6 +20,8 @@ from cudfkd.errors import ConfigError, CudfkdError, TrainingError, unknown
 from cudfkd.evaluation import Evaluation, evaluate
 from cudfkd.out_of_memory import is_out_of_memory
 from cudfkd.progress import Progress
+from cudfkd.records import read_description
+from cudfkd.run_folder import fingerprint
 from cudfkd.runs import Run, load_run
 from cudfkd.version import __version__
 
@@ -192,6 +194,8 @@ def _evaluate(asked: argparse.Namespace) -> None:
     names: dict[str, Any] = of_run | given
     dataset = data.load(names["data"], asked.split, asked.data_root)
     teacher = teachers.read_teacher(teachers.locate(names["data"], names["teacher"], names["teacher_seed"]))
+    if not given and fingerprint(teacher) != read_description(asked.path)["teacher_sha256"]:
+        raise ConfigError(f"{names['teacher']} is not the teacher of {asked.path} any more: name one with --teacher")
     scores = evaluate(finished.student, teacher, dataset, finished.config.mean, finished.config.std)
     for name in Evaluation._fields:
         _say(f"{name:<18}{getattr(scores, name)}")

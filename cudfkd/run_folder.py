@@ -191,7 +191,7 @@ def describe(config: DistillConfig, student: nn.Module, teacher: nn.Module, gene
         "distill": config.model_dump(mode="json"),
         "student": models.spec_of(student),
         "teacher": models.spec_of(teacher),
-        "teacher_sha256": _fingerprint(teacher),
+        "teacher_sha256": fingerprint(teacher),
         "generator": generator.arguments if isinstance(generator, models.Generator) else None,
         "versions": {"cudfkd": __version__, "torch": torch.__version__, "python": sys.version.split()[0]},
     }
@@ -228,7 +228,8 @@ def without_digests(summary: dict) -> dict:
     return {key: value for key, value in summary.items() if key != "sha256"}
 
 
-def _fingerprint(network: nn.Module) -> str:
+def fingerprint(network: nn.Module) -> str:
+    """A hash of names, shapes and values of a network's weights and buffers, by which a folder knows its teacher."""
     digest = sha256()
     for name, tensor in network.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

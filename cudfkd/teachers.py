@@ -48,6 +48,8 @@ def locate(dataset: str, teacher: str, seed: int = 0) -> Path:
     if not Path(teacher).name or Path(teacher).is_dir():
         raise ConfigError(f"the teacher {teacher} is a folder: name the file of its weights")
     stem = Path(teacher.removesuffix(".json").removesuffix(".safetensors"))
+    if not any(_beside(stem, ending).exists() for ending in (".json", ".safetensors")):
+        raise ConfigError(f"there is no teacher {teacher}: name the file of its weights")
     trained_on = teacher_card(stem).get("data")
     if trained_on != dataset:
         raise ConfigError(f"the teacher {teacher} was trained on {trained_on}, not on {dataset}: name that data set")
@@ -103,5 +105,8 @@ def _beside(stem: Path, ending: str) -> Path:
 def _shipped(dataset: str, model: str, seed: int) -> Path:
     if (dataset, model, seed) not in shipped():
         name = f"{dataset} {model} seed {seed}"
+        if dataset in data.names() and dataset not in {there for there, _, _ in shipped()}:
+            todo = f"train one (cudfkd teacher --data {dataset} --model {model}) and name its file"
+            raise ConfigError(f"unknown teacher {name!r}: none ships for {dataset}, so {todo}")
         raise ConfigError(unknown("teacher", name, (f"{d} {m} seed {s}" for d, m, s in shipped())))
     return data.ASSETS / dataset / f"{model}-seed{seed}"

@@ -52,7 +52,7 @@ def train_teacher(
         dataset: what to train on; one of `cudfkd.data.names()`.
         model: what to train; one of `cudfkd.models.names()`.
         seed: of initial weights, order of the images and augmentation.
-        out: folder for MODEL-seedN.safetensors and MODEL-seedN.json; a teacher that is there is replaced.
+        out: folder for MODEL-seedN.safetensors and MODEL-seedN.json.
         recipe: how; None takes the recipe of the teachers that ship.
         data_root: where the training images are, see `cudfkd.data.load`.
         device: where to train.
@@ -63,8 +63,8 @@ def train_teacher(
             is empty then, and resume goes on.
 
     Raises:
-        ConfigError: unknown names or values, a device that is not there, more images a step than there are, an
-            unfinished training in `out` and resume off, or one of another description.
+        ConfigError: unknown names or values, a device that is not there, more images a step than there are, a
+            teacher or an unfinished training in `out` and resume off, or one of another description.
         DataError: the images cannot be found, or `out` cannot be written, both before anything is trained; or a file
             to go on from is damaged.
         TrainingError: the loss was not finite; the checkpoint of the epoch before is kept.
@@ -81,7 +81,9 @@ def train_teacher(
         "data": dataset, "model": models.spec_of(network), "seed": seed, "recipe": recipe.model_dump(),
         "device": device,
     }  # fmt: skip
-    if resume and not (stem / CONFIG).exists() and _card_of(stem).exists():
+    if not (stem / CONFIG).exists() and _card_of(stem).exists():
+        if not resume:
+            raise ConfigError(f"{_card_of(stem)} is a teacher already: choose another folder, or delete it first")
         return _finished(stem, asked)
     splits = {name: data.load(dataset, name, data_root) for name in data.SPLITS}
     images = len(splits["train"])

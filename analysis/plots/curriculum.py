@@ -15,13 +15,14 @@ from analysis.snapshots import Snapshot, easiest_to_hardest
 def dynamics(history: pd.DataFrame, num_classes: int) -> Figure:
     """Four views of one run, over epochs: losses against lambda, weights, adversarial weight, class entropy.
 
-    history: columns epoch, lam, loss_q05 ... loss_q95, difficulty, weight_q05 ... weight_q95, mean_weight,
+    history: columns epoch, lam, loss, loss_q05 ... loss_q95, difficulty, weight_q05 ... weight_q95, mean_weight,
     adversarial_weight, class_entropy (nats). num_classes: of the data, for the highest entropy there is.
     """
     figure, axes = plt.subplots(2, 2, figsize=(9, 5.8), sharex=True)
     epoch = history["epoch"]
     top_left, top_right, low_left, low_right = axes.flat
     _band(top_left, history, "loss", "C0", "sample loss")
+    top_left.plot(epoch, history["loss"], color="0.3", linestyle="--", linewidth=1.2, label="plain mean")
     top_left.plot(epoch, history["difficulty"], color="C3", label="difficulty (weighted mean)")
     top_left.plot(epoch, history["lam"], color="C1", label="pace λ")
     highest = max(history["lam"].max(), history["loss_q95"].max())

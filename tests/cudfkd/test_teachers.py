@@ -16,8 +16,11 @@ def test_a_teacher_of_ones_own_is_found_by_its_file_on_its_data(tmp_path):
         assert teacher_card(stem)["seed"] == 0
     with pytest.raises(ConfigError, match=r"was trained on fashion-mnist, not on cifar10"):
         locate("cifar10", str(tmp_path / "lenet5-half-seed0.json"))
-    with pytest.raises(DataError, match=r"other\.json is missing"):
+    with pytest.raises(ConfigError, match=r"there is no teacher .*other\.json: name the file of its weights"):
         locate("fashion-mnist", str(tmp_path / "other.json"))
+    (tmp_path / "lenet5-half-seed0.json").unlink()
+    with pytest.raises(DataError, match=r"lenet5-half-seed0\.json is missing"):
+        locate("fashion-mnist", str(tmp_path / "lenet5-half-seed0.safetensors"))
 
 
 @pytest.mark.usefixtures("_few_images")

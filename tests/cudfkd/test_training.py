@@ -153,6 +153,15 @@ def test_stopped_after_each_epoch_the_bits_are_those_of_one_left_alone(tmp_path,
 
 
 @pytest.mark.usefixtures("_few_images")
+def test_a_finished_teacher_is_never_replaced(tmp_path):
+    card = train(tmp_path)
+    with pytest.raises(ConfigError, match=r"seed0.json is a teacher already: choose another folder, or delete it"):
+        train(tmp_path, epochs=1)
+    assert train(tmp_path, resume=True) == card
+    train(tmp_path, seed=1, epochs=1)
+
+
+@pytest.mark.usefixtures("_few_images")
 def test_a_finished_teacher_is_found_again_and_not_trained(tmp_path):
     card = train(tmp_path)
     assert train(tmp_path, resume=True, on_epoch=lambda *_: pytest.fail("trained again")) == card

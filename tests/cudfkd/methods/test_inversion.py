@@ -88,6 +88,18 @@ def test_deepinversion_finds_the_classes_and_the_statistics_and_stays_an_image()
     assert found[60] < 0.5 * found[1]
 
 
+def test_deepinversion_moves_the_images_that_its_terms_see():
+    """Shifted and mirrored, another way each step."""
+    seen = []
+    ctx, plan = plan_of("deepinversion", inner_steps=4, pixel_lr=1e-9)
+    terms = plan.synthesizer.terms
+    plan.synthesizer.terms = lambda ctx, x, classes: (seen.append(x.detach().clone()), terms(ctx, x, classes))[1]
+    plan.synthesizer.round(ctx)
+    assert not any(torch.allclose(x, seen[0], atol=1e-3) for x in seen[1:])
+    for x in seen[1:]:  # and its pixels are those of the first
+        torch.testing.assert_close(x.flatten(1).sort().values, seen[0].flatten(1).sort().values, rtol=0, atol=1e-3)
+
+
 def test_cmi_term_by_term():
     ctx, plan = plan_of("cmi", bn=2.0, one_hot=3.0, adversarial=4.0, contrast=0.5)
     x, classes = images(), torch.arange(8)
@@ -116,6 +128,15 @@ def test_cmis_bank_holds_features_of_earlier_batches_and_they_are_compared_with(
     with_bank = contrast.loss(ctx, features).item()
     contrast.options = contrast.options.model_copy(update={"bank_draw": 0})
     assert with_bank > contrast.loss(ctx, features).item() + 1  # a mean over the bank comes on top
+
+
+def test_cmis_bank_holds_what_the_teacher_sees_of_the_batch_that_was_kept():
+    ctx, plan = plan_of("cmi", local_crop=1.0, crop_padding=0, bank_size=8)
+    plan.synthesizer.round(ctx)
+    watch = Watch(ctx.teacher, names_of(ctx.teacher, nn.BatchNorm2d), inputs=True)
+    for image, kept in zip(plan.synthesizer.best.images, plan.synthesizer.contrast.bank.kept, strict=True):
+        views = [channel_means(watch.try_on(x[None]))[0] for x in (image, image.flip(2))]  # crops of all may mirror
+        assert all(min(float((part - view).abs().max()) for view in views) < 1e-4 for part in kept.chunk(2))
 
 
 def diversity(contrast):
@@ -213,6 +234,15 @@ def test_a_meta_start_shortens_synthesis_and_a_start_that_does_not_learn_does_no
         reached[meta] = sum(losses[-5:]) / sum(losses[:5])
     assert reached[True] < 0.8
     assert reached[False] > 0.9
+
+
+def test_the_reset_draws_the_first_layer_anew_and_no_other():
+    ctx, plan = plan_of("fast-dfkd")
+    generator = plan.modules["generator"]
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    plan.synthesizer._reset_first_layer()
+    changed = {name for name, value in generator.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"layers.0.weight", "layers.2.weight"}
 
 
 def test_the_warm_up_comes_before_the_first_student_step_and_the_reset_once():

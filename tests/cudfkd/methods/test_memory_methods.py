@@ -94,6 +94,19 @@ def test_the_replay_learns_to_make_what_the_generator_makes():
     assert apart[60] < 0.4 * apart[0]
 
 
+def test_the_autoencoder_learns_from_the_generators_images_of_today():
+    ctx, plan = plan_of(replay_steps=3)
+    generator, learned = plan.modules["generator"], []
+    with torch.no_grad():
+        generator.layers[-2].bias.fill_(-8.0)  # nearly black
+    plan.store.replay.learn = lambda _, x: learned.append(x)
+    plan.synthesizer.generator.optimizer.param_groups[0]["lr"] = 0.0
+    plan.synthesizer.round(ctx)
+    assert [len(x) for x in learned] == [4, 4, 4]  # half a batch each
+    assert all(float(x.max()) < 0.05 for x in learned)
+    assert not torch.equal(learned[0], learned[1])
+
+
 def test_the_replayed_share_and_none_when_it_is_off():
     ctx, plan = plan_of(replay_share=0.25)
     fresh, batch = fresh_images(ctx, plan.modules["generator"]), plan.store.draw(ctx).images

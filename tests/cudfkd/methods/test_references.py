@@ -42,6 +42,17 @@ def test_unshifted_images_are_the_training_images_or_their_mirrors():
         assert int(label) in twins
 
 
+@pytest.mark.parametrize("method", ["kd", "scratch"])
+def test_training_images_are_shifted_and_mirrored(method):
+    ctx = context(config(method, batch_size=64, options={"shift": 4}))
+    real = ctx.training.at(torch.arange(len(ctx.training.labels)))
+    moved = [
+        not any(torch.allclose(one, image, atol=1e-5) for one in real.images)
+        for image in build(ctx).store.draw(ctx).images
+    ]
+    assert sum(moved) > 50  # all but one in 162
+
+
 def test_noise_is_normal_where_it_is_not_cut():
     c = config("noise", mean=(0.5,), std=(0.1,), batch_size=64)
     ctx = context(c)

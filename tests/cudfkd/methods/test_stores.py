@@ -83,6 +83,22 @@ def test_a_pool_holds_a_batch_a_round_and_draws_from_all():
     assert set(drawn) | set(values(pool.draw(ctx))) | set(values(pool.draw(ctx))) == {1, 2, 3}
 
 
+@pytest.mark.parametrize("augment", [True, False])
+def test_images_of_a_pool_are_shifted_and_mirrored_if_wanted(augment):
+    ctx, one = context(config("noise")), images(1).mul(255).round().div(255)
+    pool = Pool(lambda _: one.expand(8, 1, 16, 16), bytes_memory(8), augment=augment)
+    same_image = torch.isclose(pool.draw(ctx).images, one, atol=1e-3).flatten(1).all(1)
+    assert same_image.all() != augment
+
+
+def test_a_mixture_takes_each_fresh_image_once():
+    ctx = context(config("cmi"))
+    made = images(8).mul(255).round().div(255)
+    mixture, _ = build_store(ImageOptions(store="mixture"), lambda _: made, ctx, made=8)
+    drawn = mixture.draw(ctx).images
+    assert sorted(float(x.sum()) for x in drawn) == pytest.approx(sorted(float(x.sum()) for x in made))
+
+
 def test_a_full_memory_forgets_the_oldest():
     memory = Memory(5, (1,), torch.float32, torch.device("cpu"))
     memory.add(torch.arange(3.0)[:, None])
