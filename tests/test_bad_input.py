@@ -360,7 +360,7 @@ COMMAND_ROWS = [
     Row("evaluate", "experiment.json is damaged", spoil=text("finished/experiment.json", "[]")),
     Row("evaluate", "experiment.json is damaged (teacher is", spoil=put("finished/experiment.json", "teacher", to=5)),
     Row("evaluate", "unknown data set 'mnist'", spoil=put("finished/experiment.json", "data", to="mnist")),
-    Row("evaluate", "moved.safetensors: name the file of its weights", spoil=put("finished/experiment.json", "teacher", to="/moved.safetensors")),
+    Row("evaluate", "moved.json: name the file", spoil=put("finished/experiment.json", "teacher", to="/moved.json")),
     Row("evaluate", "summary.json is missing or damaged", spoil=cut("finished/summary.json")),
     Row("evaluate", "summary.json is damaged (sha256", spoil=text("finished/summary.json", "{}")),
     Row("evaluate", "summary.json is damaged (sha256", spoil=put("finished/summary.json", "sha256", to="x")),

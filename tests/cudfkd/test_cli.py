@@ -1,5 +1,6 @@
 """The command line, as a user types it. Bad input is in tests/test_bad_input."""
 
+import json
 import shutil
 
 import pytest
@@ -22,6 +23,16 @@ def test_distill_then_evaluate(tmp_path, capsys):
     said = capsys.readouterr().out
     assert [line.split()[0] for line in said.splitlines()] == ["accuracy", "agreement", "loyalty", "loyalty_published"]
     assert "n = 2000" in said
+
+
+def test_a_teacher_that_changed_is_not_taken_for_the_runs(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(f"distill {TINY} --out {run}".split()) == 0
+    told = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(told | {"teacher_sha256": "0" * 64}))
+    assert main(["evaluate", str(run)]) == 2
+    assert f"lenet5 is not the teacher of {run} any more: name one with --teacher" in capsys.readouterr().err
+    assert main(["evaluate", str(run), "--teacher", "lenet5"]) == 0
 
 
 def test_a_folder_in_use_is_refused(tmp_path, capsys):
