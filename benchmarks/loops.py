@@ -153,11 +153,11 @@ def moved(setting: Setting, name: str) -> dict[str, dict[str, float]]:
 
 
 def _counted(setting: Setting, name: str, new: Callable[[], C]) -> list[C]:
-    """Counters of runs of one and of two epochs of a round: their difference leaves out what is done once a run."""
+    """Counters of runs of one epoch, of one and of two rounds: the difference leaves out what is done once an epoch."""
     counters = []
-    for epochs in (1, 2):
+    for rounds in (1, 2):
         with new() as counter:
-            LOOPS[name](replace(setting, compile="off"), 1, epochs)
+            LOOPS[name](replace(setting, compile="off"), rounds, 1)
         counters.append(counter)
     return counters
 
