@@ -27,7 +27,7 @@ from analysis.tuning import settings
 from cudfkd.callbacks import Batch, Callback
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.context import Context
-from cudfkd.errors import ConfigError, DataError
+from cudfkd.errors import ConfigError, DataError, unknown
 from cudfkd.experiments import run
 from cudfkd.files import read_json, write_json
 from cudfkd.study import to_bytes
@@ -98,9 +98,13 @@ def read(method: str, seed: int, folder: Path = RECORDS) -> Recorded:
     """One record.
 
     Raises:
-        DataError: it is missing or damaged, or its hash is not that of its experiment: somebody changed one of them.
+        ConfigError: there is none of this method and seed.
+        DataError: it is damaged, or its hash is not that of its experiment: somebody changed one of them.
     """
     path = folder / f"{method}-seed{seed}.json"
+    if not path.exists():
+        there = (one.stem.replace("-seed", " ") for one in folder.glob("*-seed*.json"))
+        raise ConfigError(f"{path} is missing: {unknown('record', f'{method} {seed}', sorted(there))}")
     try:
         found = pydantic.TypeAdapter(Recorded).validate_python(read_json(path))
     except pydantic.ValidationError as error:

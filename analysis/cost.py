@@ -21,7 +21,7 @@ from pydantic import Field
 from analysis import comparison, grid
 from analysis.comparison import Recorded
 from analysis.execute import ROOT
-from cudfkd.errors import CudfkdError
+from cudfkd.errors import ConfigError, CudfkdError
 from cudfkd.files import read_json
 from cudfkd.validation import Described
 
@@ -62,9 +62,12 @@ def known(files: Iterable[Path] = ()) -> list[Rate]:
     """The rates there are: of recorded runs, in benchmarks/*.json, and in `files`.
 
     Raises:
-        DataError: a file is missing or damaged.
-        ConfigError: it holds something else than rates.
+        DataError: a file is damaged.
+        ConfigError: one of `files` is not there, or holds something else than rates.
     """
+    files = list(files)
+    if lost := [path for path in files if not path.is_file()]:
+        raise ConfigError(f"there are no rates in {lost[0]}: name files that benchmarks/throughput.py or gpu.py wrote")
     recorded = [one for many in comparison.recorded().values() for one in many]
     contents = [read_json(path) for path in [*sorted((ROOT / "benchmarks").glob("*.json")), *files]]
     return [_measured(one) for one in recorded] + [Rate(**one) for found in contents for one in found.get("rates", [])]

@@ -50,7 +50,7 @@ def test_what_is_no_record_is_refused(tmp_path):
     (tmp_path / "dfq-seed1.json").write_text('{"method": "dfq"}')
     with pytest.raises(DataError, match=r"dfq-seed1\.json is no record"):
         comparison.recorded(tmp_path)
-    with pytest.raises(DataError, match=r"cmi-seed3\.json is missing"):
+    with pytest.raises(ConfigError, match=r"cmi-seed3\.json is missing: unknown record 'cmi 3'"):
         comparison.read("cmi", 3, tmp_path)
 
 
