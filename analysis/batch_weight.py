@@ -79,9 +79,10 @@ def matters(found: pd.DataFrame) -> Check:
 
 
 def _better(found: pd.DataFrame, name: str, control: tuple[str, Interval]) -> Check:
-    effect, (against, none) = studies.difference(found, "agreement", "sample", "batch"), control
+    effect = studies.difference(found, "agreement", "sample", "batch")
+    against, other = control
     return check(name, "agreement per sample > per batch, 95 % interval of the paired difference", "live",
-                 [-effect.low], (against, [-none.low]), 0.0, exact=False, claims=())  # fmt: skip
+                 [-effect.low], (against, [-other.low]), 0.0, exact=False, claims=())  # fmt: skip
 
 
 def as_learning_rate(seed: int = 0, steps: int = 100, lam: float = 2.0) -> Check:

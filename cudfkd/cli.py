@@ -152,8 +152,7 @@ def _teacher(asked: argparse.Namespace) -> None:
 
     card = training.train_teacher(
         asked.data, asked.model, asked.seed, out=asked.out, recipe=recipe, data_root=asked.data_root,
-        device=asked.device, on_epoch=tell, resume=asked.resume,
-        stop_after=asked.stop_after,
+        device=asked.device, on_epoch=tell, resume=asked.resume, stop_after=asked.stop_after,
     )  # fmt: skip
     if not card:
         _say(f"stopped after epoch {epochs[-1]} of {recipe.epochs}: go on with --resume")

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from cudfkd import fitting, methods
+from cudfkd import fitting, health, methods
 from cudfkd.borrowed import borrowed
 from cudfkd.callbacks import Batch, Callback
 from cudfkd.checkpoint import State
@@ -27,7 +27,7 @@ from cudfkd.examiner import Examiner
 from cudfkd.folding import folded
 from cudfkd.log import EpochLog
 from cudfkd.methods.base import Method
-from cudfkd.metrics import Row, dead, refuse_other_than_numbers, row
+from cudfkd.metrics import Row, refuse_other_than_numbers, row
 from cudfkd.normalize import Normalize
 from cudfkd.out_of_memory import is_out_of_memory, what_fits
 from cudfkd.ranks import Ranks
@@ -211,8 +211,9 @@ class _Engine:
         for _ in range(config.steps_per_epoch // config.round_steps):
             self._round()
         ctx.log.average(ctx.ranks)
-        self._stop_if_not_finite()  # waits for the device, so that the seconds are the epoch's
+        bad = ctx.log.not_finite()  # waits for the device, so that the seconds are the epoch's
         seconds = perf_counter() - started
+        health.refuse_not_finite(ctx, bad, self.state.modules, self.folder.path)
         ctx.epoch += 1
         self.last_evaluation = self.examiner.examine(ctx) if self.examiner else None
         lr = self.optimizer.param_groups[0]["lr"]
@@ -255,47 +256,13 @@ class _Engine:
         self._call("after_student_step", Batch(study.images, mine(losses.detach()), mine(weighed.weights)))
         return losses.detach()
 
-    def _stop_if_not_finite(self) -> None:
-        bad = self.ctx.log.not_finite()
-        if bad is not None:
-            terms, step = ", ".join(name for name in bad.terms if not name.startswith("sample_")), bad.step
-        elif broken := self._broken():  # by the last step, after which no loss was computed
-            terms, step = ", ".join(broken), self.ctx.step
-        else:
-            return
-        kept = "no epoch was complete" if self.ctx.epoch == 0 else f"epoch {self.ctx.epoch} was the last good one"
-        where = f", its checkpoint is in {self.folder.path}" if self.ctx.epoch and self.folder.path else ""
-        raise TrainingError(
-            f"not finite after {step} student steps: {terms}; {kept}{where}: lower lr or that term's weight"
-        )
-
-    @torch.no_grad()
-    def _broken(self) -> list[str]:
-        """What is not finite: weights of networks of the run, or logits of the student."""
-        sound = {
-            f"weights of the {name}": torch.stack([weights.isfinite().all() for weights in network.parameters()]).all()
-            for name, network in self.state.modules.items()
-        }
-        with borrowed(self.ctx.student, self.ctx.device):
-            sound["logits of the student"] = self.ctx.student(self.ctx.probe()).isfinite().all()
-        return [name for name, fine in sound.items() if not fine]
-
     def _report_if_dead(self, metrics: Row) -> None:
-        config = self.ctx.config
-        last_round = self.ctx.log.all("sample_weights")[-config.round_steps :]
-        is_dead = bool(dead(last_round).all())
-        if is_dead and not self.was_dead:
-            middle = metrics["loss_q50"]
-            line = (
-                f"the curriculum is dead in epoch {self.ctx.epoch}: no sample of the last {config.round_steps} student"
-                f" steps weighs 0.001 or more, because the losses (median {middle:.3g}) are far above lambda"
-                f" ({metrics['lam']:.3g}), so the student cannot move: set lam_start near {middle:.2g} or above,"
-                " let it follow the losses (pace quantile), or take a loss on a smaller scale (l1)"
-            )
-            if config.curriculum.on_dead == "stop":
+        line = health.why_dead(self.ctx, metrics)
+        if line and not self.was_dead:
+            if self.ctx.config.curriculum.on_dead == "stop":
                 raise TrainingError(line)
             warnings.warn(line, stacklevel=2)
-        self.was_dead = is_dead
+        self.was_dead = line is not None
 
     def _call(self, moment: str, *arguments: object) -> None:
         for callback in self.callbacks:

@@ -405,7 +405,7 @@ def test_a_student_that_its_last_step_destroyed_is_no_result_and_no_checkpoint(e
 
 
 @pytest.mark.parametrize("network", ["student", "generator"])
-def test_weights_that_became_nan_in_the_last_step_are_named(network, monkeypatch):
+def test_weights_that_became_nan_in_the_last_step_are_named(network):
     class Spoil(Callback):
         def after_lambda_update(self, ctx):
             if ctx.step == 4:
