@@ -153,7 +153,7 @@ def difference(found: pd.DataFrame, column: str, first: str, second: str) -> Int
 
 
 def null(found: pd.DataFrame, column: str, variant: str) -> Interval:
-    """One variant against itself: its later seeds minus its earlier ones, 95 % interval. An effect that is not there."""
+    """One variant against itself, later seeds minus earlier ones, with the 95 % interval: an effect of none."""
     values = found[found["variant"] == variant].set_index("seed").sort_index()[column].to_numpy(dtype=np.float64)
     half = len(values) // 2
     return mean_over_seeds(values[half : 2 * half] - values[:half])
