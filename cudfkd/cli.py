@@ -26,8 +26,19 @@ from cudfkd.runs import Run, load_run
 from cudfkd.version import __version__
 
 
+class _Help(argparse.HelpFormatter):
+    """argparse's, with an option's default after its text."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        told = action.default not in (None, argparse.SUPPRESS) and action.default is not False
+        return f"{action.help} [%(default)s]" if told else str(action.help)
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse, with a bad option raised as ConfigError."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(formatter_class=_Help, allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(message)
@@ -55,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cudfkd: out of memory ({_asked_too_much(error)}): lower the batch size or the widths", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("cudfkd: interrupted; a run with --out goes on from its last epoch with --resume", file=sys.stderr)
+        kept = any(word.startswith("--out") for word in words)
+        how = "interrupted; a run with --out goes on from its last epoch with --resume" if kept else "interrupted"
+        print(f"cudfkd: {how}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of stdout is gone, `cudfkd ... | head`
         sys.stderr.close()
@@ -63,11 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> _Parser:
-    parser = _Parser(prog="cudfkd", description="Data-free knowledge distillation.", allow_abbrev=False)
+    parser = _Parser(prog="cudfkd", description="Data-free knowledge distillation.")
     parser.add_argument("--version", action="store_true", help="show the version")
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
     for name, add in COMMANDS.items():
-        command = commands.add_parser(name, allow_abbrev=False, help=add.__doc__, description=add.__doc__)
+        command = commands.add_parser(name, help=add.__doc__, description=add.__doc__)
         add(command)
         command.set_defaults(options={option for option in command._option_string_actions if option[:2] == "--"})
     return parser
@@ -86,6 +99,7 @@ def _add_distill(parser: argparse.ArgumentParser) -> None:
     for kind in (DistillConfig, Curriculum):
         flags.add_fields(parser, kind, leave_out={"method", "curriculum", "options"})
     flags.add_method_options(parser)
+    parser.epilog = "Defaults stand in [], the values of a method's authors in ()."
     parser.set_defaults(run=_distill)
 
 
@@ -134,7 +148,7 @@ def _add_teacher(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=_whole, default=0, help="of weights, order and mirroring")
     parser.add_argument("--out", type=_path, required=True, help="folder for weights and card")
     parser.add_argument("--data-root", type=_path, help="folder with the training images")
-    parser.add_argument("--device", default="cpu", help="where to train")
+    parser.add_argument("--device", default="cpu", help="where to train: cpu, cuda, cuda:N or mps")
     _add_resume(parser)
     parser.add_argument("--recipe", default="default", help=f"{', '.join(recipes.names())}; options below change it")
     flags.add_fields(parser, recipes.Recipe)

@@ -24,8 +24,11 @@ Share = Annotated[float, Field(gt=0, le=1)]
 class Curriculum(Described):
     """How samples are weighed, and how the pace lambda grows over the whole run."""
 
-    regularizer: Annotated[str, AfterValidator(lambda name: regularizers.get(name) and name)] = "log"
-    """one of `cudfkd.regularizers.names()`; log is the paper's"""
+    regularizer: Annotated[
+        str,
+        AfterValidator(lambda name: regularizers.get(name) and name),
+        Field(description=f"{', '.join(regularizers.names())}; log is the paper's"),
+    ] = "log"
     granularity: Literal["sample", "batch", "none"] = "sample"
     """a weight per sample (the paper), one per batch (the public code), or none (plain distillation)"""
     lam_start: Positive = 2.0

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from cudfkd import methods
+from cudfkd.config import DistillConfig
 from cudfkd.errors import ConfigError, unknown
 
 
@@ -23,14 +24,22 @@ def add_fields(parser: argparse.ArgumentParser, kind: type[BaseModel], leave_out
 
 
 def add_method_options(parser: argparse.ArgumentParser) -> None:
-    """The settings of all methods, each once, with the methods that have it and their defaults."""
+    """The settings of all methods, each once, with the methods that have it and their defaults.
+
+    The words are those of the default method, where it is among them.
+    """
     owners: dict[str, dict[str, Any]] = {}
     for name in methods.names():
         for option, field in methods.get(name).Options.model_fields.items():
             owners.setdefault(option, {})[name] = field
     for option, fields in owners.items():
-        told = ", ".join(f"{name} {f.default}" for name, f in fields.items() if f.default not in (None, ()))
-        text = next(iter(fields.values())).description + (f" [{told}]" if told else "")
+        of_value: dict[str, list[str]] = {}
+        for name, field in fields.items():
+            if field.default not in (None, (), ""):
+                of_value.setdefault(str(field.default), []).append(name)
+        told = "; ".join(f"{', '.join(names)}: {value}" for value, names in of_value.items())
+        described = fields.get(DistillConfig().method) or next(iter(fields.values()))
+        text = described.description + (f" [{told}]" if told else "")
         parser.add_argument(f"--{option.replace('_', '-')}", dest=f"field_{option}", metavar="X", help=text)
 
 

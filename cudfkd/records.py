@@ -75,9 +75,15 @@ def read_summary(folder: Path) -> dict[str, Any]:
     if not isinstance(found.get("sha256"), dict) or not isinstance(found.get("epoch"), int):
         raise damaged(file, "sha256 or epoch is not what a run writes")
     for name in Evaluation._fields:
-        if name in found and not (isinstance(found[name], dict) and found[name].keys() == set(Estimate._fields)):
+        if name in found and not _is_estimate(found[name]):
             raise damaged(file, f"{name} is not what a run writes")
     return found
+
+
+def _is_estimate(value: object) -> bool:
+    if not isinstance(value, dict) or value.keys() != set(Estimate._fields):
+        return False
+    return all(type(number) in (int, float) for number in value.values())
 
 
 def damaged(file: Path, why: str) -> DataError:

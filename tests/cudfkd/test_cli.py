@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 import cudfkd
-from cudfkd import data, methods, teachers, training
+from cudfkd import cli, data, methods, regularizers, teachers, training
 from cudfkd.cli import main
 
 TINY = "--epochs 1 --steps-per-epoch 2 --round-steps 2 --batch-size 4 --generator-width 2"
@@ -55,8 +55,26 @@ def test_help_explains_every_option(capsys):
         main(["distill", "--help"])
     assert left.value.code == 0
     said = capsys.readouterr().out
+    said = " ".join(said.split()).replace("- ", "-")  # as it was before lines were broken
     assert "student steps an epoch [100]" in said
+    assert "a teacher that ships, or the file of one of yours [lenet5]" in said
+    assert "of the training of one that ships [0]" in said
+    assert "go on from the checkpoint in --out --stop-after" in said  # a switch has no default to tell
+    assert f"{', '.join(regularizers.names())}; log is the paper's [log]" in said
+    assert "weight of matching the teacher's BatchNorm statistics (1); 0" in said  # the default method's words
+    assert "[cmi, dfq: 1.0; cudfkd: 3.0; deepinversion, fast-dfkd: 10.0]" in said
     assert "None" not in said
+
+
+@pytest.mark.parametrize("out", [False, True])
+def test_ctrl_c_says_how_to_go_on_where_there_is_a_folder(out, tmp_path, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.experiments, "run", interrupted)
+    assert main(f"distill {TINY}{f' --out {tmp_path}' if out else ''}".split()) == 130
+    told = "cudfkd: interrupted; a run with --out goes on from its last epoch with --resume\n"
+    assert capsys.readouterr().err == (told if out else "cudfkd: interrupted\n")
 
 
 def test_stop_after_and_resume(tmp_path, capsys):

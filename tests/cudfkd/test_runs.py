@@ -120,6 +120,17 @@ def test_damaged_files_are_named(tmp_path, file):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("wrong", [{"value": "high"}, {"value": None}, {"n": True}, {"more": 1}])
+def test_scores_that_no_run_writes_are_named(wrong, tmp_path):
+    cudfkd.distill(*networks(), config(epochs=1), evaluate_on=held_out(), run_dir=tmp_path / "run")
+    path = tmp_path / "run" / "summary.json"
+    summary = json.loads(path.read_text())
+    summary["accuracy"] |= wrong
+    path.write_text(json.dumps(summary))
+    with pytest.raises(DataError, match=r"summary\.json is damaged \(accuracy is not what a run writes\)"):
+        cudfkd.load_run(tmp_path / "run")
+
+
 def test_no_run_folder_is_named(tmp_path):
     with pytest.raises(DataError, match=r"is no run folder"):
         cudfkd.load_run(tmp_path)
