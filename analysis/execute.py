@@ -101,8 +101,8 @@ def profile_parameters(profile: str, number: str) -> dict[str, Any]:
 
 
 def profile_folder(profile: str) -> Path:
-    """profiles/PROFILE. Raises ConfigError for an unknown profile; only names count, and no paths."""
-    known = [path.name for path in PROFILES.iterdir() if path.is_dir()]
+    """profiles/PROFILE. Raises ConfigError for a folder without parameters; only names count, and no paths."""
+    known = sorted({path.parent.name for path in PROFILES.glob("*/[0-9][0-9].yaml")})
     if profile not in known:
         raise ConfigError(unknown("profile", profile, known))
     return PROFILES / profile
