@@ -403,7 +403,7 @@ ANALYSIS_ROWS = [
     ),
     Row("execute", "01_none.ipynb: the notebooks lie in", words="analysis execute {at}/01_none.ipynb --profile tiny"),
     Row("execute", "77.yaml is missing", words="analysis execute {at}/project/notebooks/77_x.ipynb --profile tiny"),
-    Row("execute", "is missing or not YAML", spoil=gone(YAML)),
+    Row("execute", "unknown profile 'tiny'", spoil=gone(YAML)),  # a folder without parameters is none
     Row("execute", "is not flat", spoil=text(YAML, "[1, 2]")),
     Row("execute", "'sede': did you mean 'seed'?", spoil=text(YAML, "sede: 1")),
     Row("execute", "seed = 'x'", spoil=text(YAML, "seed: x")),

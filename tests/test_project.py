@@ -59,7 +59,7 @@ def test_notebooks_are_stripped_thin_and_have_one_parameters_cell(path):
     assert sum(cell.source.count("\n") + 1 for cell in code) <= 150
 
 
-@pytest.mark.parametrize("profile", sorted(path.name for path in PROFILES.iterdir()))
+@pytest.mark.parametrize("profile", sorted({path.parent.name for path in PROFILES.glob("*/*.yaml")}))
 def test_profiles_hold_parameters_that_their_notebooks_take(profile):
     from analysis.execute import check_parameters, profile_parameters
 
