@@ -3,9 +3,10 @@
     python -m analysis.cost grids/paper.yaml [RATES.json ...]
 
 A rate is seconds a student step of one kind of run on one kind of hardware: a method with its settings (all but seed
-and length), a pair, a data set. Known are those of the recorded runs, those in benchmarks/*.json, and those in files
-that are named; a grid writes its own, out/grid/NAME/rates.json, so a short grid on the hardware in question measures
-for a long one. A kind without a rate is counted and not guessed. Waiting and evaluation are not in a rate.
+and length), a pair, a data set. `python benchmarks/rates.py GRID` measures those of a grid on the hardware in question,
+without data; a grid that runs writes its own, out/grid/NAME/rates.json. Known are those of the recorded runs, those in
+benchmarks/*.json, and those in files that are named. A kind without a rate is counted and not guessed. Waiting and
+evaluation are not in a rate.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import pandas as pd
 from pydantic import Field
 
 from analysis import comparison, grid
-from analysis.comparison import Recorded
+from analysis.comparison import Recorded, fingerprint
 from analysis.execute import ROOT
 from cudfkd.errors import ConfigError, CudfkdError
 from cudfkd.files import read_json
@@ -41,8 +42,14 @@ class Rate(Described):
 
     @property
     def kind(self) -> str:
-        """What must agree for a rate to hold for a run."""
-        return _kind(self.data, self.teacher, self.student, self.settings)
+        """A hash of what must agree for a rate to hold for a run."""
+        return fingerprint(self.model_dump(include={"data", "teacher", "student", "settings"}))
+
+
+def kind_of(one: grid.Cell) -> dict[str, Any]:
+    """A run of a grid, as a `Rate` names its kind."""
+    settings = _without_length(one.distill().model_dump(mode="json"))
+    return {"data": one.data, "teacher": one.pair.teacher, "student": one.pair.student, "settings": settings}
 
 
 def teacher(one: Recorded) -> str:
@@ -65,12 +72,14 @@ def known(files: Iterable[Path] = ()) -> list[Rate]:
         DataError: a file is damaged.
         ConfigError: one of `files` is not there, or holds something else than rates.
     """
-    files = list(files)
-    if lost := [path for path in files if not path.is_file()]:
-        raise ConfigError(f"there are no rates in {lost[0]}: name files that benchmarks/throughput.py or gpu.py wrote")
-    recorded = [one for many in comparison.recorded().values() for one in many]
-    contents = [read_json(path) for path in [*sorted((ROOT / "benchmarks").glob("*.json")), *files]]
-    return [_measured(one) for one in recorded] + [Rate(**one) for found in contents for one in found.get("rates", [])]
+    ours = [one for many in comparison.recorded().values() for one in many]
+    measured = [read_json(path).get("rates", []) for path in sorted((ROOT / "benchmarks").glob("*.json"))]
+    for path in files:
+        named = read_json(path).get("rates") if path.is_file() else None
+        if not isinstance(named, list):
+            raise ConfigError(f"there are no rates in {path}: name a file that benchmarks/rates.py or a grid wrote")
+        measured.append(named)
+    return [_measured(one) for one in ours] + [Rate(**one) for many in measured for one in many]
 
 
 def plan(asked: grid.Grid, measured: Iterable[Rate], hardware: str) -> pd.DataFrame:
@@ -82,11 +91,9 @@ def plan(asked: grid.Grid, measured: Iterable[Rate], hardware: str) -> pd.DataFr
     rows = []
     for group, cells in asked.groups().items():
         for one in (one for one in cells if one.seed == asked.seeds[0]):
-            distill, runs = one.distill(), len(asked.seeds)
-            settings = _without_length(distill.model_dump(mode="json"))
-            pace = np.mean(paces.get(_kind(one.data, one.pair.teacher, one.pair.student, settings), [np.nan]))
-            hours = runs * distill.total_steps * pace / 3600
-            rows.append((group, one.method, runs, distill.total_steps, pace, hours))
+            steps, runs = one.distill().total_steps, len(asked.seeds)
+            pace = np.mean(paces.get(fingerprint(kind_of(one)), [np.nan]))
+            rows.append((group, one.method, runs, steps, pace, runs * steps * pace / 3600))
     return pd.DataFrame(rows, columns=["group", "method", "runs", "student steps", "seconds a step", "hours"])
 
 
@@ -141,10 +148,6 @@ def _measured(one: Recorded) -> Rate:
 
 def _without_length(distill: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in distill.items() if name not in LENGTH}
-
-
-def _kind(data: str, teacher: str, student: str, settings: dict[str, Any]) -> str:
-    return comparison.fingerprint({"data": data, "teacher": teacher, "student": student, "settings": settings})
 
 
 if __name__ == "__main__":

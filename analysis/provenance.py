@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from analysis.checks import Check, CheckError, failures
+from analysis.commits import commit
 from analysis.execute import ROOT
 from analysis.sources import fingerprint
 from cudfkd.errors import ConfigError
@@ -116,15 +116,6 @@ class Record:
         return result
 
 
-def commit() -> str:
-    """The commit that the code is at, "+changes" if it was changed since; "unknown" outside a git checkout."""
-    try:
-        head = _git("rev-parse", "--short=12", "HEAD")
-        return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def plotted(axes: Axes) -> dict[str, Any]:
     """What an axes shows, as plain numbers: lines, bands and points, bars, images (as a hash)."""
     return {
@@ -161,11 +152,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return str(value)
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 def _version(name: str) -> str | None:

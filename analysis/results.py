@@ -20,7 +20,7 @@ class Result:
     notebook: its name; the first two letters are its number.
     checks: measured statements, each with its control.
     findings: what must be true and has no measure, by name.
-    commit, code: of the making; see `provenance.commit` and `sources.fingerprint`.
+    commit, code: of the making; see `commits.commit` and `sources.fingerprint`.
     """
 
     notebook: str

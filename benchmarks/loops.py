@@ -2,13 +2,14 @@
 
 import os
 import platform
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -168,8 +169,17 @@ def memory(setting: Setting, name: str) -> dict[str, float | None]:
 
 def alone(function: Callable[..., R], *arguments: object) -> R:
     """What a function returns in a new process of its own; both, and its arguments, can be pickled."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    quiet = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_DFL)}  # Ctrl-C ends it without a word
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), **quiet) as pool:
         return pool.submit(function, *arguments).result()
+
+
+def timed(setting: Setting, name: str, rounds: int) -> dict[str, Any]:
+    """Student steps a second of each epoch but the first, and MB as `memory` has them: for `alone`."""
+    before = _peak_mb(setting.device)
+    seconds = LOOPS[name](setting, rounds)[1:]
+    rates = [rounds * setting.round_steps / one for one in seconds]
+    return {"steps_per_second": rates, "mb": {"before": before, "peak": _peak_mb(setting.device)}}
 
 
 def _memory(setting: Setting, name: str) -> dict[str, float | None]:

@@ -14,18 +14,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
 
 from analysis import plots
-from analysis.provenance import commit
+from analysis.commits import commit
 from benchmarks import loops
+from benchmarks.achieved import achieved
 from benchmarks.ceiling import bandwidths, ceilings
 from benchmarks.loops import LOOPS, PAIRS, SMALL, Setting, hardware
 from benchmarks.scaling import counts, scaling
-from benchmarks.traffic import floor
 from cudfkd.errors import CudfkdError
 from cudfkd.files import read_json, write_json
 
@@ -142,29 +141,6 @@ def put(measured: dict, setting: Setting, part: str, found: dict[str, Any]) -> N
     here[part] = {**found, **stamp}
     if {"ceiling", "flops", "traffic", "speed"} <= here.keys():
         here["achieved"] = achieved(here, setting.precision)
-
-
-def achieved(here: dict, precision: str) -> dict[str, dict]:
-    """What each loop makes of the device at its median speed: operations, and the least time of a step over its time.
-
-    `gflops` are those that the loop does itself, as shares of the ceilings; `share_of_floor` is by where the maps are,
-    in a cache or in memory, and takes the fastest kernel's operations a second.
-    """
-    found = {}
-    for name, rates in here["speed"]["steps_per_second"].items():
-        top = here["ceiling"]["gflops"][precision if name == "engine" else "float32"]
-        operations, rate = here["flops"]["per_step"][name], median(rates)
-        least = {
-            place: floor(here["traffic"]["per_step"][name], operations, max(top.values()) * 1e9, bandwidth * 1e9)
-            for place, bandwidth in here["ceiling"]["gb_per_second"].items()
-        }
-        gflops = rate * operations / 1e9
-        found[name] = {
-            "gflops": gflops,
-            "share_of": {kernel: gflops / most for kernel, most in top.items()},
-            "share_of_floor": {place: seconds * rate for place, seconds in least.items()},
-        }
-    return found
 
 
 def lines(measured: dict) -> list[str]:

@@ -79,6 +79,15 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path):
         cost.known([path])
 
 
+@pytest.mark.parametrize("content", [None, {}, {"rates": 3}])
+def test_a_named_file_without_rates_is_refused(content, tmp_path, capsys):
+    path = tmp_path / "rates.json"
+    if content is not None:
+        path.write_text(json.dumps(content))
+    assert cost.main([str(ROOT / "grids" / "smoke.yaml"), str(path)]) == 2
+    assert capsys.readouterr().err.startswith(f"analysis.cost: there are no rates in {path}: name a file")
+
+
 def test_the_papers_set_has_no_hours_until_it_is_measured(capsys):
     """The records that ship are of small networks on a CPU."""
     assert cost.main([str(ROOT / "grids" / "paper.yaml")]) == 0

@@ -1,0 +1,18 @@
+"""Which code it was: the commit that goes wherever a number goes."""
+
+import subprocess
+from pathlib import Path
+
+
+def commit() -> str:
+    """The commit that the code is at, "+changes" if it was changed since; "unknown" outside a git checkout."""
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
