@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from cudfkd.losses import at_least_float32
+from cudfkd.tf32 import tf32_off
 from cudfkd.watch import hooked
 
 
@@ -82,7 +83,8 @@ def _pairs(network: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
 
 @torch.no_grad()
 def _agree(network: nn.Module, copy: nn.Module, probe: Tensor) -> bool:
-    """Whether both give the same logits, up to rounding."""
-    expected, found = (at_least_float32(one(probe)) for one in (network, copy))
+    """Whether both give the same logits, up to rounding; to that of float32, also where runs use TF32."""
+    with tf32_off():
+        expected, found = (at_least_float32(one(probe)) for one in (network, copy))
     rounding = 1e4 * torch.finfo(expected.dtype).eps
     return bool((found - expected).abs().max() <= rounding * (1 + expected.abs().max()))

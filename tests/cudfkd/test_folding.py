@@ -7,6 +7,7 @@ from torch import nn
 
 from cudfkd.folding import folded
 from cudfkd.models import build
+from cudfkd.tf32 import is_on
 
 PROBE = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
@@ -95,3 +96,27 @@ def test_logits_that_differ_are_noticed(monkeypatch):
     monkeypatch.setattr("cudfkd.folding.fuse_conv_bn_eval", lambda convolution, norm: convolution)
     network = block(use_twice=False)
     assert folded(network, PROBE) is network
+
+
+@pytest.fixture
+def tf32(monkeypatch):
+    """Convolutions as a GPU does them: where TF32 is on, of numbers with ten bits after the point."""
+    plain = nn.functional.conv2d
+
+    def ten_bits(x):
+        return (x.view(torch.int32) + 0x1000 & ~0x1FFF).view(torch.float32)
+
+    def conv2d(x, weight, *rest):
+        return plain(ten_bits(x), ten_bits(weight), *rest) if is_on() else plain(x, weight, *rest)
+
+    monkeypatch.setattr(nn.functional, "conv2d", conv2d)
+
+
+@pytest.mark.usefixtures("tf32")
+def test_rounding_to_tf32_is_no_reason_to_give_up():
+    torch.manual_seed(1)  # of four seeds the one with which it is most: the control
+    network = trained(build("resnet18", 10, 3, 32, seed=1))
+    fast = folded(network, PROBE)
+    assert left(fast) == 0
+    apart = (fast(PROBE) - network(PROBE)).abs().max()
+    assert apart > 1e4 * torch.finfo(torch.float32).eps * (1 + network(PROBE).abs().max())
