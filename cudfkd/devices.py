@@ -35,6 +35,11 @@ def check(name: str, *, elsewhere: bool = False) -> torch.device:
     return device
 
 
+def located(name: str) -> torch.device:
+    """The device as its tensors have it, which is what compares equal: "cuda" with the number of the current GPU."""
+    return torch.empty(0, device=name).device
+
+
 def _driver_too_old() -> str:
     """That there is a driver, too old for this torch, where this is so; torch finds no GPU then, and does not say."""
     try:

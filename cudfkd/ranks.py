@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from cudfkd import models
+from cudfkd import devices, models
 from cudfkd.batch_norm import GlobalBatchNorm
 from cudfkd.errors import ConfigError, CudfkdError, TrainingError
 from cudfkd.validation import difference
@@ -128,9 +128,8 @@ class Ranks:
         Raises:
             ConfigError: a device that ranks cannot share, or fewer GPUs than ranks on this machine.
         """
-        device = torch.device(name)
         if self.size == 1 or name == "cpu":
-            return device
+            return devices.located(name)
         if name != "cuda":
             raise ConfigError(f"device = {name!r} is not for {self.size} ranks: it must be cpu, or cuda without number")
         return torch.device("cuda", _local_gpu(self.rank))

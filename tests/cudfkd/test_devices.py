@@ -1,10 +1,12 @@
-"""Devices: what is not there or too old is refused in a line. GPUs are imitated."""
+"""Devices: what is not there or too old is refused in a line; one that is used has one name. GPUs are imitated."""
 
 import pytest
 import torch
 
+import cudfkd
 from cudfkd import ConfigError, DistillConfig
-from cudfkd.devices import check
+from cudfkd.devices import check, located
+from tests.cudfkd.test_engine import config, networks
 
 
 @pytest.fixture
@@ -45,3 +47,21 @@ def test_a_driver_that_is_too_old_is_told_from_no_gpu(monkeypatch):
 
 def test_a_run_of_elsewhere_may_name_any_device():
     assert check("cuda:7", elsewhere=True) == torch.device("cuda:7")
+
+
+@pytest.mark.parametrize("name", ["cpu", "cpu:0", "meta", "meta:0", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_a_device_is_written_as_that_of_its_tensors(name):
+    assert located(name) == torch.zeros(1, device=name).device
+
+
+def test_networks_that_are_there_already_are_not_moved_in_a_round(monkeypatch):
+    """However the device is written: of cuda without a number the same is true where there is a GPU."""
+    moved, to = [], torch.nn.Module.to
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, *how: moved.append(module) or to(module, *how))
+
+    def moves(rounds):
+        teacher, student = networks()
+        cudfkd.distill(teacher, student, config(device="cpu:0", steps_per_epoch=2 * rounds))
+        return moved.count(teacher), moved.count(student)
+
+    assert moves(rounds=1) == moves(rounds=3) == (0, 1 + 2 * 2)  # there, and for the look at each epoch's end
