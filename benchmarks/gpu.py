@@ -1,46 +1,51 @@
-"""Everything that is to be measured on one GPU, in parts of less than ten minutes.
+"""Everything that is to be measured on one GPU, in parts of a few minutes.
 
-    CUDFKD_DATA=... python benchmarks/gpu.py                 what fits into nine minutes; call it until nothing is left
-    CUDFKD_DATA=... python benchmarks/gpu.py --plan smoke    the same on a CPU at a size that takes a minute
+    CUDFKD_DATA=... python benchmarks/gpu.py                nine minutes of it; call it until nothing is left
+    CUDFKD_DATA=... python benchmarks/gpu.py --parts engine reference
+    CUDFKD_DATA=... python benchmarks/gpu.py --plan smoke   the same on a CPU at a size that takes some minutes
 
-Parts, in this order: what the chip reaches on one kernel; operations of a student step; memory and speed of the engine,
-compiled and not, and of the plain loop (ResNet-34 to ResNet-18, 32 x 32 pixels, batch 512); a ResNet-34 teacher on
-Fashion-MNIST with a border; a distillation from it over 30 epochs; short ones in float32 and bfloat16 over seeds.
+Parts, in this order: speed and memory of the engine and of the plain loop, each in a process of its own, then of the
+compiled engine (ResNet-34 to ResNet-18, 32 x 32 pixels, batch 512); a ResNet-34 teacher on Fashion-MNIST with a border;
+a distillation from it over 30 epochs; short ones in float32 and bfloat16 over seeds; what the chip reaches on one
+kernel; operations and bytes of a student step; rates of the paper's grid, for `python -m analysis.cost`.
 
-What is measured goes into benchmarks/gpu.json, under the plan and the hardware, and is not measured again. Runs live in
-out/gpu/ and go on from their last epoch. The training images are found as `cudfkd teacher` finds them.
+What is measured goes into benchmarks/gpu.json, under the plan and the hardware, with the commit, each part at once, and
+is not measured again; what follows from several parts stands under "summary". Runs and teacher live in out/gpu/ and go
+on from their last epoch. The training images are found as `cudfkd teacher` finds them.
 """
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 import cudfkd
 from analysis import grid
+from analysis.commits import commit
 from analysis.stability import stability
 from analysis.statistics import mean_over_seeds
-from benchmarks import loops
-from benchmarks.ceiling import ceilings
+from benchmarks import loops, rates
+from benchmarks.achieved import achieved
+from benchmarks.ceiling import bandwidths, ceilings
 from benchmarks.loops import Setting
-from cudfkd import experiments, recipes, training
+from cudfkd import data, devices, experiments, recipes, training
+from cudfkd.callbacks import Callback
 from cudfkd.config import Experiment
+from cudfkd.context import Context
 from cudfkd.errors import CudfkdError
 from cudfkd.files import read_json, write_json
 from cudfkd.runs import Run
 from cudfkd.teachers import read_teacher
 
 ROOT = Path(__file__).resolve().parent.parent
-MODES = ("off", "default", "reduce-overhead")  # of torch.compile
-PAPER = 250 * 400  # student steps of the paper's run on CIFAR-10
+PAPER = {"epochs": 250, "steps": 250 * 400}  # student steps of the paper's run on CIFAR-10
 
 Found = dict[str, Any] | None  # what a part measured; None: it goes on at the next call
 
@@ -56,10 +61,12 @@ class Plan:
     seeds: int
     teacher_epochs: int
     changes: dict[str, Any]
+    grid: str
+    folder: Path = ROOT / "out" / "gpu"
 
     @property
     def out(self) -> Path:
-        return ROOT / "out" / "gpu" / self.setting.device
+        return self.folder / self.setting.device
 
     @property
     def teacher(self) -> Path:
@@ -77,51 +84,41 @@ class Plan:
             student=loops.PAIRS[self.setting.pair].student, distill=cudfkd.DistillConfig(**values),
         )  # fmt: skip
 
-    def run(self, experiment: Experiment, minutes: float) -> Run:
+    def run(self, experiment: Experiment, minutes: float, *watching: Callback) -> Run:
         """The run, as far as it comes in so many minutes; found again by what is run."""
-        return experiments.run(experiment, self.out / "runs" / experiment.key, resume=True, stop_after=minutes)
+        folder = self.out / "runs" / experiment.key
+        return experiments.run(experiment, folder, resume=True, stop_after=minutes, callbacks=watching)
 
 
 PLANS = {
-    "paper": Plan(Setting("resnet34", "cuda", "bfloat16", 512), 40, 30, 5, 3, 30, {}),
+    "paper": Plan(Setting("resnet34", "cuda", "bfloat16", 512), 20, 30, 5, 3, 30, {}, "paper.yaml"),
     "smoke": Plan(
         Setting("lenet5", batch_size=16), 1, 2, 1, 2, 1,
-        {"batch_size": 16, "steps_per_epoch": 10, "options": {"latent_dim": 8, "generator_width": 2}},
+        {"batch_size": 16, "steps_per_epoch": 10, "options": {"latent_dim": 8, "generator_width": 2}}, "smoke.yaml",
     ),
 }  # fmt: skip
 
 
-def ceiling(plan: Plan, minutes: float) -> Found:  # noqa: ARG001
-    device = torch.device(plan.setting.device)
-    return {name: ceilings(device, getattr(torch, name)) for name in ("float32", "bfloat16")}
+class Turns(Callback):
+    """How long each epoch took with all that belongs to it: its evaluation, its checkpoint."""
+
+    def __init__(self) -> None:
+        self._began: list[float] = []
+
+    def before_epoch(self, ctx: Context) -> None:  # noqa: ARG002
+        self._began.append(perf_counter())
+
+    def seconds(self) -> list[float]:
+        return list(np.diff(self._began))
 
 
-def flops(plan: Plan, minutes: float) -> Found:  # noqa: ARG001
-    """Operations of a student step, its share of the generator's included."""
-    return {name: loops.flops(plan.setting, name) for name in ("engine", "reference")}
+def loop(name: str, compile: str = "off") -> Callable[["Plan", float], Found]:
+    """A part: student steps a second over three epochs after a first, and memory."""
 
+    def part(plan: Plan, minutes: float) -> Found:  # noqa: ARG001
+        return loops.alone(loops.timed, replace(plan.setting, compile=compile), name, plan.rounds)
 
-def memory(plan: Plan, minutes: float) -> Found:  # noqa: ARG001
-    """MB at most, of each loop in a process of its own."""
-    found = {f"engine, compile {mode}": loops.memory(replace(plan.setting, compile=mode), "engine") for mode in MODES}
-    return found | {"reference": loops.memory(plan.setting, "reference")}
-
-
-def speed(plan: Plan, minutes: float) -> Found:  # noqa: ARG001
-    """Student steps a second over three epochs after a first, one loop after the other, the plain one in the middle."""
-    order = [(f"engine, compile {mode}", partial(loops.engine, replace(plan.setting, compile=mode))) for mode in MODES]
-    order.insert(2, ("reference", partial(loops.plain, plan.setting)))
-    rates: dict[str, list[float]] = {}
-    for name, loop in order:
-        rates[name] = [plan.rounds * plan.setting.round_steps / seconds for seconds in loop(plan.rounds)[1:]]
-    best = max((name for name in rates if name != "reference"), key=lambda name: mean(rates[name]))
-    return {
-        "batch_size": plan.setting.batch_size,
-        "steps_per_second": rates,
-        "best": best,
-        "best_over_reference": mean(rates[best]) / mean(rates["reference"]),
-        "minutes_of_the_papers_run_extrapolated": PAPER / mean(rates[best]) / 60,
-    }
+    return part
 
 
 def teacher(plan: Plan, minutes: float) -> Found:
@@ -138,20 +135,23 @@ def teacher(plan: Plan, minutes: float) -> Found:
 
 def distillation(plan: Plan, minutes: float) -> Found:
     """The long run: scores of its last epoch on dev and, once, on test; how steady it was; seconds and memory."""
-    run = plan.run(plan.experiment(plan.epochs, precision=plan.setting.precision), minutes)
+    turns = Turns()
+    run = plan.run(plan.experiment(plan.epochs, precision=plan.setting.precision), minutes, turns)
     if not run.summary:
         return None
     test = cudfkd.evaluate(
-        run.student, read_teacher(plan.teacher), cudfkd.data.load("fashion-mnist-32", "test"),
+        run.student, read_teacher(plan.teacher), data.load("fashion-mnist-32", "test"),
         run.config.mean, run.config.std, plan.setting.device,
     )  # fmt: skip
     curve = [float(row["accuracy"] or 0.0) for row in run.rows]
+    whole, steps = turns.seconds(), [float(row["seconds"] or 0.0) for row in run.rows]
     return {
         "dev": run.summary,
         "test": {name: estimate._asdict() for name, estimate in test._asdict().items()},
         "mu_and_sigma": stability(curve)._asdict(),
         "accuracy_by_epoch": curve,
-        "seconds": run.rows[-1]["total_seconds"],
+        "seconds_of_the_steps": run.rows[-1]["total_seconds"],
+        "seconds_an_epoch_besides": median(whole) - median(steps) if whole else None,  # evaluation, checkpoint
         "peak_memory_mb": run.rows[-1]["peak_memory_mb"],
         "config": run.config.model_dump(mode="json"),
     }
@@ -171,50 +171,126 @@ def precision(plan: Plan, minutes: float) -> Found:
     return {"epochs": plan.short, "accuracy": reached, "bfloat16_less_float32": apart._asdict()}
 
 
-PARTS: dict[str, Callable[[Plan, float], Found]] = {
-    "ceiling": ceiling,
-    "flops": flops,
-    "memory": memory,
-    "speed": speed,
-    "teacher": teacher,
-    "distillation": distillation,
-    "precision": precision,
+def ceiling(plan: Plan, minutes: float) -> Found:  # noqa: ARG001
+    device = torch.device(plan.setting.device)
+    gflops = {name: ceilings(device, getattr(torch, name)) for name in ("float32", "bfloat16")}
+    return {"gflops": gflops, "gb_per_second": bandwidths(device)}
+
+
+def flops(plan: Plan, minutes: float) -> Found:  # noqa: ARG001
+    """Operations of a student step, its share of the generator's included."""
+    return {"per_step": {name: loops.flops(plan.setting, name) for name in ("engine", "reference")}}
+
+
+def traffic(plan: Plan, minutes: float) -> Found:  # noqa: ARG001
+    """Kernels and bytes of a student step, likewise."""
+    return {"per_step": {name: loops.moved(plan.setting, name) for name in ("engine", "reference")}}
+
+
+def costs(plan: Plan, minutes: float) -> Found:
+    """Rates of every kind of run of the grid, into a file of their own."""
+    kinds = list(rates.kinds(grid.load(ROOT / "grids" / plan.grid), []))
+    left = rates.measure(kinds, 2.0, minutes, plan.out / "rates.json")
+    return {"kinds": len(kinds)} if not left else None
+
+
+class Part(NamedTuple):
+    """What measures something, and minutes that it may take, or its first epoch where it can go on."""
+
+    measure: Callable[[Plan, float], Found]
+    minutes: float = 1.0
+
+
+LOOPS = {
+    "engine": Part(loop("engine"), 2.0),
+    "reference": Part(loop("reference"), 3.0),
+    "engine, compile default": Part(loop("engine", "default"), 4.0),
+    "engine, compile reduce-overhead": Part(loop("engine", "reduce-overhead"), 4.0),
 }
+FROM_TEACHER = {"distillation": Part(distillation), "precision": Part(precision)}
+PARTS: dict[str, Part] = {
+    **LOOPS, "teacher": Part(teacher), **FROM_TEACHER,
+    "ceiling": Part(ceiling), "flops": Part(flops, 2.0), "traffic": Part(traffic), "rates": Part(costs),
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--plan", choices=PLANS, default="paper", help="what is measured, and where")
-    parser.add_argument("--minutes", type=float, default=9.0, help="no part begins, and no run goes on, after so many")
+    parser.add_argument("--plan", choices=PLANS, default="paper", help="what is measured, and where [paper]")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="only these, in their order")
+    parser.add_argument("--minutes", type=float, default=9.0, help="no part begins that may take longer [9]")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"), help="the JSON file")
+    parser.add_argument("--folder", type=Path, default=Plan.folder, help="of teacher and runs")
     asked = parser.parse_args(arguments)
+    plan = replace(PLANS[asked.plan], folder=asked.folder)
     try:
-        left = measure(PLANS[asked.plan], asked.plan, asked.minutes, asked.out)
+        left = measure(plan, asked.plan, asked.minutes, asked.out, [name for name in PARTS if name in asked.parts])
     except CudfkdError as error:
         print(f"gpu.py: {error}", file=sys.stderr)
         return 2
-    print(f"left, for further calls: {', '.join(left)}" if left else "all is measured")
+    except KeyboardInterrupt:
+        print("gpu.py: interrupted; what was measured is kept, and runs go on from their last epoch", file=sys.stderr)
+        return 130
+    print(f"left, for further calls: {'; '.join(left)}" if left else "all is measured")
     return 0
 
 
-def measure(plan: Plan, name: str, minutes: float, out: Path) -> list[str]:
-    """Measures what `out` lacks until the minutes are over, writing each part at once; returns what is left."""
+def measure(plan: Plan, name: str, minutes: float, out: Path, parts: Sequence[str] = tuple(PARTS)) -> list[str]:
+    """Measures what `out` lacks of the parts until the minutes are over, writing each at once; returns what is left.
+
+    A part that may take longer than what is left of the minutes does not begin, unless it is the first of this call. A
+    teacher whose file is gone is trained again if something is to be learned from it.
+
+    Raises:
+        ConfigError, DataError: the device or the training images are not here. Nothing was measured then.
+    """
     until = perf_counter() + 60 * minutes
-    plan.setting.config(1)  # refuses a device that is not here
+    device = devices.check(plan.setting.device)
     measured = read_json(out) if out.exists() else {}
     here = measured.setdefault(name, {}).setdefault(loops.hardware(plan.setting.device), {})
-    here["setting"] = asdict(plan.setting) | {"torch": torch.__version__, "tf32": torch.backends.cudnn.allow_tf32}
-    for part in [part for part in PARTS if part not in here]:
-        if (minutes_left := (until - perf_counter()) / 60) <= 0:
+    here["setting"] = asdict(plan.setting)
+    todo = [part for part in parts if part not in here]
+    if any(part in FROM_TEACHER for part in todo) and not plan.teacher.with_suffix(".safetensors").exists():
+        todo = [part for part in PARTS if part in {*todo, "teacher"}]
+    if any(part in {"teacher", *FROM_TEACHER} for part in todo):
+        data.load("fashion-mnist-32", "train")
+    left = list(todo)
+    for part in todo:
+        minutes_left = (until - perf_counter()) / 60
+        if minutes_left <= 0 or (left != todo and minutes_left < PARTS[part].minutes):
             break
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
         started = perf_counter()
-        found = PARTS[part](plan, minutes_left)
+        found = PARTS[part].measure(plan, minutes_left)
         print(f"{part}: {'measured' if found else 'to go on'}, {perf_counter() - started:.0f} s", flush=True)
         if found is None:
             break
-        here[part] = found
+        stamp = {"torch": torch.__version__, "tf32": torch.backends.cudnn.allow_tf32, "commit": commit()}
+        here[part] = {**found, **stamp}
+        here["summary"] = summary(here, plan.setting.precision)
         write_json(out, measured)
-    return [part for part in PARTS if part not in here]
+        left.remove(part)
+    return left
+
+
+def summary(here: dict[str, Any], precision: str) -> dict[str, Any]:
+    """What follows from the parts that are there: ratios, the paper's length extrapolated, shares of the ceilings."""
+    speeds = {name: here[name]["steps_per_second"] for name in LOOPS if name in here}
+    found: dict[str, Any] = {"speed": {"steps_per_second": speeds}}
+    fastest = max((name for name in speeds if name != "reference"), key=lambda name: mean(speeds[name]), default=None)
+    if fastest is not None:
+        minutes = PAPER["steps"] / mean(speeds[fastest]) / 60
+        found |= {"fastest": fastest, "minutes_of_the_papers_steps_extrapolated": minutes}
+        besides = here.get("distillation", {}).get("seconds_an_epoch_besides")
+        if besides is not None:
+            found["minutes_of_the_papers_run_extrapolated"] = minutes + PAPER["epochs"] * besides / 60
+        if "reference" in speeds:
+            slow = mean(speeds["reference"])
+            found["over_reference"] = {name: mean(speeds[name]) / slow for name in speeds if name != "reference"}
+    if {"ceiling", "flops", "traffic"} <= here.keys():
+        found["achieved"] = achieved(here | found, precision)
+    return found
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The measurement in parts: what is there is kept, what does not end goes on, and the run is the grid's."""
 
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -7,6 +8,7 @@ from safetensors.torch import save
 
 from benchmarks import gpu
 from benchmarks.gpu import PLANS, measure
+from benchmarks.loops import LOOPS
 from cudfkd import ConfigError, models
 from cudfkd.files import read_json, write_bytes, write_json
 
@@ -15,35 +17,98 @@ SMOKE = PLANS["smoke"]
 
 @pytest.fixture
 def parts(monkeypatch):
-    """Three parts, of which the second ends at its second call; what was called."""
+    """Three parts, of which the second ends at its second call and may take long; what was called."""
     called = []
 
-    def part(name, ends):
+    def part(name, ends, minutes=1.0):
         def act(plan, minutes):
             called.append(name)
             return {"found": name} if called.count(name) == ends else None
 
-        return act
+        return gpu.Part(act, minutes)
 
-    monkeypatch.setattr(gpu, "PARTS", {"a": part("a", 1), "b": part("b", 2), "c": part("c", 1)})
+    monkeypatch.setattr(gpu, "PARTS", {"a": part("a", 1), "b": part("b", 2, 8.0), "c": part("c", 1)})
     return called
 
 
 def test_what_is_measured_is_kept_and_what_did_not_end_goes_on(parts, tmp_path):
     out = tmp_path / "gpu.json"
-    assert measure(SMOKE, "smoke", 9.0, out) == ["b", "c"]
-    assert measure(SMOKE, "smoke", 9.0, out) == []
-    assert measure(SMOKE, "smoke", 9.0, out) == []
+    assert measure(SMOKE, "smoke", 9.0, out, "abc") == ["b", "c"]
+    assert measure(SMOKE, "smoke", 9.0, out, "abc") == []
+    assert measure(SMOKE, "smoke", 9.0, out, "abc") == []
     assert parts == ["a", "b", "b", "c"]
     ((place, here),) = read_json(out)["smoke"].items()
     assert "threads" in place
     assert here["setting"]["pair"] == "lenet5"
     assert [here[name]["found"] for name in "abc"] == ["a", "b", "c"]
+    assert {"torch", "tf32", "commit"} < here["a"].keys()
 
 
-def test_no_part_begins_after_the_minutes(parts, tmp_path):
-    assert measure(SMOKE, "smoke", 0.0, tmp_path / "gpu.json") == ["a", "b", "c"]
+def test_no_part_begins_after_the_minutes_or_that_may_take_longer(parts, tmp_path):
+    assert measure(SMOKE, "smoke", 0.0, tmp_path / "gpu.json", "abc") == ["a", "b", "c"]
     assert parts == []
+    assert measure(SMOKE, "smoke", 7.0, tmp_path / "gpu.json", "abc") == ["b", "c"]
+    assert parts == ["a"]
+    assert measure(SMOKE, "smoke", 7.0, tmp_path / "gpu.json", "bc") == ["b", "c"]  # the first of a call begins
+    assert parts == ["a", "b"]
+
+
+def test_only_what_is_asked_for_is_measured(parts, tmp_path):
+    assert measure(SMOKE, "smoke", 9.0, tmp_path / "gpu.json", "c") == []
+    assert parts == ["c"]
+
+
+@pytest.fixture
+def taught(monkeypatch, tmp_path):
+    """A plan with parts that leave and need a teacher's file."""
+
+    def teach(plan, minutes):
+        plan.teacher.parent.mkdir(parents=True, exist_ok=True)
+        plan.teacher.with_suffix(".safetensors").write_bytes(b"")
+        return {"card": 1}
+
+    def learn(plan, minutes):
+        return {"learned": plan.teacher.with_suffix(".safetensors").exists()}
+
+    monkeypatch.setattr(gpu, "PARTS", {"teacher": gpu.Part(teach), "distillation": gpu.Part(learn)})
+    return replace(SMOKE, folder=tmp_path)
+
+
+def test_a_teacher_that_is_gone_is_trained_again_if_it_is_needed(taught, tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu.data, "load", lambda *_: None)
+    out = tmp_path / "gpu.json"
+    assert measure(taught, "smoke", 9.0, out, ["teacher"]) == []
+    taught.teacher.with_suffix(".safetensors").unlink()
+    assert measure(taught, "smoke", 9.0, out, ["distillation"]) == []
+    ((_, here),) = read_json(out)["smoke"].items()
+    assert here["distillation"]["learned"]
+    taught.teacher.with_suffix(".safetensors").unlink()
+    assert measure(taught, "smoke", 9.0, out, ["teacher", "distillation"]) == []
+    assert not taught.teacher.with_suffix(".safetensors").exists()  # all is measured
+
+
+def test_missing_images_are_told_before_anything_is_measured(parts, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gpu, "PARTS", gpu.PARTS | {"teacher": gpu.PARTS["c"]})
+    monkeypatch.setenv("CUDFKD_DATA", str(tmp_path))
+    assert gpu.main(["--plan", "smoke", "--out", str(tmp_path / "gpu.json"), "--folder", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("gpu.py: ")
+    assert said.count("\n") == 1
+    assert parts == []
+
+
+def test_ctrl_c_is_one_line(parts, tmp_path, monkeypatch, capsys):
+    def interrupted(plan, minutes):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gpu, "PARTS", gpu.PARTS | {"b": gpu.Part(interrupted)})
+    out = tmp_path / "gpu.json"
+    assert gpu.main(["--plan", "smoke", "--out", str(out)]) == 130
+    assert capsys.readouterr().err == (
+        "gpu.py: interrupted; what was measured is kept, and runs go on from their last epoch\n"
+    )
+    ((_, here),) = read_json(out)["smoke"].items()
+    assert here["a"]["found"] == "a"
 
 
 def test_without_a_gpu_the_paper_plan_is_refused_in_a_line(monkeypatch, tmp_path, capsys):
@@ -63,26 +128,55 @@ def test_the_long_run_has_the_values_of_the_grid(monkeypatch):
     assert (config.device, config.precision, config.options.adv_end) == ("cuda", "bfloat16", 62.0)
 
 
-def test_the_loops_are_compared_over_three_epochs(monkeypatch):
-    seconds = {"off": [9.0, 2.0, 2.0, 2.0], "default": [9.0, 1.0, 1.0, 1.0], "reduce-overhead": [9.0, 4.0, 4.0, 4.0]}
-    monkeypatch.setattr(gpu.loops, "engine", lambda setting, rounds: seconds[setting.compile])
-    monkeypatch.setattr(gpu.loops, "plain", lambda setting, rounds: [9.0, 8.0, 8.0, 8.0])
-    found = gpu.speed(SMOKE, 9.0)
-    assert found["best"] == "engine, compile default"
-    assert found["best_over_reference"] == pytest.approx(8.0)
-    assert found["steps_per_second"]["reference"] == [SMOKE.setting.round_steps / 8.0] * 3
-    minutes = gpu.PAPER / SMOKE.setting.round_steps / 60
-    assert found["minutes_of_the_papers_run_extrapolated"] == pytest.approx(minutes)
+def test_a_loop_is_timed_over_three_epochs_and_weighed_in_a_process_of_its_own():
+    found = gpu.PARTS["reference"].measure(SMOKE, 9.0)
+    assert len(found["steps_per_second"]) == 3
+    assert 0 < found["mb"]["before"] < found["mb"]["peak"]
 
 
-def test_runs_end_and_go_on_and_are_scored_on_test(monkeypatch, tmp_path):
-    monkeypatch.setattr(type(SMOKE), "out", tmp_path)
-    untrained_teacher(SMOKE.teacher.parent)
-    found = gpu.distillation(SMOKE, 9.0)
+def test_the_summary_takes_the_fastest_engine_and_extrapolates_the_papers_run():
+    here = {
+        "engine": {"steps_per_second": [90.0, 110.0]},
+        "engine, compile default": {"steps_per_second": [200.0]},
+        "reference": {"steps_per_second": [25.0]},
+    }
+    found = gpu.summary(here, "bfloat16")
+    assert found["fastest"] == "engine, compile default"
+    assert found["over_reference"] == {"engine": 4.0, "engine, compile default": 8.0}
+    assert found["minutes_of_the_papers_steps_extrapolated"] == pytest.approx(100_000 / 200 / 60)
+    assert "minutes_of_the_papers_run_extrapolated" not in found
+    found = gpu.summary(here | {"distillation": {"seconds_an_epoch_besides": 1.2}}, "bfloat16")
+    assert found["minutes_of_the_papers_run_extrapolated"] == pytest.approx(100_000 / 200 / 60 + 250 * 1.2 / 60)
+    assert gpu.summary({"teacher": {}}, "bfloat16") == {"speed": {"steps_per_second": {}}}
+
+
+def test_the_summary_has_shares_of_the_ceilings():
+    one = {"per_step": {name: {"products": {"bytes": 0.0}, "others": {"bytes": 1e9}} for name in LOOPS}}
+    here = {
+        "engine": {"steps_per_second": [10.0]},
+        "reference": {"steps_per_second": [5.0]},
+        "ceiling": {
+            "gflops": {"float32": {"matmul": 100.0}, "bfloat16": {"matmul": 400.0}},
+            "gb_per_second": {"in memory": 100.0},
+        },
+        "flops": {"per_step": {"engine": 4e9, "reference": 4e9}},
+        "traffic": one,
+    }
+    found = gpu.summary(here, "bfloat16")["achieved"]
+    assert found["engine"]["share_of"] == {"matmul": 0.1}
+    assert found["reference"]["share_of"] == {"matmul": 0.2}
+    assert found["engine"]["share_of_floor"] == {"in memory": pytest.approx(10 * (0.01 + 0.01))}
+
+
+def test_runs_end_and_go_on_and_are_scored_on_test(tmp_path):
+    plan = replace(SMOKE, folder=tmp_path)
+    untrained_teacher(plan.teacher.parent)
+    found = gpu.distillation(plan, 9.0)
     assert found["test"]["accuracy"]["n"] == 10_000
     assert len(found["accuracy_by_epoch"]) == SMOKE.epochs
     assert found["mu_and_sigma"]["n"] == SMOKE.epochs
-    apart = gpu.precision(SMOKE, 9.0)
+    assert found["seconds_an_epoch_besides"] > 0
+    apart = gpu.precision(plan, 9.0)
     assert apart["bfloat16_less_float32"]["n"] == SMOKE.seeds == len(apart["accuracy"]["float32"])
 
 
