@@ -4,13 +4,16 @@ from collections.abc import Callable
 
 import torch
 
+# parts of what allocators, drivers and libraries say; in lower case
+WORDS = ("out of memory", "allocate", "alloc_failed", "allocation_failed")
+
 Attempt = Callable[[int], object]  # with a batch size; it raises what torch raises where that does not fit
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch or Python could not get memory, on a GPU or a CPU."""
+    """Whether torch, a library of GPUs or Python could not get memory, on a GPU or a CPU."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in ("allocate", "ALLOC_FAILED"))
+        isinstance(error, RuntimeError) and any(words in str(error).lower() for words in WORDS)
     )
 
 
@@ -18,7 +21,8 @@ def what_fits(device: str, batch_size: int, attempt: Attempt | None) -> str:
     """The line for a run that did not fit. Without an attempt (on several ranks) it names no batch that does."""
     line = f"out of memory on {device}"
     if attempt is None:
-        return f"{line}: lower batch_size = {batch_size}, or start more processes"
+        helps = "which the processes share" if device == "cpu" else "or start more processes"  # each with a GPU
+        return f"{line}: lower batch_size = {batch_size}, {helps}"
     fits = batch_that_fits(batch_size, attempt)
     if fits is None:
         return f"{line}, whatever the batch size: lower generator_width, latent_dim or memory_size"

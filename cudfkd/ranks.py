@@ -28,6 +28,7 @@ from torch.nn.parallel import DistributedDataParallel
 from cudfkd import devices, models
 from cudfkd.batch_norm import GlobalBatchNorm
 from cudfkd.errors import ConfigError, CudfkdError, TrainingError
+from cudfkd.out_of_memory import is_out_of_memory
 from cudfkd.validation import difference
 
 # The ranks' buffers are equal at all times and need no message. torch 2.15 gave the option its second name.
@@ -218,7 +219,8 @@ def _local_gpu(rank: int) -> int:
 
 
 def _is_loss(error: RuntimeError) -> bool:
-    return isinstance(error, distributed.DistError) or any(word in str(error).lower() for word in ("gloo", "nccl"))
+    told = isinstance(error, distributed.DistError) or any(word in str(error).lower() for word in ("gloo", "nccl"))
+    return told and not is_out_of_memory(error)  # which is NCCL's own, too
 
 
 def _ended(*_: object) -> None:

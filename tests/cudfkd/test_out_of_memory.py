@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 import cudfkd
-from cudfkd import ConfigError
+from cudfkd import ConfigError, TrainingError
 from cudfkd.callbacks import Callback
-from cudfkd.out_of_memory import batch_that_fits, is_out_of_memory
+from cudfkd.out_of_memory import batch_that_fits, is_out_of_memory, what_fits
+from cudfkd.ranks import Ranks
 from tests.cudfkd.test_engine import config, networks
 
 
@@ -58,6 +59,45 @@ def test_what_a_cpu_allocator_says_is_known():
         torch.empty(2**55)
     assert is_out_of_memory(caught.value)
     assert not is_out_of_memory(RuntimeError("shapes differ"))
+
+
+NCCL = """NCCL error in: ProcessGroupNCCL.cpp:3690, unhandled cuda error (run with NCCL_DEBUG=INFO for details)
+ncclUnhandledCudaError: Call to CUDA function failed.
+Last error:
+Cuda failure 2 'out of memory'"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "CUDA error: out of memory", "Triton Error [CUDA]: out of memory", NCCL,
+        "MPS backend out of memory (MPS allocated: 1 GB, max allowed: 2 GB)",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    ],
+)  # fmt: skip
+def test_what_gpus_and_their_libraries_say_is_known(line):
+    assert is_out_of_memory(RuntimeError(line))
+
+
+@pytest.mark.parametrize("line", ["CUDA error: an illegal memory access was encountered", "out of resource: threads"])
+def test_other_lines_of_gpus_are_not_taken_for_it(line):
+    assert not is_out_of_memory(RuntimeError(line))
+
+
+@pytest.mark.parametrize(("line", "lost"), [(NCCL, False), ("NCCL error in: unhandled system error", True)])
+def test_a_message_that_found_no_memory_is_no_lost_rank(line, lost):
+    kind = TrainingError if lost else RuntimeError
+    with pytest.raises(kind, match="lost" if lost else "out of memory"), Ranks(0, 2).watched(None):
+        raise RuntimeError(line)
+
+
+@pytest.mark.parametrize(
+    ("device", "helps"),
+    [("cuda", ", or start more processes"), ("cpu", ", which the processes share")],
+)
+def test_on_several_ranks_the_line_says_what_helps(device, helps):
+    assert what_fits(device, 64, None) == f"out of memory on {device}: lower batch_size = 64{helps}"
 
 
 def test_other_errors_of_a_trial_are_not_swallowed():
