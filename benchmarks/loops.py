@@ -3,6 +3,7 @@
 import os
 import platform
 import signal
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -175,11 +176,16 @@ def alone(function: Callable[..., R], *arguments: object) -> R:
 
 
 def timed(setting: Setting, name: str, rounds: int) -> dict[str, Any]:
-    """Student steps a second of each epoch but the first, and MB as `memory` has them: for `alone`."""
+    """Student steps a second of each epoch but the first, and MB as `memory` has them: for `alone`.
+
+    With them, what was warned of, if anything: that a network was not compiled, say.
+    """
     before = _peak_mb(setting.device)
-    seconds = LOOPS[name](setting, rounds)[1:]
+    with warnings.catch_warnings(record=True) as warned:
+        seconds = LOOPS[name](setting, rounds)[1:]
     rates = [rounds * setting.round_steps / one for one in seconds]
-    return {"steps_per_second": rates, "mb": {"before": before, "peak": _peak_mb(setting.device)}}
+    found = {"steps_per_second": rates, "mb": {"before": before, "peak": _peak_mb(setting.device)}}
+    return found | {"warnings": [str(one.message) for one in warned]} if warned else found
 
 
 def _memory(setting: Setting, name: str) -> dict[str, float | None]:

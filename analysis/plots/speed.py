@@ -65,8 +65,8 @@ def _memory(ax: Axes, here: Mapping[str, Any]) -> None:
 
 
 def _ranks(ax: Axes, here: Mapping[str, Any]) -> None:
-    """A thread or a GPU a rank; the batch is shared."""
-    ax.set(title="Several ranks, the engine", xlabel="ranks", ylabel="student steps a second")
+    """The batch is shared."""
+    ax.set(title="Several ranks, a thread or GPU each", xlabel="ranks", ylabel="student steps a second")
     found = here.get("ranks", {}).get("steps_per_second", {})
     sizes = sorted(map(int, found))
     if sizes:

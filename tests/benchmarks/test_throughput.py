@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 
 import pytest
 import torch
@@ -92,6 +93,18 @@ def test_the_engine_computes_what_the_reference_does_without_its_idle_gradients(
     assert counts["reference, frozen"] - counts["engine"] == 2 * spared * passes * batch
     assert counts["reference, frozen"] < counts["reference"]
     assert loops.flops(Setting("lenet5", batch_size=64), "engine") == 8 * counts["engine"]
+
+
+def test_a_timed_loop_tells_what_it_warned_of(monkeypatch):
+    def loop(setting, rounds):
+        warnings.warn("torch.compile failed", stacklevel=1)
+        return [9.0, 1.0, 2.0]
+
+    monkeypatch.setattr(loops, "LOOPS", {"engine": loop, "reference": lambda setting, rounds: [9.0, 1.0]})
+    found = loops.timed(LENET, "engine", 5)
+    assert found["steps_per_second"] == [10.0, 5.0]
+    assert found["warnings"] == ["torch.compile failed"]
+    assert "warnings" not in loops.timed(LENET, "reference", 5)
 
 
 def test_memory_is_measured_in_a_process_of_its_own():
