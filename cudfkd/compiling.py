@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._dynamo import config as dynamo
-from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 from torch._functorch import config as functorch
 from torch.utils._pytree import tree_map_only
+
+from cudfkd.errors import CudfkdError
+from cudfkd.out_of_memory import is_out_of_memory
 
 
 def is_compiled(network: nn.Module) -> bool:
@@ -43,18 +45,22 @@ def compiling() -> Iterator[None]:
 
 
 class Compiled:
-    """A network's forward pass, compiled at its first call; after a failure, as it is, with one warning.
+    """A network's forward pass, compiled at its first call; after a failure, as it is, with one warning a run.
 
     It is compiled whole or not at all, once for each size of batch. The hooks of its first call are part of it; of
     hooks that come or go later nothing is seen. What is compiled already, or TorchScript, runs as it is.
 
+    A failure is any error that the plain network does not raise as well: compilers, their caches and launched kernels
+    have many. Out of memory is none.
+
     Arguments:
         network: whose weights may change, but not their shapes.
         mode: of `torch.compile`: "default", or "reduce-overhead" for CUDA graphs.
+        failed: networks of the run for which it failed; the first of them warns for all.
     """
 
-    def __init__(self, network: nn.Module, mode: str) -> None:
-        self._network, self._mode = network, mode
+    def __init__(self, network: nn.Module, mode: str, failed: list[nn.Module]) -> None:
+        self._network, self._mode, self._failed = network, mode, failed
         self._forward: Callable[[Tensor], Any] = network
         if not (is_compiled(network) or is_torchscript(network)):
             self._forward = torch.compile(network, mode=mode, fullgraph=True, dynamic=False)
@@ -62,15 +68,23 @@ class Compiled:
     def __call__(self, x: Tensor) -> Any:
         try:
             y = self._forward(x)
-        except (TorchDynamoException, FailOnRecompileLimitHit) as error:
-            if self._forward is self._network:
+        except Exception as error:
+            if self._forward is self._network or isinstance(error, CudfkdError) or is_out_of_memory(error):
                 raise
             (reason, *_) = str(error).splitlines() or [type(error).__name__]
+        else:
+            # a CUDA graph writes its next output over this one, which may be kept for a later step
+            return tree_map_only(Tensor, Tensor.clone, y) if self._mode == "reduce-overhead" else y
+        y = self._network(x)  # its own error is seen alone
+        self._fall_back(reason)
+        return y
+
+    def _fall_back(self, reason: str) -> None:
+        self._forward = self._network
+        self._failed.append(self._network)
+        if len(self._failed) == 1:
             warnings.warn(
-                f"torch.compile failed ({reason}): {type(self._network).__name__} runs as it is, and slower",
-                stacklevel=2,
+                f"torch.compile failed ({reason}): {type(self._network).__name__} runs as it is, and slower; so does"
+                " every network of the run for which it fails",
+                stacklevel=3,
             )
-            self._forward = self._network
-            return self._network(x)
-        # a CUDA graph writes its next output over this one, which may be kept for a later step
-        return tree_map_only(Tensor, Tensor.clone, y) if self._mode == "reduce-overhead" else y

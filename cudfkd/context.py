@@ -69,6 +69,7 @@ class Context:
     ranks: Ranks = ALONE
     labeller: nn.Module | None = None
     _compiled: dict[nn.Module, Compiled] = field(default_factory=dict)
+    _not_compiled: list[nn.Module] = field(default_factory=list)
 
     def teacher_logits(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
         """The teacher's logits for images in [0, 1], in the run's precision, differentiable in the images."""
@@ -99,7 +100,7 @@ class Context:
         if self.config.compile == "off" or (hooked(network) and not hooks_stay):
             return partial(self.ranks.run, network)
         if network not in self._compiled:
-            self._compiled[network] = Compiled(network, self.config.compile)
+            self._compiled[network] = Compiled(network, self.config.compile, self._not_compiled)
         return self._compiled[network]
 
     @property

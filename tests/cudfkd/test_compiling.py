@@ -2,6 +2,7 @@
 
 import shutil
 import warnings
+from subprocess import CalledProcessError
 
 import jaxtyping
 import pytest
@@ -12,7 +13,7 @@ from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 from torch._functorch import config as functorch
 
 import cudfkd
-from cudfkd import methods
+from cudfkd import ConfigError, methods
 from cudfkd.compiling import Compiled
 from tests.cudfkd.methods import tiny
 from tests.cudfkd.test_engine import config, networks, same
@@ -47,8 +48,9 @@ def no_compiler(monkeypatch):
 
 def test_a_failure_falls_back_with_one_warning(no_compiler):
     network = nn.Linear(2, 3)
-    forward, x = Compiled(network, "default"), torch.randn(4, 2)
-    with pytest.warns(UserWarning, match=r"^torch.compile failed \(no compiler\): Linear runs as it is, and slower$"):
+    forward, x = Compiled(network, "default", []), torch.randn(4, 2)
+    line = r"^torch.compile failed \(no compiler\): Linear runs as it is, and slower; so does every"
+    with pytest.warns(UserWarning, match=line):
         assert torch.equal(forward(x), network(x))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -56,13 +58,63 @@ def test_a_failure_falls_back_with_one_warning(no_compiler):
     assert no_compiler.calls == 1
 
 
-@pytest.mark.parametrize("error", [TorchDynamoException, FailOnRecompileLimitHit])
+def test_a_run_warns_once_whatever_fails(no_compiler):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            cudfkd.distill(*networks(), config(compile="default"))
+    failures = [str(one.message) for one in caught if "torch.compile failed" in str(one.message)]
+    assert len(failures) == 2  # one a run
+    assert failures[0].startswith("torch.compile failed (no compiler): Generator runs as it is")
+
+
+def failing(network: nn.Module, error: BaseException) -> Compiled:
+    forward = Compiled(network, "default", [])
+    forward._forward = lambda _: (_ for _ in ()).throw(error)
+    return forward
+
+
+FAILURES = [
+    TorchDynamoException("no room"),
+    FailOnRecompileLimitHit("no room"),
+    RuntimeError("Failed to find C compiler: no room"),
+    PermissionError(13, "no room", "/tmp/torchinductor"),
+    CalledProcessError(1, "gcc, no room"),
+]
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
 def test_whatever_the_compiler_raises_is_a_failure(error):
-    network = nn.Linear(2, 3)
-    forward, x = Compiled(network, "default"), torch.randn(4, 2)
-    forward._forward = lambda _: (_ for _ in ()).throw(error("no room"))
+    network, x = nn.Linear(2, 3), torch.randn(4, 2)
     with pytest.warns(UserWarning, match="no room"):
-        assert torch.equal(forward(x), network(x))
+        assert torch.equal(failing(network, error)(x), network(x))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("no"),
+        RuntimeError("Triton Error [CUDA]: out of memory"),
+        MemoryError(),
+        ConfigError("no"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_memory_that_runs_out_is_none_and_neither_are_our_lines(error):
+    with pytest.raises(type(error)) as caught:
+        failing(nn.Linear(2, 3), error)(torch.randn(4, 2))
+    assert caught.value is error
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_networks_own_error_comes_out_as_itself():
+    class Own(nn.Module):
+        def forward(self, x):
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine") as caught:
+        failing(Own(), TorchDynamoException("ValueError: mine"))(torch.randn(4, 2))
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated")  # torch's own
@@ -74,24 +126,17 @@ def test_what_is_compiled_already_runs_as_it_is(by, nested, monkeypatch):
     there = nn.Sequential(there) if nested else there
     with monkeypatch.context() as patch:
         patch.setattr(torch, "compile", None)
-        forward = Compiled(there, "default")
+        forward = Compiled(there, "default", [])
     assert torch.equal(forward(x), network(x))
 
 
 def test_outputs_of_cuda_graphs_are_kept_apart():
     y = torch.zeros(2)
     for mode, kept in (("reduce-overhead", False), ("default", True)):
-        forward = Compiled(nn.Linear(2, 3), mode)
+        forward = Compiled(nn.Linear(2, 3), mode, [])
         forward._forward = lambda _: (y, [y])
         one, (other,) = forward(torch.randn(4, 2))
         assert (one is y, other is y) == (kept, kept)
-
-
-def test_other_errors_are_not_swallowed():
-    forward = Compiled(nn.Linear(2, 3), "default")
-    forward._forward = lambda _: (_ for _ in ()).throw(ValueError("mine"))
-    with pytest.raises(ValueError, match="mine"):
-        forward(torch.randn(4, 2))
 
 
 @pytest.mark.filterwarnings("ignore:torch.compile failed")
