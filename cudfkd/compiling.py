@@ -61,9 +61,8 @@ class Compiled:
 
     def __init__(self, network: nn.Module, mode: str, failed: list[nn.Module]) -> None:
         self._network, self._mode, self._failed = network, mode, failed
-        self._forward: Callable[[Tensor], Any] = network
-        if not (is_compiled(network) or is_torchscript(network)):
-            self._forward = torch.compile(network, mode=mode, fullgraph=True, dynamic=False)
+        as_it_is = is_compiled(network) or is_torchscript(network)
+        self._forward: Callable[[Tensor], Any] = network if as_it_is else self._first
 
     def __call__(self, x: Tensor) -> Any:
         try:
@@ -78,6 +77,10 @@ class Compiled:
         y = self._network(x)  # its own error is seen alone
         self._fall_back(reason)
         return y
+
+    def _first(self, x: Tensor) -> Any:
+        self._forward = torch.compile(self._network, mode=self._mode, fullgraph=True, dynamic=False)
+        return self._forward(x)
 
     def _fall_back(self, reason: str) -> None:
         self._forward = self._network
