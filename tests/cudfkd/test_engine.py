@@ -386,6 +386,42 @@ def test_an_epoch_on_a_gpu_never_waits_for_it(precision):
     assert len(ended) == 1
 
 
+# The fast path
+
+
+def test_optimizers_take_their_steps_in_one_kernel():
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        cudfkd.distill(*networks(), config(epochs=1))
+    calls = {event.key: event.count for event in profile.key_averages()}
+    assert (calls.get("aten::_fused_sgd_"), calls.get("aten::_fused_adam_")) == (4, 2)
+
+
+def test_students_learn_from_the_folded_teacher():
+    class Count(Callback):
+        def before_run(self, ctx):
+            assert ctx.labeller is not ctx.teacher
+            for name in ("teacher", "labeller"):
+                getattr(ctx, name).register_forward_hook(lambda *_, name=name: self.calls.append(name))
+
+        def before_synthesis(self, ctx):
+            self.calls = []
+
+        def after_synthesis(self, ctx):
+            self.synthesis, self.calls = self.calls, []
+
+    count = Count()
+    cudfkd.distill(*networks(), config(epochs=1), callbacks=[count])
+    assert (count.synthesis, count.calls) == (["teacher"], ["labeller"])  # both batches of the round in one pass
+
+
+def test_the_generators_weights_are_laid_out_for_speed():
+    generator = cudfkd.distill(*networks(), config(epochs=1)).generator
+    weights = [layer.weight for layer in generator.modules() if isinstance(layer, nn.Conv2d)]
+    assert len(weights) == 3
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+    assert not any(weight.is_contiguous() for weight in weights)
+
+
 # What it refuses
 
 
