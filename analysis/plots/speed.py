@@ -66,7 +66,7 @@ def _memory(ax: Axes, here: Mapping[str, Any]) -> None:
 
 def _ranks(ax: Axes, here: Mapping[str, Any]) -> None:
     """The batch is shared."""
-    ax.set(title="Several ranks, a thread or GPU each", xlabel="ranks", ylabel="student steps a second")
+    ax.set(title="Several ranks", xlabel="ranks, of a thread or GPU each", ylabel="student steps a second")
     found = here.get("ranks", {}).get("steps_per_second", {})
     sizes = sorted(map(int, found))
     if sizes:
