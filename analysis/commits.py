@@ -1,7 +1,8 @@
 """Which code it was: the commit that goes wherever a number goes."""
 
 import subprocess
-from pathlib import Path
+
+from analysis.places import ROOT
 
 
 def commit() -> str:
@@ -14,5 +15,5 @@ def commit() -> str:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.strip()

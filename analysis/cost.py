@@ -21,7 +21,7 @@ from pydantic import Field
 
 from analysis import comparison, grid
 from analysis.comparison import Recorded, fingerprint
-from analysis.execute import ROOT
+from analysis.places import ROOT
 from cudfkd.errors import ConfigError, CudfkdError
 from cudfkd.files import read_json
 from cudfkd.validation import Described

@@ -17,12 +17,9 @@ import papermill
 import yaml
 from papermill.exceptions import PapermillExecutionError
 
+from analysis.places import NOTEBOOKS, PROFILES
 from cudfkd.errors import ConfigError, CudfkdError, unknown
 from cudfkd.files import make_folder
-
-ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = ROOT / "notebooks"
-PROFILES = ROOT / "profiles"
 
 
 class NotebookError(CudfkdError):

@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle
 
 from analysis.checks import Check, CheckError, failures
 from analysis.commits import commit
-from analysis.execute import ROOT
+from analysis.places import ROOT
 from analysis.sources import fingerprint
 from cudfkd.errors import ConfigError
 from cudfkd.files import write_json

@@ -6,7 +6,8 @@ from pathlib import Path
 import nbformat
 from nbconvert import HTMLExporter
 
-from analysis.execute import NOTEBOOKS, ROOT, Executed, NotebookError, execute, profile_folder, profile_parameters
+from analysis.execute import Executed, NotebookError, execute, profile_folder, profile_parameters
+from analysis.places import NOTEBOOKS, ROOT
 from cudfkd.files import write_bytes
 
 OUT = ROOT / "out"

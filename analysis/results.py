@@ -8,7 +8,8 @@ from typing import Any
 import pydantic
 
 from analysis.checks import Check
-from analysis.execute import PROFILES, read_yaml
+from analysis.execute import read_yaml
+from analysis.places import PROFILES
 from analysis.sources import fingerprint
 from cudfkd.errors import DataError
 

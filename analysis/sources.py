@@ -9,7 +9,7 @@ from pathlib import Path
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-from analysis.execute import NOTEBOOKS, ROOT
+from analysis.places import NOTEBOOKS, ROOT
 
 PACKAGES = ("cudfkd", "analysis")
 RECORDS = {"analysis/studies.py": "*.json", "analysis/comparison.py": "methods/*.json"}  # what is read through them

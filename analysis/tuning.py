@@ -11,7 +11,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from analysis.execute import PROFILES
+from analysis.places import PROFILES
 from cudfkd import methods
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.errors import DataError, TrainingError

@@ -29,6 +29,7 @@ import torch
 import cudfkd
 from analysis import grid
 from analysis.commits import commit
+from analysis.places import ROOT
 from analysis.stability import stability
 from analysis.statistics import mean_over_seeds
 from benchmarks import loops, rates
@@ -44,7 +45,6 @@ from cudfkd.files import read_json, write_json
 from cudfkd.runs import Run
 from cudfkd.teachers import read_teacher
 
-ROOT = Path(__file__).resolve().parent.parent
 PAPER = {"epochs": 250, "steps": 250 * 400}  # student steps of the paper's run on CIFAR-10
 
 Found = dict[str, Any] | None  # what a part measured; None: it goes on at the next call

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from analysis.execute import ROOT
+from analysis.places import ROOT
 
 BASE = "CudfkdError"
 

@@ -10,7 +10,8 @@ import nbformat
 import pytest
 import yaml
 
-from analysis.execute import PROFILES, ROOT, declared_parameters
+from analysis.execute import declared_parameters
+from analysis.places import PROFILES, ROOT
 from analysis.reproduce import notebooks_of
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

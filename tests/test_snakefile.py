@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from analysis import collect, grid
-from analysis.execute import ROOT
+from analysis.places import ROOT
 from cudfkd.experiments import run
 
 PLUGIN = "snakemake_executor_plugin_cluster_generic"

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from analysis import collect, comparison, grid, result
-from analysis.execute import ROOT
+from analysis.places import ROOT
 from cudfkd import Curriculum, DataError, DistillConfig, Experiment
 from cudfkd.experiments import run
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from analysis import comparison, cost, grid
-from analysis.execute import ROOT
+from analysis.places import ROOT
 from cudfkd import ConfigError
 
 LENGTH = {"epochs": 10, "steps_per_epoch": 100}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis import grid
-from analysis.execute import ROOT
+from analysis.places import ROOT
 from cudfkd import ConfigError, CudfkdError, DataError, cli, experiments, models, recipes, training
 from cudfkd.curriculum import pace, ramp
 from cudfkd.runs import Run

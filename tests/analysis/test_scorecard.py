@@ -11,7 +11,8 @@ import pytest
 from analysis import claims, plots, reproduce, results, scorecard
 from analysis.__main__ import main
 from analysis.checks import CheckError, check
-from analysis.execute import NOTEBOOKS, profile_parameters
+from analysis.execute import profile_parameters
+from analysis.places import NOTEBOOKS
 from analysis.provenance import Record
 from cudfkd.errors import DataError
 
