@@ -7,7 +7,6 @@ from torch import nn
 
 from cudfkd.folding import folded
 from cudfkd.models import build
-from cudfkd.tf32 import is_on
 
 PROBE = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
@@ -100,14 +99,15 @@ def test_logits_that_differ_are_noticed(monkeypatch):
 
 @pytest.fixture
 def tf32(monkeypatch):
-    """Convolutions as a GPU does them: where TF32 is on, of numbers with ten bits after the point."""
+    """Convolutions as a GPU does them: those of float32 with ten bits after the point."""
     plain = nn.functional.conv2d
 
     def ten_bits(x):
         return (x.view(torch.int32) + 0x1000 & ~0x1FFF).view(torch.float32)
 
     def conv2d(x, weight, *rest):
-        return plain(ten_bits(x), ten_bits(weight), *rest) if is_on() else plain(x, weight, *rest)
+        whole = x.dtype == torch.float64
+        return plain(x, weight, *rest) if whole else plain(ten_bits(x), ten_bits(weight), *rest)
 
     monkeypatch.setattr(nn.functional, "conv2d", conv2d)
 
@@ -120,3 +120,21 @@ def test_rounding_to_tf32_is_no_reason_to_give_up():
     assert left(fast) == 0
     apart = (fast(PROBE) - network(PROBE)).abs().max()
     assert apart > 1e4 * torch.finfo(torch.float32).eps * (1 + network(PROBE).abs().max())
+
+
+class Float32(nn.Module):
+    """A network that makes float32 of whatever it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = block(use_twice=False)
+
+    def forward(self, x):
+        return self.block(x.float())
+
+
+def test_a_network_that_cannot_be_float64_is_compared_as_it_is(monkeypatch):
+    network = Float32().eval()
+    assert left(folded(network, PROBE)) == 0
+    monkeypatch.setattr("cudfkd.folding.fuse_conv_bn_eval", lambda convolution, norm: convolution)
+    assert folded(network, PROBE) is network

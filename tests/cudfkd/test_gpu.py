@@ -13,7 +13,6 @@ from benchmarks import reference
 from cudfkd import ConfigError, DistillConfig, models
 from cudfkd.callbacks import Callback
 from cudfkd.folding import folded
-from cudfkd.tf32 import is_on, tf32_off
 from tests.cudfkd.test_engine import config, networks
 from tests.cudfkd.test_folding import left, trained
 
@@ -37,7 +36,6 @@ def _no_checks_of_shapes():
 def _whole_float32(monkeypatch):
     """No TF32. Set by its older name, which compilers read."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    assert not is_on()
 
 
 def here(**changes) -> DistillConfig:
@@ -119,11 +117,12 @@ def test_an_epoch_never_waits_for_it(precision, compiled):
 def test_folding_is_on_with_tf32():
     network = trained(models.build("resnet18", 10, 3, 32, seed=1)).to(DEVICE)
     probe = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)).to(DEVICE)
-    assert is_on()
+    assert torch.backends.cudnn.allow_tf32
     fast = folded(network, probe)
     assert left(fast) == 0
-    with torch.no_grad(), tf32_off():
-        torch.testing.assert_close(fast(probe), network(probe), rtol=1e-3, atol=1e-2)
+    with torch.no_grad():
+        exact = (copy.deepcopy(one).double()(probe.double()) for one in (fast, network))
+        torch.testing.assert_close(*exact, rtol=1e-5, atol=1e-4)
 
 
 @pytest.fixture
