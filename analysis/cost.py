@@ -74,12 +74,16 @@ def known(files: Iterable[Path] = ()) -> list[Rate]:
     """
     ours = [one for many in comparison.recorded().values() for one in many]
     measured = [read_json(path).get("rates", []) for path in sorted((ROOT / "benchmarks").glob("*.json"))]
-    for path in files:
-        named = read_json(path).get("rates") if path.is_file() else None
-        if not isinstance(named, list):
-            raise ConfigError(f"there are no rates in {path}: name a file that benchmarks/rates.py or a grid wrote")
-        measured.append(named)
+    measured += [rates_in(path) for path in files]
     return [_measured(one) for one in ours] + [Rate(**one) for many in measured for one in many]
+
+
+def rates_in(path: Path) -> list[dict[str, Any]]:
+    """The rates of a file, as plain data. Raises ConfigError where it is not there or holds none."""
+    found = read_json(path).get("rates") if path.is_file() else None
+    if not isinstance(found, list):
+        raise ConfigError(f"there are no rates in {path}: name a file that benchmarks/rates.py or a grid wrote")
+    return found
 
 
 def plan(asked: grid.Grid, measured: Iterable[Rate], hardware: str) -> pd.DataFrame:
@@ -115,7 +119,7 @@ def lines(asked: grid.Grid, measured: Sequence[Rate]) -> Iterator[str]:
             if kinds:
                 yield f"not in it, for want of a measured rate: {lacking['runs'].sum()} runs ({kinds})"
     if not some:
-        yield f"{count}, and no measured rate for any of them: no hours can be given; measure with a short grid first"
+        yield f"{count}, and no measured rate for any of them: no hours yet; measure with benchmarks/rates.py"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,16 +7,19 @@
 Parts, in this order: speed and memory of the engine and of the plain loop, each in a process of its own, then of the
 compiled engine (ResNet-34 to ResNet-18, 32 x 32 pixels, batch 512); a ResNet-34 teacher on Fashion-MNIST with a border;
 a distillation from it over 30 epochs; short ones in float32 and bfloat16 over seeds; what the chip reaches on one
-kernel; operations and bytes of a student step; rates of the paper's grid, for `python -m analysis.cost`.
+kernel; operations and bytes of a student step; rates of the paper's grid, into out/gpu/DEVICE/rates.json, a file for
+`python -m analysis.cost`.
 
 What is measured goes into benchmarks/gpu.json, under the plan and the hardware, with the commit, each part at once, and
-is not measured again; what follows from several parts stands under "summary". Runs and teacher live in out/gpu/ and go
+is not measured again; what follows from several parts stands under "summary". A part that fails is told in a line and
+left. Runs and teacher live in out/gpu/ and go
 on from their last epoch. The training images are found as `cudfkd teacher` finds them.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean, median
@@ -40,12 +43,12 @@ from cudfkd import data, devices, experiments, recipes, training
 from cudfkd.callbacks import Callback
 from cudfkd.config import Experiment
 from cudfkd.context import Context
-from cudfkd.errors import CudfkdError
+from cudfkd.errors import ConfigError, CudfkdError
 from cudfkd.files import read_json, write_json
 from cudfkd.runs import Run
 from cudfkd.teachers import read_teacher
 
-PAPER = {"epochs": 250, "steps": 250 * 400}  # student steps of the paper's run on CIFAR-10
+PAPER = {"epochs": 250, "steps": 250 * 400}  # of the paper's run on CIFAR-10; our evaluation is of 2,000 dev images
 
 Found = dict[str, Any] | None  # what a part measured; None: it goes on at the next call
 
@@ -72,6 +75,11 @@ class Plan:
     def teacher(self) -> Path:
         """Stem of the teacher's files."""
         return self.out / "teachers" / "fashion-mnist-32" / f"{loops.PAIRS[self.setting.pair].teacher}-seed0"
+
+    @property
+    def teacher_files(self) -> list[Path]:
+        """Its weights and its card; of use only together."""
+        return [self.teacher.with_suffix(suffix) for suffix in (".safetensors", ".json")]
 
     def experiment(self, epochs: int, seed: int = 0, **changes: Any) -> Experiment:
         """CuDFKD as in grids/paper-fashion.yaml, at this length."""
@@ -190,8 +198,8 @@ def traffic(plan: Plan, minutes: float) -> Found:  # noqa: ARG001
 def costs(plan: Plan, minutes: float) -> Found:
     """Rates of every kind of run of the grid, into a file of their own."""
     kinds = list(rates.kinds(grid.load(ROOT / "grids" / plan.grid), []))
-    left = rates.measure(kinds, 2.0, minutes, plan.out / "rates.json")
-    return {"kinds": len(kinds)} if not left else None
+    left, failed = rates.measure(kinds, 2.0, minutes, plan.out / "rates.json")
+    return None if left else {"kinds": len(kinds), "failed": failed}
 
 
 class Part(NamedTuple):
@@ -238,34 +246,46 @@ def main(arguments: list[str] | None = None) -> int:
 def measure(plan: Plan, name: str, minutes: float, out: Path, parts: Sequence[str] = tuple(PARTS)) -> list[str]:
     """Measures what `out` lacks of the parts until the minutes are over, writing each at once; returns what is left.
 
-    A part that may take longer than what is left of the minutes does not begin, unless it is the first of this call. A
-    teacher whose file is gone is trained again if something is to be learned from it.
+    A part that may take longer than what is left of the minutes does not begin, unless it is the first of this call;
+    one that fails is told in a line. A teacher of whose files one is gone is trained again if something is to be
+    learned from it.
 
     Raises:
-        ConfigError, DataError: the device or the training images are not here. Nothing was measured then.
+        ConfigError, DataError: the device or the training images are not here, or `out` is not such a file. Nothing was
+            measured then.
     """
     until = perf_counter() + 60 * minutes
     device = devices.check(plan.setting.device)
     measured = read_json(out) if out.exists() else {}
+    if not all(isinstance(places, dict) for places in measured.values()):
+        raise ConfigError(f"{out} is not what gpu.py writes: name another file with --out")
     here = measured.setdefault(name, {}).setdefault(loops.hardware(plan.setting.device), {})
     here["setting"] = asdict(plan.setting)
     todo = [part for part in parts if part not in here]
-    if any(part in FROM_TEACHER for part in todo) and not plan.teacher.with_suffix(".safetensors").exists():
+    if any(part in FROM_TEACHER for part in todo) and not all(file.exists() for file in plan.teacher_files):
+        for file in plan.teacher_files:
+            file.unlink(missing_ok=True)
         todo = [part for part in PARTS if part in {*todo, "teacher"}]
     if any(part in {"teacher", *FROM_TEACHER} for part in todo):
         data.load("fashion-mnist-32", "train")
     left = list(todo)
     for part in todo:
         minutes_left = (until - perf_counter()) / 60
-        if minutes_left <= 0 or (left != todo and minutes_left < PARTS[part].minutes):
+        if minutes_left <= 0 or (part != todo[0] and minutes_left < PARTS[part].minutes):
             break
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         started = perf_counter()
-        found = PARTS[part].measure(plan, minutes_left)
+        try:
+            found = PARTS[part].measure(plan, minutes_left)
+        except (CudfkdError, MemoryError, RuntimeError, BrokenProcessPool) as error:
+            print(f"{part}: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr, flush=True)
+            continue
         print(f"{part}: {'measured' if found else 'to go on'}, {perf_counter() - started:.0f} s", flush=True)
         if found is None:
             break
+        for warned in found.get("warnings", []):
+            print(f"{part}: {warned}", file=sys.stderr, flush=True)
         stamp = {"torch": torch.__version__, "tf32": torch.backends.cudnn.allow_tf32, "commit": commit()}
         here[part] = {**found, **stamp}
         here["summary"] = summary(here, plan.setting.precision)
@@ -276,7 +296,8 @@ def measure(plan: Plan, name: str, minutes: float, out: Path, parts: Sequence[st
 
 def summary(here: dict[str, Any], precision: str) -> dict[str, Any]:
     """What follows from the parts that are there: ratios, the paper's length extrapolated, shares of the ceilings."""
-    speeds = {name: here[name]["steps_per_second"] for name in LOOPS if name in here}
+    timed = [name for name in LOOPS if name in here and "warnings" not in here[name]]  # of compiling that failed
+    speeds = {name: here[name]["steps_per_second"] for name in timed}
     found: dict[str, Any] = {"speed": {"steps_per_second": speeds}}
     fastest = max((name for name in speeds if name != "reference"), key=lambda name: mean(speeds[name]), default=None)
     if fastest is not None:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
@@ -170,9 +170,18 @@ def memory(setting: Setting, name: str) -> dict[str, float | None]:
 
 def alone(function: Callable[..., R], *arguments: object) -> R:
     """What a function returns in a new process of its own; both, and its arguments, can be pickled."""
-    quiet = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_DFL)}  # Ctrl-C ends it without a word
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), **quiet) as pool:
-        return pool.submit(function, *arguments).result()
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        ours = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the process takes over: this one tells of Ctrl-C
+        try:
+            found = pool.submit(function, *arguments)
+        finally:
+            signal.signal(signal.SIGINT, ours)
+        try:
+            return found.result()
+        except KeyboardInterrupt:
+            for child in active_children():
+                child.terminate()
+            raise
 
 
 def timed(setting: Setting, name: str, rounds: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@
 What a step costs depends neither on what the networks have learned nor on the pictures: so they are untrained ones,
 and noise of the data set's shape for the references that study images. A kind runs two epochs of some seconds, or of a
 single round where that takes longer, and the second counts. Rates go into benchmarks/rates.json, where `analysis.cost`
-finds them. The device is the grid's.
+finds them. The device is the grid's. Of CMI it is the least: its bank of earlier images has not filled yet.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from analysis.grid import Cell
 from benchmarks.loops import hardware
 from cudfkd import data, devices, methods, models
 from cudfkd.errors import ConfigError, CudfkdError, unknown
-from cudfkd.files import read_json, write_json
+from cudfkd.files import write_json
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,15 +38,15 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         cells = list(kinds(grid.load(asked.grid), asked.methods))
-        left = measure(cells, asked.seconds, asked.minutes, asked.out)
+        left, failed = measure(cells, asked.seconds, asked.minutes, asked.out)
     except CudfkdError as error:
         print(f"rates.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("rates.py: interrupted; what was measured is kept", file=sys.stderr)
         return 130
-    print(f"{left} of {len(cells)} kinds are left, for further calls" if left else "all is measured")
-    return 0
+    print(f"{left} of {len(cells)} kinds are left, for further calls" if left else "all that runs here is measured")
+    return 1 if failed else 0
 
 
 def kinds(asked: grid.Grid, only: list[str]) -> Iterator[Cell]:
@@ -59,35 +59,36 @@ def kinds(asked: grid.Grid, only: list[str]) -> Iterator[Cell]:
             yield cell
 
 
-def measure(cells: list[Cell], seconds: float, minutes: float, out: Path) -> int:
-    """Adds to `out` the rates that it lacks, each at once, until the minutes are over; returns how many are left.
+def measure(cells: list[Cell], seconds: float, minutes: float, out: Path) -> tuple[int, list[str]]:
+    """Adds to `out` the rates that it lacks, each at once, until the minutes are over.
 
-    A kind that cannot be run, for want of memory say, is told in a line, and is one of those.
+    Returns how many kinds were not begun, and the names of those that cannot be run, for want of memory say: each of
+    them is told in a line.
 
     Raises:
-        ConfigError: the grid's device is not here.
+        ConfigError: the grid's device is not here, or `out` holds something else than rates.
     """
-    until, left = perf_counter() + 60 * minutes, 0
-    found = read_json(out) if out.exists() else {"rates": []}
+    until, left, failed = perf_counter() + 60 * minutes, 0, []
+    found = {"rates": cost.rates_in(out) if out.exists() else []}
     have = {(one.hardware, one.kind) for one in (cost.Rate(**values) for values in found["rates"])}
     for cell in cells:
         place = hardware(str(devices.check(cell.distill().device)))
         if (place, cost.fingerprint(cost.kind_of(cell))) in have:
             continue
-        left += 1
         if perf_counter() > until:
+            left += 1
             continue
         try:
             steps, took = paced(cell, seconds)
         except CudfkdError as error:
             print(f"rates.py: {cell.name}: {error}", file=sys.stderr)
+            failed.append(cell.name)
             continue
         one = cost.Rate(**cost.kind_of(cell), hardware=place, student_steps=steps, seconds=took)
         found["rates"].append(one.model_dump())
         write_json(out, found)
         print(f"{cell.method} of {cell.group}: {took / steps:.4g} s a step", flush=True)
-        left -= 1
-    return left
+    return left, failed
 
 
 def paced(cell: Cell, seconds: float) -> tuple[int, float]:
@@ -109,7 +110,7 @@ def second_epoch(cell: Cell, rounds: int) -> tuple[int, float]:
         labels = torch.arange(4 * config.batch_size) % about.num_classes
         noise = TensorDataset(torch.rand(len(labels), about.channels, about.image_size, about.image_size), labels)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.filterwarnings("ignore", message="the curriculum is dead")
         run = cudfkd.distill(teacher, student, config.model_copy(update=length | sizes), train_on=noise)
     return length["steps_per_epoch"], float(run.rows[-1]["seconds"] or 0.0)
 

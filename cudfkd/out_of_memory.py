@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 # parts of what allocators, drivers and libraries say; in lower case
-WORDS = ("out of memory", "allocate", "alloc_failed", "allocation_failed")
+WORDS = ("out of memory", "to allocate ", "not allocate ", "n't allocate ", "alloc_failed", "allocation_failed")
 
 Attempt = Callable[[int], object]  # with a batch size; it raises what torch raises where that does not fit
 

@@ -52,7 +52,7 @@ def test_what_was_not_measured_is_named_and_not_counted():
 
 def test_without_any_rate_no_hours_are_given():
     (told,) = cost.lines(grid.Grid.model_validate(MADE), [rate(5.0, lr=1.0)])
-    assert told.startswith("made: 6 runs, and no measured rate for any of them: no hours can be given")
+    assert told.startswith("made: 6 runs, and no measured rate for any of them: no hours yet")
 
 
 def test_runs_measure_on_the_way_by_their_last_epoch():

@@ -1,9 +1,11 @@
 """The measurement in parts: what is there is kept, what does not end goes on, and the run is the grid's."""
 
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from hashlib import sha256
 
 import pytest
+import torch
 from safetensors.torch import save
 
 from benchmarks import gpu
@@ -64,31 +66,109 @@ def taught(monkeypatch, tmp_path):
 
     def teach(plan, minutes):
         plan.teacher.parent.mkdir(parents=True, exist_ok=True)
-        plan.teacher.with_suffix(".safetensors").write_bytes(b"")
+        for file in plan.teacher_files:
+            assert not file.exists()
+            file.write_bytes(b"")
         return {"card": 1}
 
     def learn(plan, minutes):
-        return {"learned": plan.teacher.with_suffix(".safetensors").exists()}
+        return {"learned": all(file.exists() for file in plan.teacher_files)}
 
     monkeypatch.setattr(gpu, "PARTS", {"teacher": gpu.Part(teach), "distillation": gpu.Part(learn)})
     return replace(SMOKE, folder=tmp_path)
 
 
-def test_a_teacher_that_is_gone_is_trained_again_if_it_is_needed(taught, tmp_path, monkeypatch):
+@pytest.mark.parametrize("gone", [[0], [1], [0, 1]])
+def test_a_teacher_that_is_gone_is_trained_again_if_it_is_needed(gone, taught, tmp_path, monkeypatch):
     monkeypatch.setattr(gpu.data, "load", lambda *_: None)
     out = tmp_path / "gpu.json"
     assert measure(taught, "smoke", 9.0, out, ["teacher"]) == []
-    taught.teacher.with_suffix(".safetensors").unlink()
+    for file in gone:
+        taught.teacher_files[file].unlink()
     assert measure(taught, "smoke", 9.0, out, ["distillation"]) == []
     ((_, here),) = read_json(out)["smoke"].items()
     assert here["distillation"]["learned"]
-    taught.teacher.with_suffix(".safetensors").unlink()
+    for file in gone:
+        taught.teacher_files[file].unlink()
     assert measure(taught, "smoke", 9.0, out, ["teacher", "distillation"]) == []
-    assert not taught.teacher.with_suffix(".safetensors").exists()  # all is measured
+    assert not all(file.exists() for file in taught.teacher_files)  # all is measured
 
 
-def test_missing_images_are_told_before_anything_is_measured(parts, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(gpu, "PARTS", gpu.PARTS | {"teacher": gpu.PARTS["c"]})
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(ConfigError("no"), "no"), (torch.OutOfMemoryError("none\nleft"), "none left"), (MemoryError(), "MemoryError"),
+     (BrokenProcessPool("gone"), "gone")],
+)  # fmt: skip
+def test_a_part_that_fails_is_told_and_the_others_are_measured(error, line, parts, tmp_path, monkeypatch, capsys):
+    def fail(plan, minutes):
+        raise error
+
+    monkeypatch.setattr(gpu, "PARTS", gpu.PARTS | {"b": gpu.Part(fail)})
+    assert measure(SMOKE, "smoke", 9.0, tmp_path / "gpu.json", "abc") == ["b"]
+    assert parts == ["a", "c"]
+    assert capsys.readouterr().err == f"b: {line}\n"
+
+
+def test_what_a_loop_warned_of_is_told_and_it_is_not_the_fastest(parts, tmp_path, monkeypatch, capsys):
+    slow, fast = ({"steps_per_second": [rate], "mb": {}} for rate in (1.0, 9.0))
+    found = {"engine": slow, "engine, compile default": fast | {"warnings": ["torch.compile failed"]}}
+    made = {name: gpu.Part(lambda plan, minutes, one=one: one) for name, one in found.items()}
+    monkeypatch.setattr(gpu, "PARTS", made)
+    assert measure(SMOKE, "smoke", 9.0, tmp_path / "gpu.json", list(made)) == []
+    assert capsys.readouterr().err == "engine, compile default: torch.compile failed\n"
+    ((_, here),) = read_json(tmp_path / "gpu.json")["smoke"].items()
+    assert here["summary"]["fastest"] == "engine"
+
+
+@pytest.mark.parametrize("name", gpu.LOOPS)
+def test_each_loop_is_what_its_name_says(name, monkeypatch):
+    monkeypatch.setattr(gpu.loops, "alone", lambda function, *arguments: (function, arguments))
+    function, (setting, loop, rounds) = gpu.LOOPS[name].measure(SMOKE, 9.0)
+    assert function is gpu.loops.timed
+    told = name.split(", compile ")
+    assert (loop, setting.compile) == (told[0], told[1] if len(told) == 2 else "off")
+    assert rounds == SMOKE.rounds
+
+
+def test_the_rates_are_those_of_the_plans_grid_and_end_where_one_cannot_be_run(monkeypatch):
+    assert PLANS["paper"].grid == "paper.yaml"
+    asked = []
+
+    def measured(cells, seconds, minutes, out):
+        asked.append((len(cells), minutes))
+        return (1, []) if len(asked) == 1 else (0, ["one"])
+
+    monkeypatch.setattr(gpu.rates, "measure", measured)
+    assert gpu.costs(PLANS["paper"], 3.0) is None
+    assert gpu.costs(PLANS["paper"], 3.0) == {"kinds": 135, "failed": ["one"]}
+    assert asked == [(135, 3.0)] * 2
+
+
+def test_the_difference_is_bfloat16_less_float32(monkeypatch):
+    class Done:
+        def __init__(self, name):
+            self.summary = {"accuracy": {"value": {"float32": 0.8, "bfloat16": 0.5}[name]}}
+
+    monkeypatch.setattr(gpu.Plan, "experiment", lambda self, epochs, seed, precision: precision)
+    monkeypatch.setattr(gpu.Plan, "run", lambda self, name, minutes: Done(name))
+    assert gpu.precision(SMOKE, 9.0)["bfloat16_less_float32"]["estimate"] == pytest.approx(-0.3)
+
+
+def test_parts_are_measured_in_their_order(parts, tmp_path):
+    assert gpu.main(["--plan", "smoke", "--parts", "c", "a", "--out", str(tmp_path / "gpu.json")]) == 0
+    assert parts == ["a", "c"]
+
+
+def test_a_file_that_holds_something_else_is_refused(parts, tmp_path, capsys):
+    out = tmp_path / "gpu.json"
+    out.write_text('{"smoke": 3}')
+    assert gpu.main(["--plan", "smoke", "--out", str(out)]) == 2
+    assert capsys.readouterr().err == f"gpu.py: {out} is not what gpu.py writes: name another file with --out\n"
+
+
+@pytest.mark.parametrize("needs", ["teacher", "distillation", "precision"])
+def test_missing_images_are_told_before_anything_is_measured(needs, parts, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gpu, "PARTS", gpu.PARTS | {needs: gpu.PARTS["c"]})
     monkeypatch.setenv("CUDFKD_DATA", str(tmp_path))
     assert gpu.main(["--plan", "smoke", "--out", str(tmp_path / "gpu.json"), "--folder", str(tmp_path)]) == 2
     said = capsys.readouterr().err

@@ -29,7 +29,7 @@ def test_every_method_is_paced_without_data_or_teacher_and_gives_the_grid_its_ho
     out = tmp_path / "rates.json"
     cells = list(rates.kinds(TINY, []))
     assert [cell.method for cell in cells] == methods.names()
-    assert rates.measure(cells, 0.0, 9.0, out) == 0
+    assert rates.measure(cells, 0.0, 9.0, out) == (0, [])
     found = cost.known([out])[-len(cells) :]
     table = cost.plan(TINY, found, found[0].hardware)
     assert list(table["runs"]) == [2] * len(cells)
@@ -48,16 +48,28 @@ def test_what_was_measured_is_not_measured_again_and_what_fails_is_told_and_left
 
     monkeypatch.setattr(rates, "paced", paced)
     cells = list(rates.kinds(TINY, ["dfq", "dafl"]))
-    assert rates.measure(cells, 1.0, 9.0, tmp_path / "rates.json") == 1
-    assert capsys.readouterr().err == "rates.py: cifar100/wrn-16-1--wrn-16-1/dfq-seed3: not finite\n"
-    assert rates.measure(cells, 1.0, 9.0, tmp_path / "rates.json") == 0
-    assert rates.measure(cells, 1.0, 9.0, tmp_path / "rates.json") == 0
+    name = "cifar100/wrn-16-1--wrn-16-1/dfq-seed3"
+    assert rates.measure(cells, 1.0, 9.0, tmp_path / "rates.json") == (0, [name])
+    assert capsys.readouterr().err == f"rates.py: {name}: not finite\n"
+    assert rates.measure(cells, 1.0, 9.0, tmp_path / "rates.json") == (0, [])
+    assert rates.measure(cells, 1.0, 9.0, tmp_path / "rates.json") == (0, [])
     assert asked == ["dafl", "dfq", "dfq"]
     assert [one["seconds"] for one in read_json(tmp_path / "rates.json")["rates"]] == [2.0, 2.0]
 
 
 def test_none_begins_after_the_minutes(tmp_path):
-    assert rates.measure(list(rates.kinds(TINY, [])), 1.0, -1.0, tmp_path / "rates.json") == len(methods.names())
+    assert rates.measure(list(rates.kinds(TINY, [])), 1.0, -1.0, tmp_path / "rates.json") == (len(methods.names()), [])
+
+
+def test_the_second_epoch_counts_whatever_the_curriculum_makes_of_the_losses(monkeypatch):
+    class Done:
+        rows = ({"seconds": 50.0}, {"seconds": 2.0})
+
+    asked = []
+    monkeypatch.setattr(rates.cudfkd, "distill", lambda *_, train_on: asked.append(_[2]) or Done())
+    (cell,) = rates.kinds(TINY, ["dfq"])
+    assert rates.second_epoch(cell, 3) == (6, 2.0)
+    assert (asked[0].epochs, asked[0].steps_per_epoch, asked[0].curriculum.on_dead) == (2, 6, "warn")
 
 
 @pytest.mark.parametrize(("took", "rounds"), [(0.5, [1, 6]), (2.0, [1]), (10.0, [1])])
@@ -85,3 +97,6 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys):
         said = capsys.readouterr().err
         assert said.startswith(f"rates.py: {line}")
         assert said.count("\n") == 1
+    (tmp_path / "other.json").write_text('{"a": 1}')
+    assert rates.main(["grids/smoke.yaml", "--out", str(tmp_path / "other.json")]) == 2
+    assert capsys.readouterr().err.startswith("rates.py: there are no rates in ")

@@ -80,7 +80,11 @@ def test_what_gpus_and_their_libraries_say_is_known(line):
     assert is_out_of_memory(RuntimeError(line))
 
 
-@pytest.mark.parametrize("line", ["CUDA error: an illegal memory access was encountered", "out of resource: threads"])
+@pytest.mark.parametrize(
+    "line",
+    ["CUDA error: an illegal memory access was encountered", "out of resource: threads",
+     "C++ compile error: no 'std::deallocate(int)'", "the data is not allocated yet"],
+)  # fmt: skip
 def test_other_lines_of_gpus_are_not_taken_for_it(line):
     assert not is_out_of_memory(RuntimeError(line))
 
