@@ -99,7 +99,10 @@ def _add_distill(parser: argparse.ArgumentParser) -> None:
     for kind in (DistillConfig, Curriculum):
         flags.add_fields(parser, kind, leave_out={"method", "curriculum", "options"})
     flags.add_method_options(parser)
-    parser.epilog = "Defaults stand in [], the values of a method's authors in ()."
+    parser.epilog = (
+        "Defaults stand in []. A setting that cudfkd shares with other methods is told in its words; numbers in () are"
+        " those of its authors' scripts."
+    )
     parser.set_defaults(run=_distill)
 
 
