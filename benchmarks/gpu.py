@@ -12,8 +12,8 @@ kernel; operations and bytes of a student step; rates of the paper's grid, into 
 
 What is measured goes into benchmarks/gpu.json, under the plan and the hardware, with the commit, each part at once, and
 is not measured again; what follows from several parts stands under "summary". A part that fails is told in a line and
-left. Runs and teacher live in out/gpu/ and go
-on from their last epoch. The training images are found as `cudfkd teacher` finds them.
+left. Runs and teacher live in out/gpu/ and go on from their last epoch. The training images are found as `cudfkd
+teacher` finds them.
 """
 
 import argparse
@@ -31,7 +31,6 @@ import torch
 
 import cudfkd
 from analysis import grid
-from analysis.commits import commit
 from analysis.places import ROOT
 from analysis.stability import stability
 from analysis.statistics import mean_over_seeds
@@ -152,14 +151,15 @@ def distillation(plan: Plan, minutes: float) -> Found:
         run.config.mean, run.config.std, plan.setting.device,
     )  # fmt: skip
     curve = [float(row["accuracy"] or 0.0) for row in run.rows]
-    whole, steps = turns.seconds(), [float(row["seconds"] or 0.0) for row in run.rows]
+    whole = turns.seconds()  # of this call's epochs but the last
+    steps = [float(row["seconds"] or 0.0) for row in run.rows[-len(whole) - 1 : -1]]
     return {
         "dev": run.summary,
         "test": {name: estimate._asdict() for name, estimate in test._asdict().items()},
         "mu_and_sigma": stability(curve)._asdict(),
         "accuracy_by_epoch": curve,
         "seconds_of_the_steps": run.rows[-1]["total_seconds"],
-        "seconds_an_epoch_besides": median(whole) - median(steps) if whole else None,  # evaluation, checkpoint
+        "seconds_an_epoch_besides": median(np.subtract(whole, steps)) if whole else None,  # evaluation, checkpoint
         "peak_memory_mb": run.rows[-1]["peak_memory_mb"],
         "config": run.config.model_dump(mode="json"),
     }
@@ -261,11 +261,7 @@ def measure(plan: Plan, name: str, minutes: float, out: Path, parts: Sequence[st
         raise ConfigError(f"{out} is not what gpu.py writes: name another file with --out")
     here = measured.setdefault(name, {}).setdefault(loops.hardware(plan.setting.device), {})
     here["setting"] = asdict(plan.setting)
-    todo = [part for part in parts if part not in here]
-    if any(part in FROM_TEACHER for part in todo) and not all(file.exists() for file in plan.teacher_files):
-        for file in plan.teacher_files:
-            file.unlink(missing_ok=True)
-        todo = [part for part in PARTS if part in {*todo, "teacher"}]
+    todo = lacking(plan, here, parts)
     if any(part in {"teacher", *FROM_TEACHER} for part in todo):
         data.load("fashion-mnist-32", "train")
     left = list(todo)
@@ -286,12 +282,21 @@ def measure(plan: Plan, name: str, minutes: float, out: Path, parts: Sequence[st
             break
         for warned in found.get("warnings", []):
             print(f"{part}: {warned}", file=sys.stderr, flush=True)
-        stamp = {"torch": torch.__version__, "tf32": torch.backends.cudnn.allow_tf32, "commit": commit()}
-        here[part] = {**found, **stamp}
+        here[part] = {**found, **loops.stamp()}
         here["summary"] = summary(here, plan.setting.precision)
         write_json(out, measured)
         left.remove(part)
     return left
+
+
+def lacking(plan: Plan, here: dict[str, Any], parts: Sequence[str]) -> list[str]:
+    """The parts to measure. What remains of a teacher of whose files one is gone is deleted, so that it is trained."""
+    todo = [part for part in parts if part not in here]
+    if not FROM_TEACHER.keys() & set(todo) or all(file.exists() for file in plan.teacher_files):
+        return todo
+    for file in plan.teacher_files:
+        file.unlink(missing_ok=True)
+    return [part for part in PARTS if part in {*todo, "teacher"}]
 
 
 def summary(here: dict[str, Any], precision: str) -> dict[str, Any]:

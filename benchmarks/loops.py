@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import cudfkd
+from analysis.commits import commit
 from benchmarks import reference
 from benchmarks.traffic import Traffic
 from cudfkd import DistillConfig, models
@@ -201,6 +202,11 @@ def _memory(setting: Setting, name: str) -> dict[str, float | None]:
     before = _peak_mb(setting.device)
     LOOPS[name](setting, 1, 2)
     return {"before": before, "peak": _peak_mb(setting.device)}
+
+
+def stamp() -> dict[str, Any]:
+    """What a measurement was made with."""
+    return {"torch": torch.__version__, "tf32": torch.backends.cudnn.allow_tf32, "commit": commit()}
 
 
 def hardware(device: str) -> str:

@@ -21,6 +21,7 @@ from torch.utils.data import TensorDataset
 
 import cudfkd
 from analysis import cost, grid
+from analysis.comparison import fingerprint
 from analysis.grid import Cell
 from benchmarks.loops import hardware
 from cudfkd import data, devices, methods, models
@@ -73,7 +74,7 @@ def measure(cells: list[Cell], seconds: float, minutes: float, out: Path) -> tup
     have = {(one.hardware, one.kind) for one in (cost.Rate(**values) for values in found["rates"])}
     for cell in cells:
         place = hardware(str(devices.check(cell.distill().device)))
-        if (place, cost.fingerprint(cost.kind_of(cell))) in have:
+        if (place, fingerprint(cost.kind_of(cell))) in have:
             continue
         if perf_counter() > until:
             left += 1

@@ -19,7 +19,6 @@ from typing import Any
 import torch
 
 from analysis import plots
-from analysis.commits import commit
 from benchmarks import loops
 from benchmarks.achieved import achieved
 from benchmarks.ceiling import bandwidths, ceilings
@@ -136,9 +135,8 @@ def where(setting: Setting) -> str:
 
 def put(measured: dict, setting: Setting, part: str, found: dict[str, Any]) -> None:
     """Files what was found of a part, with what it was found with, and what follows from it and the parts before."""
-    stamp = {"torch": torch.__version__, "tf32": torch.backends.cudnn.allow_tf32, "commit": commit()}
     here = measured.setdefault(where(setting), {}).setdefault(setting.pair, {})
-    here[part] = {**found, **stamp}
+    here[part] = {**found, **loops.stamp()}
     if {"ceiling", "flops", "traffic", "speed"} <= here.keys():
         here["achieved"] = achieved(here, setting.precision)
 

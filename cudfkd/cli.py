@@ -9,8 +9,6 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from math import inf
-from pathlib import Path
 from typing import Any, NoReturn
 
 from cudfkd import data, experiments, flags, methods, models, ranks, recipes, teachers, training
@@ -89,11 +87,11 @@ def _parser() -> _Parser:
 def _add_distill(parser: argparse.ArgumentParser) -> None:
     """distill one of our teachers without data, evaluating on held-out images"""
     parser.add_argument("--data", default="fashion-mnist", help="evaluation data: " + ", ".join(data.names()))
-    parser.add_argument("--data-root", type=_path, help="folder with the data set, where it does not ship")
+    parser.add_argument("--data-root", type=flags.path, help="folder with the data set, where it does not ship")
     parser.add_argument("--teacher", default="lenet5", help="a teacher that ships, or the file of one of yours")
-    parser.add_argument("--teacher-seed", type=_whole, default=0, help="of the training of one that ships")
+    parser.add_argument("--teacher-seed", type=flags.whole, default=0, help="of the training of one that ships")
     parser.add_argument("--student", default="lenet5-half", help=", ".join(models.names()))
-    parser.add_argument("--out", type=_path, help="new folder for the run; without it nothing is written")
+    parser.add_argument("--out", type=flags.path, help="new folder for the run; without it nothing is written")
     _add_resume(parser)
     parser.add_argument("--method", default="cudfkd", help=", ".join(methods.names()))
     for kind in (DistillConfig, Curriculum):
@@ -109,7 +107,10 @@ def _add_distill(parser: argparse.ArgumentParser) -> None:
 def _add_resume(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     parser.add_argument(
-        "--stop-after", type=_minutes, metavar="MINUTES", help="end at a checkpoint before they are over, to be resumed"
+        "--stop-after",
+        type=flags.minutes,
+        metavar="MINUTES",
+        help="end at a checkpoint before they are over, to be resumed",
     )
 
 
@@ -148,9 +149,9 @@ def _add_teacher(parser: argparse.ArgumentParser) -> None:
     """train a teacher, and say how it compares with the one that ships"""
     parser.add_argument("--data", default="fashion-mnist", help="training data: " + ", ".join(data.names()))
     parser.add_argument("--model", default="lenet5", help=", ".join(models.names()))
-    parser.add_argument("--seed", type=_whole, default=0, help="of weights, order and mirroring")
-    parser.add_argument("--out", type=_path, required=True, help="folder for weights and card")
-    parser.add_argument("--data-root", type=_path, help="folder with the training images")
+    parser.add_argument("--seed", type=flags.whole, default=0, help="of weights, order and mirroring")
+    parser.add_argument("--out", type=flags.path, required=True, help="folder for weights and card")
+    parser.add_argument("--data-root", type=flags.path, help="folder with the training images")
     parser.add_argument("--device", default="cpu", help="where to train: cpu, cuda, cuda:N or mps")
     _add_resume(parser)
     parser.add_argument("--recipe", default="default", help=f"{', '.join(recipes.names())}; options below change it")
@@ -193,12 +194,12 @@ def _likeness(ships: dict, card: dict) -> str:
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     """accuracy, agreement and loyalty of a run's student against its teacher"""
-    parser.add_argument("path", type=_path, metavar="RUN", help="a run folder")
+    parser.add_argument("path", type=flags.path, metavar="RUN", help="a run folder")
     parser.add_argument("--split", default="dev", help="dev for choices; test for the number that is reported")
     parser.add_argument("--data", help="default: the run's; one of " + ", ".join(data.names()))
-    parser.add_argument("--data-root", type=_path, help="folder with the data set, where it does not ship")
+    parser.add_argument("--data-root", type=flags.path, help="folder with the data set, where it does not ship")
     parser.add_argument("--teacher", help="default: the run's")
-    parser.add_argument("--teacher-seed", type=_whole, help="default: the run's")
+    parser.add_argument("--teacher-seed", type=flags.whole, help="default: the run's")
     parser.set_defaults(run=_evaluate)
 
 
@@ -235,7 +236,7 @@ def _methods(asked: argparse.Namespace) -> None:  # noqa: ARG001
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
     """versions, devices, data that is found, assets verified: what to look at when something does not work"""
-    parser.add_argument("--data-root", type=_path, help="folder with data sets")
+    parser.add_argument("--data-root", type=flags.path, help="folder with data sets")
     parser.set_defaults(run=_doctor)
 
 
@@ -264,26 +265,6 @@ def _asked_too_much(error: Exception) -> str:
     """How much an allocator was asked for, in torch's words: "you tried to allocate 8192 bytes" and its kin."""
     asked = re.search(r"ried to allocate ([\d.]+ \w+)", str(error))
     return f"{asked[1]} asked for" if asked else "more was asked for than there is"
-
-
-def _path(text: str) -> Path:
-    if not text:
-        raise ConfigError(f"{text!r} is not allowed for a path: name a file or folder")
-    return Path(text)
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ConfigError(f"{text!r} is not allowed for a seed: it must be a whole number") from None
-
-
-def _minutes(text: str) -> int | float | str:
-    number = flags.number(text)
-    if isinstance(number, str) or not 0 < number < inf:
-        raise ConfigError(f"--stop-after {text!r} is not allowed: it must be minutes, greater than 0")
-    return number
 
 
 def _interval(estimate: dict) -> str:

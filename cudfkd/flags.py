@@ -1,10 +1,12 @@
-"""Options of the command line that come from the fields of descriptions, and their texts as values again.
+"""Options of the command line that come from the fields of descriptions, and texts as values again.
 
-Values are checked by the description that takes them.
+Values of fields are checked by the description that takes them; those of no field, here.
 """
 
 import argparse
 from collections.abc import Container
+from math import inf
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -77,3 +79,26 @@ def number(text: str) -> int | float | str:
         except ValueError:
             continue
     return text
+
+
+def path(text: str) -> Path:
+    """A file or folder. Raises ConfigError for no text at all."""
+    if not text:
+        raise ConfigError(f"{text!r} is not allowed for a path: name a file or folder")
+    return Path(text)
+
+
+def whole(text: str) -> int:
+    """A seed. Raises ConfigError for what is no whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is not allowed for a seed: it must be a whole number") from None
+
+
+def minutes(text: str) -> int | float:
+    """A length of time. Raises ConfigError for what is no number greater than 0."""
+    found = number(text)
+    if isinstance(found, str) or not 0 < found < inf:
+        raise ConfigError(f"--stop-after {text!r} is not allowed: it must be minutes, greater than 0")
+    return found
