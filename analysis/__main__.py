@@ -21,6 +21,21 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code: 0, 1 when a notebook or an exact check failed, 2 for bad input."""
+    try:
+        asked = _parser().parse_args(arguments)
+        return asked.run(asked)
+    except execute.NotebookError as error:
+        print(f"analysis: {error}", file=sys.stderr)
+        return 1
+    except CudfkdError as error:
+        print(f"analysis: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("analysis: interrupted; finished runs are kept and found again", file=sys.stderr)
+        return 130
+
+
+def _parser() -> _Parser:
     parser = _Parser(prog="python -m analysis", description="Run the notebooks.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     one = commands.add_parser("execute", help="one notebook, with parameters")
@@ -39,18 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     record = commands.add_parser("record", help="copy a profile's figures from out/ to figures/, to be committed")
     record.add_argument("--profile", default="quick")
     record.set_defaults(run=_record)
-    try:
-        asked = parser.parse_args(arguments)
-        return asked.run(asked)
-    except execute.NotebookError as error:
-        print(f"analysis: {error}", file=sys.stderr)
-        return 1
-    except CudfkdError as error:
-        print(f"analysis: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("analysis: interrupted; finished runs are kept and found again", file=sys.stderr)
-        return 130
+    return parser
 
 
 def _execute(asked: argparse.Namespace) -> int:
