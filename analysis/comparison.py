@@ -8,8 +8,6 @@ checks them.
 
 import base64
 import json
-import os
-import platform
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -30,6 +28,7 @@ from cudfkd.context import Context
 from cudfkd.errors import ConfigError, DataError, unknown
 from cudfkd.experiments import run
 from cudfkd.files import read_json, write_json
+from cudfkd.machine import hardware
 from cudfkd.study import to_bytes
 
 RECORDS = Path(__file__).parent / "records" / "methods"
@@ -143,7 +142,7 @@ def measure(method: str, seed: int) -> Recorded:
         summary=done.summary,
         seconds=round(done.summary["total_seconds"], 1),
         peak_memory_mb=round(float(done.rows[-1]["peak_memory_mb"] or 0), 0),
-        hardware=f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        hardware=hardware(asked.distill.device),
         torch=torch.__version__,
         samples=last.plain() if seed == SEEDS[0] else None,
     )

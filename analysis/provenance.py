@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from analysis.places import ROOT
 from analysis.sources import fingerprint
 from cudfkd.errors import ConfigError
 from cudfkd.files import write_json
+from cudfkd.machine import hardware
 
 PACKAGES = ("cudfkd", "torch", "numpy", "scipy", "matplotlib", "papermill")
 
@@ -106,7 +106,7 @@ class Record:
             "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
             "commit": commit(),
             "code": self.code,
-            "hardware": f"{platform.machine()}, {os.cpu_count()} cores",
+            "hardware": hardware("cpu"),
             "seconds": round(perf_counter() - self.started, 1),
         }
         write_json(self.folder / "result.json", json.loads(json.dumps(result, default=_plain)))

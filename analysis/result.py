@@ -1,25 +1,20 @@
 """`python -m analysis.result RUN FILE`: a finished run's folder as one small record, as `analysis.comparison` has them.
 
-It stands at the end of every run of a grid, on the machine of the run, whose hardware it names; of a run that moved,
-the last.
+It stands at the end of every run of a grid. The hardware is the one that finished the run, as its folder says.
 """
 
 import json
-import os
-import platform
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from analysis.comparison import fingerprint, rounded
+from cudfkd.run_folder import scores
 
 
 def record(run: Path) -> dict[str, Any]:
     """What `analysis.comparison.Recorded` holds, without images."""
-    experiment, summary, config = (
-        json.loads((run / f"{name}.json").read_text()) for name in ("experiment", "summary", "config")
-    )
+    experiment, summary = (json.loads((run / f"{name}.json").read_text()) for name in ("experiment", "summary"))
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     distill = experiment["distill"]
     return {
@@ -28,25 +23,13 @@ def record(run: Path) -> dict[str, Any]:
         "experiment": experiment,
         "config_sha256": fingerprint(experiment),
         "rows": [rounded(row) for row in rows],
-        "summary": {name: value for name, value in summary.items() if name != "sha256"},
+        "summary": scores(summary),
         "seconds": round(summary["total_seconds"], 1),
         "peak_memory_mb": round(rows[-1]["peak_memory_mb"] or 0.0, 0),
-        "hardware": hardware(distill["device"]),
-        "torch": config["versions"]["torch"],
+        "hardware": summary["made"]["hardware"],
+        "torch": summary["made"]["torch"],
         "samples": None,
     }
-
-
-def hardware(device: str) -> str:
-    """The GPU's name where nvidia-smi tells it; else processor, cores and the threads that a run may use."""
-    if device.startswith("cuda"):
-        try:
-            asked = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-            return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.splitlines()[0]
-        except (OSError, subprocess.CalledProcessError, IndexError):
-            return "a GPU without a name"
-    cores = os.cpu_count()
-    return f"{platform.machine()}, {cores} cores, {os.environ.get('OMP_NUM_THREADS', cores)} threads"
 
 
 if __name__ == "__main__":

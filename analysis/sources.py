@@ -24,8 +24,8 @@ def fingerprint(number: str) -> str:
     cells = "\n".join(_cells(path) for path in sorted(NOTEBOOKS.glob(f"{number}_*.ipynb")))
     told = hashlib.sha256(cells.encode())
     modules = imported(cells)
-    readers = [pattern for reader, pattern in RECORDS.items() if ROOT / reader in modules]
-    records = [path for pattern in readers for path in (ROOT / "analysis" / "records").glob(pattern)]
+    readers = [pattern for reader, pattern in RECORDS.items() if _there(reader) in modules]
+    records = [path for pattern in readers for path in _records(pattern)]
     for path in sorted([*modules, *records]):
         told.update(f"\n{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
     return told.hexdigest()[:16]
@@ -43,6 +43,19 @@ def imported(code: str) -> set[Path]:
         if path not in found:
             found.add(path)
             todo += _imports(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _there(reader: str) -> Path:
+    """The file of a module that reads records. A record that nobody reads any more would silently count for nothing."""
+    path = ROOT / reader
+    assert path.is_file(), f"{reader} reads records and is gone: name the module that reads them now in RECORDS"
+    return path
+
+
+def _records(pattern: str) -> list[Path]:
+    found = list((ROOT / "analysis" / "records").glob(pattern))
+    assert found, f"analysis/records holds no {pattern}: name in RECORDS where the records are now"
     return found
 
 

@@ -3,14 +3,13 @@
     python -m analysis.studies record drift            runs what the record lacks, in the background of something else
     python -m analysis.studies check drift default 3   runs one of them again and compares it with its record
 
-A record is analysis/records/STUDY.json: for each variant its configuration with a hash, and the numbers of each seed. A
-run is the same to the bit on the same machine and versions, with as many threads, which `check` sees to; elsewhere
-rounding differs, and training multiplies that.
+A record is analysis/records/STUDY.json: for each variant its configuration with a hash, and for each seed the numbers
+and what the run was made with. A run is the same to the bit on the same machine and versions, with as many threads,
+which `check` sees to; elsewhere rounding differs, and training multiplies that.
 """
 
 import argparse
 import json
-import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
@@ -24,6 +23,7 @@ import torch
 from analysis.statistics import Interval, mean_over_seeds
 from analysis.theory import validate
 from analysis.trials import Trial, numbers, perform
+from cudfkd import machine
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.errors import ConfigError, CudfkdError, DataError, unknown
 from cudfkd.files import read_json, write_bytes
@@ -133,9 +133,9 @@ def table(name: str, folder: Path = RECORDS) -> pd.DataFrame:
     """A row a recorded run: variant, seed, and its numbers. Raises as `load`."""
     return pd.DataFrame(
         [
-            {"variant": variant, "seed": int(seed), **found}
+            {"variant": variant, "seed": int(seed), **run["numbers"]}
             for variant, kept in load(name, folder)["variants"].items()
-            for seed, found in kept["runs"].items()
+            for seed, run in kept["runs"].items()
         ]
     )
 
@@ -171,9 +171,20 @@ def record(name: str, seeds: int = SEEDS, folder: Path = RECORDS) -> Iterator[st
         for variant, trial in trials.items():
             runs = found[variant]["runs"]
             if str(seed) not in runs:
-                runs[str(seed)] = numbers(perform(trial.with_seed(seed)))
+                runs[str(seed)] = {"made": made(), "numbers": numbers(perform(trial.with_seed(seed)))}
                 _write(folder / f"{name}.json", name, found)
-                yield f"{name}, {variant}, seed {seed}: accuracy {runs[str(seed)]['accuracy']:.4f}"
+                yield f"{name}, {variant}, seed {seed}: accuracy {runs[str(seed)]['numbers']['accuracy']:.4f}"
+
+
+def recorded_run(name: str, variant: str, seed: int, folder: Path = RECORDS) -> dict[str, Any]:
+    """What the record holds of one run: `made`, what it was made with, and `numbers`. Raises as `compare`."""
+    variants = load(name, folder)["variants"]
+    if variant not in variants:
+        raise ConfigError(unknown(f"variant of {name}", variant, variants))
+    runs = variants[variant]["runs"]
+    if str(seed) not in runs:
+        raise ConfigError(unknown("seed in the record", str(seed), runs))
+    return runs[str(seed)]
 
 
 def compare(name: str, variant: str, seed: int, folder: Path = RECORDS) -> pd.DataFrame:
@@ -183,13 +194,9 @@ def compare(name: str, variant: str, seed: int, folder: Path = RECORDS) -> pd.Da
         ConfigError: no such study, variant or seed in the record.
         DataError: no record, a damaged one, or one made before a setting was there that the run would need now.
     """
-    variants = load(name, folder)["variants"]
-    if variant not in variants:
-        raise ConfigError(unknown(f"variant of {name}", variant, variants))
-    runs, trial = variants[variant]["runs"], _complete(name, variant, variants[variant]["config"])
-    if str(seed) not in runs:
-        raise ConfigError(unknown("seed in the record", str(seed), runs))
-    old, new = runs[str(seed)], numbers(perform(trial.with_seed(seed)))
+    old = recorded_run(name, variant, seed, folder)["numbers"]
+    trial = _complete(name, variant, load(name, folder)["variants"][variant]["config"])
+    new = numbers(perform(trial.with_seed(seed)))
     flat = [(number, *pair) for number in old for pair in _pairs(old[number], new[number])]
     found = pd.DataFrame(flat, columns=["number", "recorded", "again"]).set_index("number").astype(float)
     return found.assign(difference=(found["again"] - found["recorded"]).abs())
@@ -203,7 +210,7 @@ def key(config: dict[str, Any]) -> str:
 def _write(path: Path, name: str, variants: dict[str, Any]) -> None:
     """A line a variant, so that the file is small and its changes can be read."""
     lines = (f"{json.dumps(variant)}: {json.dumps(kept, allow_nan=False)}" for variant, kept in variants.items())
-    head = f'{{"study": {json.dumps(name)}, "made": {json.dumps(made())}, "variants": {{'
+    head = f'{{"study": {json.dumps(name)}, "variants": {{'
     write_bytes(path, (head + "\n" + ",\n".join(lines) + "\n}}\n").encode())
 
 
@@ -222,14 +229,9 @@ def _complete(name: str, variant: str, config: dict[str, Any]) -> Trial:
     return trial
 
 
-def made() -> dict[str, str]:
-    """What bits depend on, besides the configuration."""
-    return {
-        "torch": torch.__version__,
-        "machine": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-        "threads": str(torch.get_num_threads()),
-        "teacher": Experiment().teacher_card()["sha256"][:16],
-    }
+def made() -> dict[str, str | int]:
+    """What the bits of a run depend on besides its configuration."""
+    return {**machine.made("cpu"), "teacher": Experiment().teacher_card()["sha256"][:16]}
 
 
 def _pairs(old: Any, new: Any) -> list[tuple[float, float]]:
@@ -263,8 +265,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check(asked: argparse.Namespace) -> int:
-    was = load(asked.study)["made"]
-    torch.set_num_threads(int(was["threads"]))
+    was = recorded_run(asked.study, asked.variant, asked.seed)["made"]
+    torch.set_num_threads(was["threads"])
     found = compare(asked.study, asked.variant, asked.seed)
     _say(found.to_string(float_format=lambda value: f"{value:.6g}"))
     differs = found["difference"] > asked.tolerance * found["recorded"].abs().clip(lower=1)

@@ -44,6 +44,7 @@ from cudfkd.config import Experiment
 from cudfkd.context import Context
 from cudfkd.errors import ConfigError, CudfkdError
 from cudfkd.files import read_json, write_json
+from cudfkd.machine import hardware
 from cudfkd.runs import Run
 from cudfkd.teachers import read_teacher
 
@@ -259,7 +260,7 @@ def measure(plan: Plan, name: str, minutes: float, out: Path, parts: Sequence[st
     measured = read_json(out) if out.exists() else {}
     if not all(isinstance(places, dict) for places in measured.values()):
         raise ConfigError(f"{out} is not what gpu.py writes: name another file with --out")
-    here = measured.setdefault(name, {}).setdefault(loops.hardware(plan.setting.device), {})
+    here = measured.setdefault(name, {}).setdefault(hardware(plan.setting.device), {})
     here["setting"] = asdict(plan.setting)
     todo = lacking(plan, here, parts)
     if any(part in {"teacher", *FROM_TEACHER} for part in todo):

@@ -1,7 +1,5 @@
 """The engine and the reference loop on one footing: what is run, how fast, with how many operations, in what memory."""
 
-import os
-import platform
 import signal
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -207,13 +205,6 @@ def _memory(setting: Setting, name: str) -> dict[str, float | None]:
 def stamp() -> dict[str, Any]:
     """What a measurement was made with."""
     return {"torch": torch.__version__, "tf32": torch.backends.cudnn.allow_tf32, "commit": commit()}
-
-
-def hardware(device: str) -> str:
-    """What a measurement was made on."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
 
 
 def _peak_mb(device: str) -> float | None:

@@ -7,17 +7,15 @@ The share is (seconds with - seconds without) / seconds without, of the training
 """
 
 import argparse
-import platform
 from pathlib import Path
 from statistics import median
-
-import torch
 
 import cudfkd
 from analysis.probe import Probe
 from analysis.telescoping import account
 from cudfkd import data, models
 from cudfkd.files import write_json
+from cudfkd.machine import made
 
 MOST = 0.30  # of the run's time, which is what is asked for
 
@@ -41,8 +39,7 @@ def main() -> int:
     print(f"median share {share:.1%} of {len(rows)} pairs (at most {MOST:.0%}); worst residual {relative:.1e}")
     write_json(Path(__file__).with_suffix(".json"), {
         "share": share, "most": MOST, "residual": relative, "pairs": rows, "steps": asked.steps,
-        "round_steps": asked.round_steps, "torch": torch.__version__, "threads": torch.get_num_threads(),
-        "machine": platform.machine(),
+        "round_steps": asked.round_steps, **made("cpu"),
     })  # fmt: skip
     return 0 if share <= MOST and relative <= 1e-12 else 1
 

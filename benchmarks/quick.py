@@ -15,9 +15,9 @@ import torch
 
 import cudfkd
 from analysis.execute import profile_parameters
-from benchmarks.loops import hardware
 from cudfkd.experiments import run
 from cudfkd.files import write_json
+from cudfkd.machine import hardware
 from cudfkd.progress import Progress
 
 

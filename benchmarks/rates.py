@@ -23,10 +23,10 @@ import cudfkd
 from analysis import cost, grid
 from analysis.comparison import fingerprint
 from analysis.grid import Cell
-from benchmarks.loops import hardware
 from cudfkd import data, devices, methods, models
 from cudfkd.errors import ConfigError, CudfkdError, unknown
 from cudfkd.files import write_json
+from cudfkd.machine import hardware
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -188,7 +188,7 @@ class _Engine:
         if self.examiner and self.last_evaluation is None:  # resumed after its last epoch
             self.last_evaluation = self.examiner.examine(ctx)
         self.summary = self._summary()
-        self.folder.finish(self.state, self.summary)
+        self.folder.finish(self.state, self.summary, ctx.device)
 
     def _rest(self) -> None:
         """Leaves all networks of the run in eval mode."""

@@ -6,7 +6,8 @@
     checkpoint.json          names checkpoint-EPOCH.safetensors, from which the run can go on; gone once it is finished
     student.safetensors      the student after the last epoch, and likewise generator.safetensors
     student-epoch0005...     weights of the epochs in `keep_epochs`
-    summary.json             the last epoch's scores with their intervals; its presence says that the run is finished
+    summary.json             the last epoch's scores with their intervals, and the machine that finished the run;
+                             its presence says that the run is finished
     .lock                    held by the process that writes the folder
 
 Every file is written whole: a reader never sees a part of one.
@@ -31,6 +32,7 @@ from cudfkd.checkpoint import State, separate
 from cudfkd.config import DistillConfig
 from cudfkd.errors import ConfigError, DataError
 from cudfkd.files import make_folder, remove_empty, write_bytes, write_json, write_json_lines
+from cudfkd.machine import made
 from cudfkd.metrics import Row
 from cudfkd.ranks import ALONE, Ranks
 from cudfkd.records import CONFIG, METRICS, SUMMARY, read_description, read_rows, read_summary, refuse_other
@@ -149,10 +151,10 @@ class RunFolder:
             self._save_weights(state, f"-epoch{epoch:04d}")
         state.save(self.path, epoch, generator_steps)
 
-    def finish(self, state: State, summary: dict) -> None:
-        """Writes the last weights and the summary, which makes the run a finished one."""
+    def finish(self, state: State, summary: dict, device: torch.device) -> None:
+        """Writes the last weights and the summary with the machine's stamp, which makes the run a finished one."""
         if self.path is not None:
-            self.ranks.lead(lambda: self._finish(state, summary))
+            self.ranks.lead(lambda: self._finish(state, summary | {"made": made(device)}))
 
     def _finish(self, state: State, summary: dict) -> None:
         assert self.path is not None
@@ -173,7 +175,7 @@ class RunFolder:
         for name, module in state.modules.items():
             load_weights(module, self.path, name, None, summary)
         checkpoint.remove(self.path)  # it stays if the process died just before this
-        return without_digests(summary)
+        return scores(summary)
 
     def _save_weights(self, state: State, suffix: str) -> dict[str, str]:
         assert self.path is not None
@@ -223,9 +225,9 @@ def load_weights(module: nn.Module, path: Path, name: str, epoch: int | None, su
         raise ConfigError(f"the weights of {path} are not those of the given {name}: pass in the right one") from error
 
 
-def without_digests(summary: dict) -> dict:
-    """The scores of summary.json."""
-    return {key: value for key, value in summary.items() if key != "sha256"}
+def scores(summary: dict) -> dict:
+    """The scores of summary.json, without the digests of weights and the stamp of the machine."""
+    return {key: value for key, value in summary.items() if key not in ("sha256", "made")}
 
 
 def fingerprint(network: nn.Module) -> str:

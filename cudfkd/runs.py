@@ -14,7 +14,7 @@ from cudfkd.errors import ConfigError, CudfkdError, DataError
 from cudfkd.metrics import Row
 from cudfkd.ranks import Ranks
 from cudfkd.records import CONFIG, SUMMARY, damaged, read_description, read_rows, read_summary
-from cudfkd.run_folder import load_weights, without_digests
+from cudfkd.run_folder import load_weights, scores
 
 if TYPE_CHECKING:
     import pandas
@@ -81,7 +81,7 @@ def load_run(path: str | Path, student: nn.Module | None = None, epoch: int | No
     for name, module in (("student", student), ("generator", generator)):
         if module is not None:
             load_weights(module.eval(), path, name, epoch, summary)
-    return Run(config, rows, without_digests(summary), student, generator, path)
+    return Run(config, rows, scores(summary), student, generator, path)
 
 
 def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Callback] = ()) -> Run:

@@ -7,7 +7,7 @@ import pytest
 
 from analysis import collect, comparison, grid, result
 from analysis.places import ROOT
-from cudfkd import Curriculum, DataError, DistillConfig, Experiment
+from cudfkd import Curriculum, DataError, DistillConfig, Experiment, machine
 from cudfkd.experiments import run
 
 SMALL = {
@@ -42,9 +42,13 @@ def test_a_finished_run_is_a_record_that_comparison_reads(finished, tmp_path):
     assert "threads" in one.hardware
 
 
-def test_a_gpu_that_cannot_be_asked_for_its_name_has_none(monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    assert result.hardware("cuda:0") == "a GPU without a name"
+def test_a_record_names_the_machine_of_the_run_and_not_of_who_records_it(finished, monkeypatch):
+    """Rates are matched by the string: another number of threads here must not change it."""
+    before = result.record(finished[0])["hardware"]
+    assert before == machine.hardware("cpu")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setattr(machine, "hardware", lambda device: "another machine")
+    assert result.record(finished[0])["hardware"] == before
 
 
 @pytest.fixture

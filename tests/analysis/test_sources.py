@@ -20,6 +20,10 @@ def house(tmp_path, monkeypatch):
         "analysis/__init__.py": "",
         "analysis/room/__init__.py": "from analysis.room import deep",
         "analysis/room/deep.py": "import cudfkd.far",
+        "analysis/studies.py": "",
+        "analysis/comparison.py": "",
+        "analysis/records/drift.json": "1",
+        "analysis/records/methods/cmi-seed0.json": "1",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -71,16 +75,23 @@ def test_a_change_counts_if_the_notebook_meets_it(house, changed, other):
     ],
 )  # fmt: skip
 def test_records_count_if_the_notebook_meets_what_reads_them(house, reader, changed, other):
-    (house / "analysis" / f"{reader}.py").write_text("")
     path = house / "analysis" / "records" / changed
-    path.parent.mkdir(parents=True)
-    path.write_text("1")
     for cells, counts in ((CELLS, False), ([*CELLS, f"from analysis import {reader}"], other)):
         save(house, cells, "prose")
         path.write_text("1")
         before = sources.fingerprint("04")
         path.write_text("2")
         assert (sources.fingerprint("04") != before) == counts
+
+
+@pytest.mark.parametrize("gone", ["analysis/studies.py", "analysis/records/methods/cmi-seed0.json"])
+def test_records_that_moved_are_missed_loudly(house, gone):
+    """A reader or a record that is looked for in its old place must not drop out of the hash in silence."""
+    save(house, [*CELLS, "from analysis import studies, comparison"], "prose")
+    sources.fingerprint("04")
+    (house / gone).unlink()
+    with pytest.raises(AssertionError, match="name"):
+        sources.fingerprint("04")
 
 
 def test_code_cells_count_and_prose_does_not(house):

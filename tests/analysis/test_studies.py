@@ -40,6 +40,16 @@ def test_a_record_is_made_once_and_a_run_of_it_is_the_same_again(tiny, tmp_path)
     assert len(again) > 20
 
 
+def test_the_stamp_belongs_to_the_run(tiny, tmp_path, monkeypatch):
+    """A record that is completed on another machine says of each run where that was made."""
+    list(studies.record("tiny", 1, tmp_path))
+    monkeypatch.setattr(studies.machine, "hardware", lambda device: "another machine")
+    list(studies.record("tiny", 2, tmp_path))
+    places = [studies.recorded_run("tiny", "sample", seed, tmp_path)["made"]["hardware"] for seed in (0, 1)]
+    assert "threads" in places[0]
+    assert places[1] == "another machine"
+
+
 def test_another_configuration_is_recorded_anew(tiny, tmp_path):
     list(studies.record("tiny", 1, tmp_path))
     tiny["sample"] = tiny["sample"].model_copy(update={"samples": 16})
