@@ -22,8 +22,9 @@ import yaml
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from cudfkd import recipes
-from cudfkd.config import Count, DistillConfig, Experiment
+from cudfkd.config import DistillConfig, Experiment
 from cudfkd.errors import ConfigError, CudfkdError, DataError, unknown
+from cudfkd.settings import Count
 from cudfkd.validation import Described
 
 OUT = Path("out/grid")

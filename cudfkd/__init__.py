@@ -10,8 +10,9 @@ from cudfkd.curriculum import Curriculum
 from cudfkd.engine import distill
 from cudfkd.errors import ConfigError, CudfkdError, DataError, TrainingError
 from cudfkd.evaluation import evaluate
+from cudfkd.experiments import get_or_run
 from cudfkd.progress import Progress
-from cudfkd.runs import Run, get_or_run, load_run
+from cudfkd.runs import Run, load_run
 from cudfkd.teachers import load_teacher
 from cudfkd.training import train_teacher
 from cudfkd.version import __version__

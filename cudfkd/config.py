@@ -2,7 +2,7 @@
 
 import json
 from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -11,62 +11,20 @@ from pydantic import (
     model_validator,
 )
 
-from cudfkd import data, devices, methods, models, teachers
+from cudfkd import data, methods, models, teachers
 from cudfkd.curriculum import Curriculum
 from cudfkd.errors import ConfigError
+from cudfkd.settings import Settings
 from cudfkd.validation import Described
 
-Count = Annotated[int, Field(ge=1)]
-PerChannel = Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
 
-
-class DistillConfig(Described):
+class DistillConfig(Settings):
     """One distillation, whatever the teacher. Schedules run over the whole run, so its length may be changed freely."""
 
-    method: Annotated[str, AfterValidator(lambda name: methods.get(name) and name)] = "cudfkd"
-    """method, one of `cudfkd.methods.names()`"""
-    epochs: Count = 25
-    """epochs of the run: evaluation, metrics and checkpoint come at the end of each"""
-    steps_per_epoch: Count = 100
-    """student steps an epoch"""
-    round_steps: Count = Field(default=None, validate_default=True)
-    """student steps after each round of synthesis; divides steps_per_epoch; default: as published with the method, at
-    most an epoch's (cudfkd: 2, where the authors' scripts have 10)"""
-    generator_ratio: Annotated[float, Field(gt=0)] | None = None
-    """generator steps a student step, the same for every method but for what comes on top where it is not set to 0
-    (fast-dfkd: warmup, pre-dfkd: replay_steps); default: each method's own"""
-    batch_size: Annotated[int, Field(ge=2)] = 64
-    """samples a step, 2 or more because BatchNorm needs them"""
-    lr: Annotated[float, Field(gt=0)] = 0.1
-    """the student's initial learning rate; it falls along half a cosine to 0 over the run"""
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """of the student's SGD"""
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    """of the student's SGD"""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """of every random number of the run"""
-    device: Annotated[str, AfterValidator(lambda name, info: _device(name, info.context))] = "cpu"
-    """cpu, cuda, cuda:N or mps"""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """float32, or bfloat16 for autocast"""
-    compile: Literal["off", "default", "reduce-overhead"] = "off"
-    """torch.compile for the networks, in making images and in the student's step; reduce-overhead: CUDA graphs"""
-    image_size: Annotated[int, Field(ge=4, multiple_of=4)] | None = None
-    """height and width in pixels; default: those of the evaluation data"""
-    channels: Literal[1, 3] | None = None
-    """1 or 3 colour channels; default: those of the evaluation data"""
-    num_classes: Annotated[int, Field(ge=2)] | None = None
-    """classes; default: those of the teacher"""
-    mean: PerChannel | None = None
-    """normalisation of images in [0, 1], a number a channel: networks see (x - mean) / std"""
-    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False, min_length=1)] | None = None
-    """likewise"""
-    curriculum: Curriculum = Field(default=None, validate_default=True)
-    """how samples are weighed; default: the paper's for cudfkd, none for all other methods"""
-    options: Annotated[Any, Field(validate_default=True)] = None
-    """the method's own settings: its `Options`, or a dict of them"""
-    keep_epochs: Annotated[tuple[Count, ...], Field(strict=False)] = ()
-    """epochs (from 1) whose weights stay in the run folder, besides the last"""
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, name: str) -> str:
+        return methods.get(name) and name
 
     @field_validator("round_steps", mode="before")
     @classmethod
@@ -117,11 +75,6 @@ class DistillConfig(Described):
             allowed = f"times round_steps = {self.round_steps} it must be a whole number, 1 or more"
             raise ConfigError(f"generator_ratio = {self.generator_ratio} is not allowed: {allowed}")
 
-    @property
-    def total_steps(self) -> int:
-        """Student steps of the whole run."""
-        return self.epochs * self.steps_per_epoch
-
 
 class Experiment(Described):
     """A distillation between networks and data of ours: all that a machine needs to run it, and what it is found by."""
@@ -152,9 +105,3 @@ class Experiment(Described):
         values = self.model_dump(mode="json", exclude={"teacher", "teacher_seed"})
         canonical = json.dumps([values, self.teacher_card()["sha256"]], sort_keys=True)
         return sha256(canonical.encode()).hexdigest()[:16]
-
-
-def _device(name: str, context: dict | None) -> str:
-    """The name, checked; of a run that is only read, it may be a device of another machine."""
-    devices.check(name, elsewhere=bool((context or {}).get("elsewhere")))
-    return name

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from math import cos, pi
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -19,11 +19,9 @@ from cudfkd.models import is_ours
 from cudfkd.normalize import Normalize
 from cudfkd.ranks import ALONE, Ranks
 from cudfkd.regularizers import Lam
+from cudfkd.settings import Settings
 from cudfkd.study import TrainingImages
 from cudfkd.watch import hooked
-
-if TYPE_CHECKING:
-    import cudfkd.config
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Context:
 
     LARGE_BATCH: ClassVar = {"cuda": 1024, "cpu": 128}  # images from which on a device is busy
 
-    config: "cudfkd.config.DistillConfig"
+    config: Settings
     shape: Shape
     device: torch.device
     teacher: nn.Module

@@ -11,7 +11,9 @@ from cudfkd.context import Context
 from cudfkd.engine import distill
 from cudfkd.errors import DataError
 from cudfkd.files import read_json, write_json
-from cudfkd.runs import Run
+from cudfkd.ranks import Ranks
+from cudfkd.records import SUMMARY
+from cudfkd.runs import Run, load_run
 
 FILE = "experiment.json"
 
@@ -43,6 +45,20 @@ def run(
         teacher, student, config, evaluate_on=dev, run_dir=run_dir, resume=resume, callbacks=watching,
         stop_after=stop_after, train_on=train,
     )  # fmt: skip
+
+
+def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Callback] = ()) -> Run:
+    """The finished run of this description in folder `root`, found by its hash; if there is none, it is run now.
+
+    A run that was interrupted is resumed. Evaluation is on the data set's *dev* split.
+
+    Raises:
+        as `cudfkd.distill`.
+    """
+    folder = Path(root) / experiment.key
+    if Ranks.here().size == 1 and (folder / SUMMARY).exists():
+        return load_run(folder)
+    return run(experiment, folder, resume=True, callbacks=callbacks)
 
 
 def names(run_dir: Path) -> dict[str, Any]:

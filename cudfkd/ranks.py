@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from cudfkd import devices, models
+from cudfkd import devices
 from cudfkd.batch_norm import GlobalBatchNorm
 from cudfkd.errors import ConfigError, CudfkdError, TrainingError
 from cudfkd.out_of_memory import is_out_of_memory
@@ -156,13 +156,13 @@ class Ranks:
     def _learning(self, network: nn.Module) -> nn.Module:
         """The network, or what averages its gradients if this pass is one to learn from.
 
-        Networks of ours use all their parameters; in one of someone else's those that take no part are looked for.
+        Networks of ours say that they use all their parameters; in a foreign one torch looks for unused parameters.
         """
         if not (torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters())):
             return network
         if network not in self._parallel:
-            ours = isinstance(network, models.Generator) or models.is_ours(network)
-            self._parallel[network] = DistributedDataParallel(network, find_unused_parameters=not ours, **_BUFFERS_STAY)
+            unused = not getattr(network, "uses_all_parameters", False)
+            self._parallel[network] = DistributedDataParallel(network, find_unused_parameters=unused, **_BUFFERS_STAY)
         return self._parallel[network]
 
 

@@ -29,13 +29,13 @@ from torch import nn
 
 from cudfkd import checkpoint, models
 from cudfkd.checkpoint import State, separate
-from cudfkd.config import DistillConfig
 from cudfkd.errors import ConfigError, DataError
 from cudfkd.files import make_folder, remove_empty, write_bytes, write_json, write_json_lines
 from cudfkd.machine import made
 from cudfkd.metrics import Row
 from cudfkd.ranks import ALONE, Ranks
 from cudfkd.records import CONFIG, METRICS, SUMMARY, read_description, read_rows, read_summary, refuse_other
+from cudfkd.settings import Settings
 from cudfkd.version import __version__
 
 
@@ -187,7 +187,7 @@ class RunFolder:
         return digests
 
 
-def describe(config: DistillConfig, student: nn.Module, teacher: nn.Module, generator: nn.Module | None) -> dict:
+def describe(config: Settings, student: nn.Module, teacher: nn.Module, generator: nn.Module | None) -> dict:
     """What config.json holds. A network of ours is described well enough to be built again, a foreign one is null."""
     return {
         "distill": config.model_dump(mode="json"),

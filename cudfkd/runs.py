@@ -1,6 +1,5 @@
-"""A run and what came out of it: loaded from its folder, or found by its description and else run now."""
+"""A run and what came out of it, which can be loaded from its folder."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from cudfkd import checkpoint, models
-from cudfkd.callbacks import Callback
-from cudfkd.config import DistillConfig, Experiment
+from cudfkd.config import DistillConfig
 from cudfkd.errors import ConfigError, CudfkdError, DataError
 from cudfkd.metrics import Row
-from cudfkd.ranks import Ranks
 from cudfkd.records import CONFIG, SUMMARY, damaged, read_description, read_rows, read_summary
 from cudfkd.run_folder import load_weights, scores
 
@@ -82,19 +79,3 @@ def load_run(path: str | Path, student: nn.Module | None = None, epoch: int | No
         if module is not None:
             load_weights(module.eval(), path, name, epoch, summary)
     return Run(config, rows, scores(summary), student, generator, path)
-
-
-def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Callback] = ()) -> Run:
-    """The finished run of this description in folder `root`, found by its hash; if there is none, it is run now.
-
-    A run that was interrupted is resumed. Evaluation is on the data set's *dev* split.
-
-    Raises:
-        as `cudfkd.distill`.
-    """
-    from cudfkd.experiments import run
-
-    folder = Path(root) / experiment.key
-    if Ranks.here().size == 1 and (folder / SUMMARY).exists():
-        return load_run(folder)
-    return run(experiment, folder, resume=True, callbacks=callbacks)

@@ -81,6 +81,7 @@ def build(name: str, num_classes: int = 10, channels: int = 1, image_size: int =
         model = network.make(**arguments) if network.any_size else network.make(**arguments, image_size=image_size)
     convert_conv2d_weight_memory_format(model, torch.channels_last)  # faster, on CPU and GPU
     model.spec = ModelSpec(name, num_classes, channels, image_size)
+    model.uses_all_parameters = True  # in every pass, so that ranks need not look for unused ones
     return model
 
 

@@ -40,6 +40,8 @@ class Generator(nn.Module):
         width: channels before the last convolution.
     """
 
+    uses_all_parameters = True  # in every pass, so that ranks need not look for unused ones
+
     def __init__(self, latent_dim: int = 64, channels: int = 1, image_size: int = 28, width: int = 16) -> None:
         super().__init__()
         if image_size % 4:
