@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from analysis import execute, places, reproduce, scorecard
-from cudfkd.errors import ConfigError, CudfkdError
+from cudfkd.base.errors import ConfigError, CudfkdError
 
 
 class _Parser(argparse.ArgumentParser):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from analysis.theory import validate
-from cudfkd.errors import CudfkdError
+from cudfkd.base.errors import CudfkdError
 
 Violations = float | Tensor | np.ndarray | Iterable[float]
 

@@ -16,8 +16,8 @@ import pandas as pd
 from analysis import comparison, cost, plots
 from analysis.comparison import Recorded
 from analysis.provenance import Record
-from cudfkd.errors import CudfkdError, DataError
-from cudfkd.files import write_bytes, write_json
+from cudfkd.base.errors import CudfkdError, DataError
+from cudfkd.base.files import write_bytes, write_json
 
 
 def read(files: Iterable[Path]) -> list[Recorded]:

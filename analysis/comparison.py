@@ -22,14 +22,14 @@ from torch import Tensor
 
 from analysis.statistics import mean_over_seeds
 from analysis.tuning import settings
+from cudfkd.base.errors import ConfigError, DataError, unknown
+from cudfkd.base.files import read_json, write_json
+from cudfkd.base.machine import hardware
 from cudfkd.callbacks import Batch, Callback
 from cudfkd.config import DistillConfig, Experiment
-from cudfkd.context import Context
-from cudfkd.errors import ConfigError, DataError, unknown
-from cudfkd.experiments import run
-from cudfkd.files import read_json, write_json
-from cudfkd.machine import hardware
-from cudfkd.study import to_bytes
+from cudfkd.engine.experiments import run
+from cudfkd.runs.context import Context
+from cudfkd.runs.study import to_bytes
 
 RECORDS = Path(__file__).parent / "records" / "methods"
 SEEDS = (0, 1, 2)

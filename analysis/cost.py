@@ -22,9 +22,9 @@ from pydantic import Field
 from analysis import comparison, grid
 from analysis.comparison import Recorded, fingerprint
 from analysis.places import ROOT
-from cudfkd.errors import ConfigError, CudfkdError
-from cudfkd.files import read_json
-from cudfkd.validation import Described
+from cudfkd.base.errors import ConfigError, CudfkdError
+from cudfkd.base.files import read_json
+from cudfkd.base.validation import Described
 
 LENGTH = ("seed", "epochs", "steps_per_epoch", "keep_epochs")
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from analysis.snapshots import Snapshot
+from cudfkd.base.errors import ConfigError
 from cudfkd.config import Experiment
-from cudfkd.errors import ConfigError
+from cudfkd.engine.run import Run
 from cudfkd.evaluation import Estimate, average
-from cudfkd.runs import Run
 
 
 def with_granularity(experiment: Experiment, granularities: Iterable[str]) -> dict[str, Experiment]:

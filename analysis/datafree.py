@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from cudfkd import data, methods, models
+from cudfkd.base.errors import ConfigError
 from cudfkd.config import Experiment
-from cudfkd.engine import distill
-from cudfkd.errors import ConfigError
+from cudfkd.engine.loop import distill
 from cudfkd.teachers import load_teacher
 
 

@@ -18,8 +18,8 @@ import yaml
 from papermill.exceptions import PapermillExecutionError
 
 from analysis.places import NOTEBOOKS, PROFILES
-from cudfkd.errors import ConfigError, CudfkdError, unknown
-from cudfkd.files import make_folder
+from cudfkd.base.errors import ConfigError, CudfkdError, unknown
+from cudfkd.base.files import make_folder
 
 
 class NotebookError(CudfkdError):

@@ -21,11 +21,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 import yaml
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from cudfkd import recipes
+from cudfkd.base.errors import ConfigError, CudfkdError, DataError, unknown
+from cudfkd.base.validation import Described
 from cudfkd.config import DistillConfig, Experiment
-from cudfkd.errors import ConfigError, CudfkdError, DataError, unknown
-from cudfkd.settings import Count
-from cudfkd.validation import Described
+from cudfkd.runs.settings import Count
+from cudfkd.teachers import recipes
 
 OUT = Path("out/grid")
 SETTINGS = sorted(DistillConfig.model_fields.keys() - {"method", "seed"})

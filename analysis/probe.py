@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from analysis.theory import validate
+from cudfkd.base.errors import ConfigError
 from cudfkd.callbacks import Batch, Callback
-from cudfkd.context import Context
 from cudfkd.curriculum import Curriculum, weigh
-from cudfkd.errors import ConfigError
 from cudfkd.losses import DIVERGENCES
+from cudfkd.runs.context import Context
 
 Losses = Float[Tensor, " n"]
 Mode = Literal["eval", "train"]

@@ -20,9 +20,9 @@ from analysis.checks import Check, CheckError, failures
 from analysis.commits import commit
 from analysis.places import ROOT
 from analysis.sources import fingerprint
-from cudfkd.errors import ConfigError
-from cudfkd.files import write_json
-from cudfkd.machine import hardware
+from cudfkd.base.errors import ConfigError
+from cudfkd.base.files import write_json
+from cudfkd.base.machine import hardware
 
 PACKAGES = ("cudfkd", "torch", "numpy", "scipy", "matplotlib", "papermill")
 

@@ -8,7 +8,7 @@ from nbconvert import HTMLExporter
 
 from analysis.execute import Executed, NotebookError, execute, profile_folder, profile_parameters
 from analysis.places import NOTEBOOKS, ROOT
-from cudfkd.files import write_bytes
+from cudfkd.base.files import write_bytes
 
 OUT = ROOT / "out"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.comparison import fingerprint, rounded
-from cudfkd.run_folder import scores
+from cudfkd.runs.folder import scores
 
 
 def record(run: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from analysis.checks import Check
 from analysis.execute import read_yaml
 from analysis.places import PROFILES
 from analysis.sources import fingerprint
-from cudfkd.errors import DataError
+from cudfkd.base.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from cudfkd.base.errors import ConfigError
 from cudfkd.curriculum import weigh
-from cudfkd.errors import ConfigError
+from cudfkd.engine.run import Run, load_run
 from cudfkd.losses import DIVERGENCES
 from cudfkd.models import Generator
-from cudfkd.normalize import Normalize
-from cudfkd.runs import Run, load_run
+from cudfkd.models.normalize import Normalize
 
 
 class Snapshot(NamedTuple):

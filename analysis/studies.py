@@ -23,10 +23,10 @@ import torch
 from analysis.statistics import Interval, mean_over_seeds
 from analysis.theory import validate
 from analysis.trials import Trial, numbers, perform
-from cudfkd import machine
+from cudfkd.base import machine
+from cudfkd.base.errors import ConfigError, CudfkdError, DataError, unknown
+from cudfkd.base.files import read_json, write_bytes
 from cudfkd.config import DistillConfig, Experiment
-from cudfkd.errors import ConfigError, CudfkdError, DataError, unknown
-from cudfkd.files import read_json, write_bytes
 
 RECORDS = Path(__file__).parent / "records"
 LENGTH: dict[str, Any] = {"epochs": 10, "steps_per_epoch": 30}

@@ -12,13 +12,13 @@ from torch import Tensor
 from analysis.probe import Probe
 from analysis.telescoping import Account, account
 from cudfkd import data, models
+from cudfkd.base.validation import Described
 from cudfkd.callbacks import Callback
 from cudfkd.config import DistillConfig, Experiment
-from cudfkd.context import Context
-from cudfkd.engine import distill
-from cudfkd.runs import Run
+from cudfkd.engine.loop import distill
+from cudfkd.engine.run import Run
+from cudfkd.runs.context import Context
 from cudfkd.teachers import load_teacher
-from cudfkd.validation import Described
 
 
 class Trial(Described):

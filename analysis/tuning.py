@@ -13,10 +13,10 @@ from typing import Any
 
 from analysis.places import PROFILES
 from cudfkd import methods
+from cudfkd.base.errors import DataError, TrainingError
+from cudfkd.base.files import read_json, write_json_lines
 from cudfkd.config import DistillConfig, Experiment
-from cudfkd.errors import DataError, TrainingError
-from cudfkd.experiments import run
-from cudfkd.files import read_json, write_json_lines
+from cudfkd.engine.experiments import run
 
 FOLDER = PROFILES / "tuning"
 CHOSEN = FOLDER / "chosen.json"

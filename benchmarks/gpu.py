@@ -38,15 +38,17 @@ from benchmarks import loops, rates
 from benchmarks.achieved import achieved
 from benchmarks.ceiling import bandwidths, ceilings
 from benchmarks.loops import Setting
-from cudfkd import data, devices, experiments, recipes, training
+from cudfkd import data
+from cudfkd.base import devices
+from cudfkd.base.errors import ConfigError, CudfkdError
+from cudfkd.base.files import read_json, write_json
+from cudfkd.base.machine import hardware
 from cudfkd.callbacks import Callback
 from cudfkd.config import Experiment
-from cudfkd.context import Context
-from cudfkd.errors import ConfigError, CudfkdError
-from cudfkd.files import read_json, write_json
-from cudfkd.machine import hardware
-from cudfkd.runs import Run
-from cudfkd.teachers import read_teacher
+from cudfkd.engine import experiments
+from cudfkd.engine.run import Run
+from cudfkd.runs.context import Context
+from cudfkd.teachers import read_teacher, recipes, training
 
 PAPER = {"epochs": 250, "steps": 250 * 400}  # of the paper's run on CIFAR-10; our evaluation is of 2,000 dev images
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from cudfkd.files import write_json
+from cudfkd.base.files import write_json
 
 GRANULARITIES = ("sample", "batch", "none")
 EPOCHS = 8

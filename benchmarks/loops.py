@@ -20,7 +20,7 @@ from analysis.commits import commit
 from benchmarks import reference
 from benchmarks.traffic import Traffic
 from cudfkd import DistillConfig, models
-from cudfkd.metrics import peak_memory_mb
+from cudfkd.runs.metrics import peak_memory_mb
 
 C = TypeVar("C", bound=TorchDispatchMode)
 R = TypeVar("R")

@@ -16,8 +16,8 @@ import torch
 
 from analysis import comparison
 from cudfkd import methods
-from cudfkd.errors import CudfkdError
-from cudfkd.files import write_json
+from cudfkd.base.errors import CudfkdError
+from cudfkd.base.files import write_json
 
 
 def main() -> int:

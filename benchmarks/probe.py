@@ -14,8 +14,8 @@ import cudfkd
 from analysis.probe import Probe
 from analysis.telescoping import account
 from cudfkd import data, models
-from cudfkd.files import write_json
-from cudfkd.machine import made
+from cudfkd.base.files import write_json
+from cudfkd.base.machine import made
 
 MOST = 0.30  # of the run's time, which is what is asked for
 

@@ -15,10 +15,10 @@ import torch
 
 import cudfkd
 from analysis.execute import profile_parameters
-from cudfkd.experiments import run
-from cudfkd.files import write_json
-from cudfkd.machine import hardware
-from cudfkd.progress import Progress
+from cudfkd.base.files import write_json
+from cudfkd.base.machine import hardware
+from cudfkd.engine.experiments import run
+from cudfkd.engine.progress import Progress
 
 
 def main() -> None:

@@ -23,10 +23,11 @@ import cudfkd
 from analysis import cost, grid
 from analysis.comparison import fingerprint
 from analysis.grid import Cell
-from cudfkd import data, devices, methods, models
-from cudfkd.errors import ConfigError, CudfkdError, unknown
-from cudfkd.files import write_json
-from cudfkd.machine import hardware
+from cudfkd import data, methods, models
+from cudfkd.base import devices
+from cudfkd.base.errors import ConfigError, CudfkdError, unknown
+from cudfkd.base.files import write_json
+from cudfkd.base.machine import hardware
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
 from cudfkd import models
+from cudfkd.base.errors import ConfigError
 from cudfkd.config import DistillConfig
 from cudfkd.curriculum import Curriculum
-from cudfkd.errors import ConfigError
 from cudfkd.models.generator import UpConv2d
 
 

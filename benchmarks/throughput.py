@@ -24,9 +24,9 @@ from benchmarks.achieved import achieved
 from benchmarks.ceiling import bandwidths, ceilings
 from benchmarks.loops import LOOPS, PAIRS, SMALL, Setting
 from benchmarks.scaling import counts, scaling
-from cudfkd.errors import CudfkdError
-from cudfkd.files import read_json, write_json
-from cudfkd.machine import hardware
+from cudfkd.base.errors import CudfkdError
+from cudfkd.base.files import read_json, write_json
+from cudfkd.base.machine import hardware
 
 BATCH_SIZES = (16, 32, 64, 128)
 FEWER = {"repeats": 3, "epochs": 2}  # where the batch size varies

@@ -9,8 +9,8 @@ import argparse
 import sys
 
 from analysis import tuning
-from cudfkd.errors import CudfkdError
-from cudfkd.files import write_json
+from cudfkd.base.errors import CudfkdError
+from cudfkd.base.files import write_json
 
 
 def main() -> int:

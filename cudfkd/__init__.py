@@ -5,17 +5,17 @@ run = cudfkd.distill(teacher, student, cudfkd.DistillConfig(epochs=25), evaluate
 print(run.history["accuracy"])
 """
 
+from cudfkd.base.errors import ConfigError, CudfkdError, DataError, TrainingError
+from cudfkd.base.version import __version__
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.curriculum import Curriculum
-from cudfkd.engine import distill
-from cudfkd.errors import ConfigError, CudfkdError, DataError, TrainingError
+from cudfkd.engine.experiments import get_or_run
+from cudfkd.engine.loop import distill
+from cudfkd.engine.progress import Progress
+from cudfkd.engine.run import Run, load_run
 from cudfkd.evaluation import evaluate
-from cudfkd.experiments import get_or_run
-from cudfkd.progress import Progress
-from cudfkd.runs import Run, load_run
 from cudfkd.teachers import load_teacher
-from cudfkd.training import train_teacher
-from cudfkd.version import __version__
+from cudfkd.teachers.training import train_teacher
 
 __all__ = [
     "ConfigError",

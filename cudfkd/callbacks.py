@@ -4,8 +4,8 @@ The order within a round is: synthesis, then `round_steps` times (student step, 
 encloses everything that may change the student (student step), lambda (lambda update) or the distribution of the
 samples (synthesis), and nothing else does: so a quantity measured at all of them splits exactly into the three parts.
 
-A callback reads `ctx` (see `cudfkd.context.Context`) and must leave it as it was: networks, modes, `ctx.rng`. Reading a
-tensor's value waits for the device; do it at the end of an epoch where that matters.
+A callback reads `ctx` (see `cudfkd.runs.context.Context`) and must leave it as it was: networks, modes, `ctx.rng`.
+Reading a tensor's value waits for the device; do it at the end of an epoch where that matters.
 
 On several ranks each calls its own callbacks, with its part of the batch; `ctx.ranks.leads` is true on the one that
 writes. The columns that a callback adds on that one are kept.
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
-from cudfkd.context import Context
+from cudfkd.runs.context import Context
 
 
 class Batch(NamedTuple):

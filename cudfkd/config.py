@@ -12,10 +12,10 @@ from pydantic import (
 )
 
 from cudfkd import data, methods, models, teachers
+from cudfkd.base.errors import ConfigError
+from cudfkd.base.validation import Described
 from cudfkd.curriculum import Curriculum
-from cudfkd.errors import ConfigError
-from cudfkd.settings import Settings
-from cudfkd.validation import Described
+from cudfkd.runs.settings import Settings
 
 
 class DistillConfig(Settings):

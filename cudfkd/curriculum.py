@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Field, model_validator
 from torch import Tensor, nn
 
 from cudfkd import regularizers
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
+from cudfkd.base.validation import Described
 from cudfkd.regularizers import Lam
-from cudfkd.validation import Described
 
 DEAD_WEIGHT = 1e-3  # a batch none of whose samples weighs more moves the student by less than 0.1 % of a plain step
 

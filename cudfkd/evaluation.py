@@ -13,11 +13,11 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from cudfkd import devices
+from cudfkd.base import devices
+from cudfkd.base.errors import ConfigError
+from cudfkd.base.out_of_memory import is_out_of_memory
 from cudfkd.data.images import unit
-from cudfkd.errors import ConfigError
-from cudfkd.normalize import Normalize
-from cudfkd.out_of_memory import is_out_of_memory
+from cudfkd.models.normalize import Normalize
 
 Z95 = 1.959963984540054
 

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, log_softmax
 
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
+from cudfkd.base.precision import at_least_float32
 
 Logits = Float[Tensor, "batch classes"]
 PerSample = Float[Tensor, " batch"]
@@ -69,11 +70,6 @@ def adversarial(t: Logits, s: Logits, temperature: float = 3.0) -> Scalar:
     return -torch.where(agree, kl(t, s, temperature), 0.0).mean()
 
 
-def at_least_float32(x: Tensor) -> Tensor:
-    """bfloat16 becomes float32; float32 and float64 stay what they are."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
 class BatchNormStatistics(nn.Module):
     """A network that also gives out how far a batch's statistics are from those that its BatchNorm2d layers stored.
 
@@ -86,7 +82,7 @@ class BatchNormStatistics(nn.Module):
 
     Arguments:
         network: whose layers are looked at.
-        over_ranks: makes means over the batch of one rank means over that of all, see `cudfkd.ranks.Ranks.means`.
+        over_ranks: makes means over the batch of one rank means over that of all, see `cudfkd.base.ranks.Ranks.means`.
     """
 
     def __init__(self, network: nn.Module, over_ranks: Callable[..., tuple[Tensor, ...]] = lambda *x: x) -> None:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from cudfkd.errors import ConfigError, unknown
+from cudfkd.base.errors import ConfigError, unknown
 
 Lam = float | Tensor
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import cudfkd
-from cudfkd import ConfigError, CudfkdError, DataError, TrainingError, data, files, methods, models, teachers
-from cudfkd.context import Context
+from cudfkd import ConfigError, CudfkdError, DataError, TrainingError, data, methods, models, teachers
+from cudfkd.base import files
+from cudfkd.runs.context import Context
 from tests.cudfkd.methods.tiny import config, distill
 from tests.cudfkd.test_engine import held_out, networks, same
 from tests.test_bad_input import listing, numeric

@@ -28,7 +28,7 @@ from cudfkd import data, methods
 from cudfkd.config import DistillConfig
 from cudfkd.curriculum import Curriculum
 from cudfkd.data import fashion_mnist
-from cudfkd.recipes import Recipe
+from cudfkd.teachers.recipes import Recipe
 
 TINY = "--epochs 2 --steps-per-epoch 2 --round-steps 2 --batch-size 4 --generator-width 2"
 TEACHER = Path("fashion-mnist") / "lenet5-seed0"

@@ -49,7 +49,7 @@ def test_lines_are_explained_once_each():
 def test_a_message_without_an_entry_is_found():
     """The control: taken out of ERRORS.md, an entry is missed."""
     lines = [line for line in explained() if "holds a run already" not in line]
-    assert [one.where.split(":")[0] for one in unexplained(messages(), lines)] == ["cudfkd/run_folder.py"]
+    assert [one.where.split(":")[0] for one in unexplained(messages(), lines)] == ["cudfkd/runs/folder.py"]
 
 
 @pytest.mark.parametrize(

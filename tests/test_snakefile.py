@@ -16,7 +16,7 @@ import yaml
 
 from analysis import collect, grid
 from analysis.places import ROOT
-from cudfkd.experiments import run
+from cudfkd.engine.experiments import run
 
 PLUGIN = "snakemake_executor_plugin_cluster_generic"
 pytestmark = pytest.mark.skipif(

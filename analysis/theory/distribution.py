@@ -17,7 +17,7 @@ from torch import Tensor
 
 from analysis.theory import validate
 from analysis.theory.problems import Losses
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from cudfkd.regularizers import Regularizer
 
 Phi = Callable[[Tensor], Tensor]  # convex, phi(1) = 0; D_phi(Q || P) = sum P phi(Q / P)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax, softplus
 
 from analysis.theory import validate
-from cudfkd.errors import CudfkdError
+from cudfkd.base.errors import CudfkdError
 
 Theta = Float[Tensor, " d"]
 Losses = Float[Tensor, " n"]

@@ -24,7 +24,7 @@ from analysis.theory import families, validate
 from analysis.theory.derivations import IN_ORDER
 from analysis.theory.families import FAMILIES
 from analysis.theory.proof import Proof
-from cudfkd.errors import ConfigError, unknown
+from cudfkd.base.errors import ConfigError, unknown
 from cudfkd.regularizers import Regularizer
 
 Array = Float[np.ndarray, "..."]

@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis.theory import statements_fixed, statements_moving
 from analysis.theory.theorem import Theorem
-from cudfkd.errors import ConfigError, unknown
+from cudfkd.base.errors import ConfigError, unknown
 
 STATEMENTS = {
     "T1": statements_fixed.t1, "T2": statements_fixed.t2, "T3": statements_fixed.t3, "T4": statements_fixed.t4,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cudfkd import regularizers
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from cudfkd.regularizers import Regularizer
 
 TIGHT = 1e-6  # float32 cannot resolve a smaller tolerance

@@ -19,6 +19,7 @@ lie as they are published:
 
 from pathlib import Path
 
+from cudfkd.base.errors import ConfigError, unknown
 from cudfkd.data.catalog import CIFAR10, CIFAR100, FASHION_MNIST_32, DataInfo
 from cudfkd.data.cifar import Cifar
 from cudfkd.data.fashion_mnist import ASSETS, FashionMnist, full_training_set
@@ -27,7 +28,6 @@ from cudfkd.data.images import ImageSet, unit
 from cudfkd.data.source import SPLITS, Source
 from cudfkd.data.svhn import Svhn
 from cudfkd.data.tiny_imagenet import TinyImageNet
-from cudfkd.errors import ConfigError, unknown
 
 _CIFAR10_FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
 _KNOWN: dict[str, Source] = {

@@ -10,12 +10,12 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn.functional import pad
 
+from cudfkd.base.errors import DataError
 from cudfkd.data.catalog import FASHION_MNIST, DataInfo
 from cudfkd.data.idx import read_idx
 from cudfkd.data.images import held_out
 from cudfkd.data.places import cache, import_torchvision, there
 from cudfkd.data.source import Source
-from cudfkd.errors import DataError
 
 ASSETS = Path(__file__).parent.parent / "assets"
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")

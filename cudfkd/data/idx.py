@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cudfkd.errors import DataError
+from cudfkd.base.errors import DataError
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:

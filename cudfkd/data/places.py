@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from cudfkd.errors import DataError
+from cudfkd.base.errors import DataError
 
 
 class Found(NamedTuple):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from cudfkd.base.errors import DataError
 from cudfkd.data.catalog import DataInfo
 from cudfkd.data.places import Found, asked_for, cache, find
-from cudfkd.errors import DataError
 
 SPLITS = ("train", "dev", "test")
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cudfkd.base.errors import DataError
 from cudfkd.data.catalog import SVHN
 from cudfkd.data.images import held_out
 from cudfkd.data.places import cache, import_torchvision, verify
 from cudfkd.data.source import Source
-from cudfkd.errors import DataError
 
 DEV_EVERY, DEV_BLOCK = 37, 100
 

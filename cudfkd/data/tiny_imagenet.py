@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cudfkd.base.errors import DataError
 from cudfkd.data.catalog import TINY_IMAGENET
 from cudfkd.data.images import held_out
 from cudfkd.data.places import cache, import_torchvision
 from cudfkd.data.source import Source
-from cudfkd.errors import DataError
 
 DEV_EVERY = 50
 EACH = {"train": 500, "val": 50}

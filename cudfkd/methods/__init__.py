@@ -3,8 +3,8 @@
 from pathlib import Path
 from types import ModuleType
 
-from cudfkd.errors import ConfigError, unknown
-from cudfkd.files import read_json
+from cudfkd.base.errors import ConfigError, unknown
+from cudfkd.base.files import read_json
 from cudfkd.methods import (
     cmi,
     cudfkd,

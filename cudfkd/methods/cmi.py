@@ -26,17 +26,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cudfkd import losses
-from cudfkd.context import Context
-from cudfkd.errors import ConfigError
-from cudfkd.methods.augment import require_padding, resized_crop, shift_and_mirror
-from cudfkd.methods.base import About, Method
-from cudfkd.methods.inner import Best, class_term, image_method, random_classes, steps_of
-from cudfkd.methods.memory import Memory
-from cudfkd.methods.options import Count, Fraction, ImageOptions, Positive, Weight, Whole
-from cudfkd.methods.parts import Images, TeacherEye, adam, imagine, new_generator
-from cudfkd.methods.terms import channel_means, info_nce
+from cudfkd.base.errors import ConfigError
+from cudfkd.methods.parts.augment import require_padding, resized_crop, shift_and_mirror
+from cudfkd.methods.parts.contract import About, Method
+from cudfkd.methods.parts.generator import Images, TeacherEye, adam, imagine, new_generator
+from cudfkd.methods.parts.images import Best, class_term, image_method, random_classes, steps_of
+from cudfkd.methods.parts.memory import Memory
+from cudfkd.methods.parts.options import Count, Fraction, ImageOptions, Positive, Weight, Whole
+from cudfkd.methods.parts.terms import channel_means, info_nce
 from cudfkd.models import Generator
-from cudfkd.watch import Watch, names_of
+from cudfkd.models.watch import Watch, names_of
+from cudfkd.runs.context import Context
 
 ABOUT = About("Fang et al., 2021", "BatchNorm2d in the teacher, unless bn = 0 and contrast = 0")
 RATIO = 0.5  # inner steps a student step: 200 for 400

@@ -20,12 +20,12 @@ from pydantic import model_validator
 from torch import Tensor
 
 from cudfkd import losses
-from cudfkd.context import Context
+from cudfkd.base.errors import ConfigError
 from cudfkd.curriculum import ramp
-from cudfkd.errors import ConfigError
-from cudfkd.methods.base import About, Method
-from cudfkd.methods.options import Count, Fraction, GeneratorOptions, Loss, Positive, Weight
-from cudfkd.methods.parts import Divergence, Images, TeacherEye, generator_method
+from cudfkd.methods.parts.contract import About, Method
+from cudfkd.methods.parts.generator import Divergence, Images, TeacherEye, generator_method
+from cudfkd.methods.parts.options import Count, Fraction, GeneratorOptions, Loss, Positive, Weight
+from cudfkd.runs.context import Context
 
 ABOUT = About(
     "Li et al., 2023", "BatchNorm2d in the teacher, unless bn = 0", round_steps=2, granularity="sample", ranks=True

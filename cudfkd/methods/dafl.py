@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from cudfkd import losses
-from cudfkd.context import Context
-from cudfkd.errors import ConfigError
-from cudfkd.methods.base import About, Method
-from cudfkd.methods.options import GeneratorOptions, Positive, Weight
-from cudfkd.methods.parts import Divergence, Images, generator_method
-from cudfkd.watch import Watch, names_of
+from cudfkd.base.errors import ConfigError
+from cudfkd.methods.parts.contract import About, Method
+from cudfkd.methods.parts.generator import Divergence, Images, generator_method
+from cudfkd.methods.parts.options import GeneratorOptions, Positive, Weight
+from cudfkd.models.watch import Watch, names_of
+from cudfkd.runs.context import Context
 
 ABOUT = About("Chen et al., 2019", "a linear layer in the teacher, unless activation = 0", round_steps=5, ranks=True)
 

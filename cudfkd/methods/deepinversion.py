@@ -22,13 +22,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cudfkd.context import Context
-from cudfkd.methods.augment import roll_and_mirror
-from cudfkd.methods.base import About, Method
-from cudfkd.methods.inner import Best, class_term, image_method, random_classes, steps_of
-from cudfkd.methods.options import ImageOptions, Positive, Weight
-from cudfkd.methods.parts import Images, TeacherEye, adam
-from cudfkd.methods.terms import gap, total_variation
+from cudfkd.methods.parts.augment import roll_and_mirror
+from cudfkd.methods.parts.contract import About, Method
+from cudfkd.methods.parts.generator import Images, TeacherEye, adam
+from cudfkd.methods.parts.images import Best, class_term, image_method, random_classes, steps_of
+from cudfkd.methods.parts.options import ImageOptions, Positive, Weight
+from cudfkd.methods.parts.terms import gap, total_variation
+from cudfkd.runs.context import Context
 
 ABOUT = About("Yin et al., 2020", "BatchNorm2d in the teacher, unless bn = 0")
 RATIO = 2.5  # inner steps a student step: 1,000 for 400

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from cudfkd.context import Context
-from cudfkd.methods.base import About, Method
-from cudfkd.methods.options import GeneratorOptions, Loss, Weight
-from cudfkd.methods.parts import Divergence, Images, generator_method
-from cudfkd.methods.terms import gap
+from cudfkd.methods.parts.contract import About, Method
+from cudfkd.methods.parts.generator import Divergence, Images, generator_method
+from cudfkd.methods.parts.options import GeneratorOptions, Loss, Weight
+from cudfkd.methods.parts.terms import gap
+from cudfkd.runs.context import Context
 
 ABOUT = About("Fang et al., 2019", "nothing", round_steps=5, ranks=True)
 

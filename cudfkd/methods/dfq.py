@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from cudfkd import losses
-from cudfkd.context import Context
-from cudfkd.methods.base import About, Method
-from cudfkd.methods.options import GeneratorOptions, Positive, Weight
-from cudfkd.methods.parts import Divergence, Images, TeacherEye, generator_method
-from cudfkd.methods.terms import gap
+from cudfkd.methods.parts.contract import About, Method
+from cudfkd.methods.parts.generator import Divergence, Images, TeacherEye, generator_method
+from cudfkd.methods.parts.options import GeneratorOptions, Positive, Weight
+from cudfkd.methods.parts.terms import gap
+from cudfkd.runs.context import Context
 
 ABOUT = About("Choi et al., 2020", "BatchNorm2d in the teacher, unless bn = 0", round_steps=10, ranks=True)
 

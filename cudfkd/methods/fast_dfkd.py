@@ -25,14 +25,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cudfkd import losses
-from cudfkd.context import Context
-from cudfkd.errors import ConfigError
-from cudfkd.methods.base import About, Method
-from cudfkd.methods.inner import Best, class_term, image_method, random_classes
-from cudfkd.methods.options import Count, Fraction, ImageOptions, Positive, Weight, Whole
-from cudfkd.methods.parts import Images, adam, imagine, new_generator
+from cudfkd.base.errors import ConfigError
+from cudfkd.methods.parts.contract import About, Method
+from cudfkd.methods.parts.generator import Images, adam, imagine, new_generator
+from cudfkd.methods.parts.images import Best, class_term, image_method, random_classes
+from cudfkd.methods.parts.options import Count, Fraction, ImageOptions, Positive, Weight, Whole
 from cudfkd.models.generator import Generator, initialise
-from cudfkd.watch import Watch, names_of
+from cudfkd.models.watch import Watch, names_of
+from cudfkd.runs.context import Context
 
 ABOUT = About("Fang et al., 2022", "BatchNorm2d in the teacher, unless bn = 0")
 

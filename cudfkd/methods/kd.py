@@ -7,12 +7,12 @@ The student sees no label. Images are drawn with replacement and shifted and mir
 term for the labels.
 """
 
-from cudfkd.context import Context
-from cudfkd.methods.base import About, Method
-from cudfkd.methods.options import Loss, Positive, Whole
-from cudfkd.methods.parts import Divergence, NoSynthesis
-from cudfkd.methods.references import RealImages
-from cudfkd.validation import Described
+from cudfkd.base.validation import Described
+from cudfkd.methods.parts.contract import About, Method
+from cudfkd.methods.parts.generator import Divergence, NoSynthesis
+from cudfkd.methods.parts.options import Loss, Positive, Whole
+from cudfkd.methods.parts.references import RealImages
+from cudfkd.runs.context import Context
 
 ABOUT = About("Hinton et al., 2015", "the training images", real_images=True, generates=False, ranks=True)
 

@@ -8,10 +8,10 @@ what the generator no longer makes. Our choices: one batch a round enters the ba
 a quarter of each student batch is drawn from it uniformly.
 """
 
-from cudfkd.context import Context
 from cudfkd.methods import dafl
-from cudfkd.methods.base import About, Method
-from cudfkd.methods.options import Count, Store
+from cudfkd.methods.parts.contract import About, Method
+from cudfkd.methods.parts.options import Count, Store
+from cudfkd.runs.context import Context
 
 ABOUT = About("Binici et al., 2022", dafl.ABOUT.needs, round_steps=5, ranks=True)
 

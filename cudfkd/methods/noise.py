@@ -5,12 +5,12 @@
 The student's BatchNorm layers are in eval mode when it is evaluated, with statistics of noise: that is part of it.
 """
 
-from cudfkd.context import Context
-from cudfkd.methods.base import About, Method
-from cudfkd.methods.options import Loss, Positive
-from cudfkd.methods.parts import Divergence, NoSynthesis
-from cudfkd.methods.references import NormalNoise
-from cudfkd.validation import Described
+from cudfkd.base.validation import Described
+from cudfkd.methods.parts.contract import About, Method
+from cudfkd.methods.parts.generator import Divergence, NoSynthesis
+from cudfkd.methods.parts.options import Loss, Positive
+from cudfkd.methods.parts.references import NormalNoise
+from cudfkd.runs.context import Context
 
 ABOUT = About("reference", "nothing", generates=False, ranks=True)
 

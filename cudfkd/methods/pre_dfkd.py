@@ -27,11 +27,9 @@ from pydantic import Field
 from torch import Tensor
 
 from cudfkd import losses
-from cudfkd.context import Context
 from cudfkd.methods import dafl
-from cudfkd.methods.base import About, Method, Store
-from cudfkd.methods.options import Loss, Positive, Weight, Whole
-from cudfkd.methods.parts import (
+from cudfkd.methods.parts.contract import About, Method, Store
+from cudfkd.methods.parts.generator import (
     Divergence,
     GeneratorTraining,
     Images,
@@ -41,10 +39,12 @@ from cudfkd.methods.parts import (
     imagine,
     new_generator,
 )
-from cudfkd.methods.terms import gap, kl_to_normal, moments
+from cudfkd.methods.parts.options import Loss, Positive, Weight, Whole
+from cudfkd.methods.parts.terms import gap, kl_to_normal, moments
 from cudfkd.models import Generator
 from cudfkd.models.encoder import Encoder
-from cudfkd.study import Study
+from cudfkd.runs.context import Context
+from cudfkd.runs.study import Study
 
 ABOUT = About("Binici et al., 2022b", dafl.ABOUT.needs, round_steps=10)
 

@@ -6,12 +6,12 @@ in the same number of steps, and with the same optimizer and schedule, as every 
 that learns from the teacher's logits can do better in so few steps.
 """
 
-from cudfkd.context import Context
-from cudfkd.methods.base import About, Method
-from cudfkd.methods.options import Whole
-from cudfkd.methods.parts import NoSynthesis
-from cudfkd.methods.references import Labels, RealImages
-from cudfkd.validation import Described
+from cudfkd.base.validation import Described
+from cudfkd.methods.parts.contract import About, Method
+from cudfkd.methods.parts.generator import NoSynthesis
+from cudfkd.methods.parts.options import Whole
+from cudfkd.methods.parts.references import Labels, RealImages
+from cudfkd.runs.context import Context
 
 ABOUT = About("reference", "the training images and their labels", real_images=True, generates=False, ranks=True)
 

@@ -23,14 +23,14 @@ from pydantic import Field
 from torch import Tensor
 
 from cudfkd import losses
-from cudfkd.context import Context
-from cudfkd.errors import ConfigError
-from cudfkd.methods.base import About, Method
-from cudfkd.methods.options import GeneratorOptions, Positive, Store, Weight
-from cudfkd.methods.parts import Images, generator_method
-from cudfkd.methods.terms import attention_gap, gap
-from cudfkd.study import Study
-from cudfkd.watch import Watch, last_of_each_size, map_sizes
+from cudfkd.base.errors import ConfigError
+from cudfkd.methods.parts.contract import About, Method
+from cudfkd.methods.parts.generator import Images, generator_method
+from cudfkd.methods.parts.options import GeneratorOptions, Positive, Store, Weight
+from cudfkd.methods.parts.terms import attention_gap, gap
+from cudfkd.models.watch import Watch, last_of_each_size, map_sizes
+from cudfkd.runs.context import Context
+from cudfkd.runs.study import Study
 
 ABOUT = About(
     "Micaelli and Storkey, 2019",

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
-from cudfkd.errors import ConfigError, unknown
+from cudfkd.base.errors import ConfigError, unknown
+from cudfkd.models.families.lenet import LeNet5
+from cudfkd.models.families.resnet import ResNet
+from cudfkd.models.families.vgg import VGG11
+from cudfkd.models.families.wide_resnet import WideResNet
 from cudfkd.models.generator import Generator
-from cudfkd.models.lenet import LeNet5
-from cudfkd.models.resnet import ResNet
-from cudfkd.models.vgg import VGG11
-from cudfkd.models.wide_resnet import WideResNet
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, pad
 
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 
 
 class UpConv2d(nn.Conv2d):

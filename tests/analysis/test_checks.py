@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from analysis.checks import CheckError, check, merge, require, table
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 
 
 def judged(violations, without=(1.0,), **more):

@@ -7,8 +7,9 @@ import pytest
 
 from analysis import collect, comparison, grid, result
 from analysis.places import ROOT
-from cudfkd import Curriculum, DataError, DistillConfig, Experiment, machine
-from cudfkd.experiments import run
+from cudfkd import Curriculum, DataError, DistillConfig, Experiment
+from cudfkd.base import machine
+from cudfkd.engine.experiments import run
 
 SMALL = {
     "name": "small",

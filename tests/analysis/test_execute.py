@@ -12,7 +12,7 @@ from analysis.execute import (
     profile_parameters,
     read_yaml,
 )
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 
 PARAMETERS = """
 profile: str = "quick"  # help

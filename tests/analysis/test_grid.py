@@ -8,9 +8,11 @@ import pytest
 
 from analysis import grid
 from analysis.places import ROOT
-from cudfkd import ConfigError, CudfkdError, DataError, cli, experiments, models, recipes, training
+from cudfkd import ConfigError, CudfkdError, DataError, cli, models
 from cudfkd.curriculum import pace, ramp
-from cudfkd.runs import Run
+from cudfkd.engine import experiments
+from cudfkd.engine.run import Run
+from cudfkd.teachers import recipes, training
 
 SMALL = {
     "name": "small",

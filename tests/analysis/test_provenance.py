@@ -6,7 +6,7 @@ import pytest
 
 from analysis.checks import CheckError, check
 from analysis.provenance import Record
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 
 
 def judged(name, violation=0.0, **more):

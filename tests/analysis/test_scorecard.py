@@ -14,7 +14,7 @@ from analysis.checks import CheckError, check
 from analysis.execute import profile_parameters
 from analysis.places import NOTEBOOKS
 from analysis.provenance import Record
-from cudfkd.errors import DataError
+from cudfkd.base.errors import DataError
 
 NAMES = {path.name[:2]: path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from analysis.statistics import block_bootstrap_mean, bootstrap_mean, mean_over_seeds, wilson
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 
 
 def test_wilson_of_known_counts():

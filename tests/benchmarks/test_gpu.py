@@ -12,7 +12,7 @@ from benchmarks import gpu
 from benchmarks.gpu import PLANS, measure
 from benchmarks.loops import LOOPS
 from cudfkd import ConfigError, models
-from cudfkd.files import read_json, write_bytes, write_json
+from cudfkd.base.files import read_json, write_bytes, write_json
 
 SMOKE = PLANS["smoke"]
 
@@ -202,7 +202,7 @@ def test_without_a_gpu_the_paper_plan_is_refused_in_a_line(monkeypatch, tmp_path
 def test_the_long_run_has_the_values_of_the_grid(monkeypatch):
     monkeypatch.setattr("cudfkd.teachers.locate", lambda *_: None)
     monkeypatch.setattr("cudfkd.teachers.teacher_card", lambda _: {"sha256": "0"})
-    monkeypatch.setattr("cudfkd.devices.check", lambda *_, **__: None)
+    monkeypatch.setattr("cudfkd.base.devices.check", lambda *_, **__: None)
     config = PLANS["paper"].experiment(30, precision="bfloat16").distill
     assert (config.epochs, config.steps_per_epoch, config.batch_size, config.round_steps) == (30, 400, 512, 10)
     assert (config.device, config.precision, config.options.adv_end) == ("cuda", "bfloat16", 62.0)

@@ -5,7 +5,7 @@ import pytest
 from analysis import cost, grid
 from benchmarks import rates
 from cudfkd import TrainingError, methods
-from cudfkd.files import read_json
+from cudfkd.base.files import read_json
 
 SMALL = {"latent_dim": 8, "generator_width": 2}
 OWN = {

@@ -10,7 +10,7 @@ import torch
 from benchmarks import ceiling, loops, throughput
 from benchmarks.loops import LOOPS, PAIRS, Setting
 from benchmarks.scaling import counts, scaling
-from cudfkd.files import read_json, write_json
+from cudfkd.base.files import read_json, write_json
 
 LENET = Setting("lenet5", batch_size=8)
 

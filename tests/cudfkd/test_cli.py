@@ -6,8 +6,9 @@ import shutil
 import pytest
 
 import cudfkd
-from cudfkd import cli, data, methods, regularizers, teachers, training
+from cudfkd import cli, data, methods, regularizers, teachers
 from cudfkd.cli import main
+from cudfkd.teachers import training
 
 TINY = "--epochs 1 --steps-per-epoch 2 --round-steps 2 --batch-size 4 --generator-width 2"
 

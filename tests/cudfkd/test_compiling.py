@@ -14,7 +14,7 @@ from torch._functorch import config as functorch
 
 import cudfkd
 from cudfkd import ConfigError, methods
-from cudfkd.compiling import Compiled
+from cudfkd.models.compiling import Compiled
 from tests.cudfkd.methods import tiny
 from tests.cudfkd.test_engine import config, networks, same
 

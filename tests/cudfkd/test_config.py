@@ -8,12 +8,12 @@ import torch
 from pydantic import ValidationError
 
 from cudfkd import teachers
+from cudfkd.base.errors import ConfigError
+from cudfkd.base.validation import Described
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.curriculum import Curriculum
-from cudfkd.errors import ConfigError
 from cudfkd.methods.cudfkd import Options
-from cudfkd.recipes import Recipe
-from cudfkd.validation import Described
+from cudfkd.teachers.recipes import Recipe
 
 NAN, INF = float("nan"), float("inf")
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from cudfkd import regularizers
+from cudfkd.base.errors import ConfigError
 from cudfkd.curriculum import DEAD_WEIGHT, Curriculum, difficulty, pace, ramp, weigh
-from cudfkd.errors import ConfigError
 
 LOSSES = [0.0, 0.3, 1.1, 2.0, 3.7, 9.0]
 GRANULARITIES = ("sample", "batch", "none")

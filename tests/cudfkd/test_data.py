@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from cudfkd import data
+from cudfkd.base.errors import ConfigError, DataError
 from cudfkd.data import fashion_mnist, idx
 from cudfkd.data.fashion_mnist import FashionMnist
 from cudfkd.data.images import held_out
-from cudfkd.errors import ConfigError, DataError
 from cudfkd.evaluation import as_tensors
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"

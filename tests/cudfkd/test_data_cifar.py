@@ -10,7 +10,7 @@ import torch
 import torchvision.datasets
 
 from cudfkd import data
-from cudfkd.errors import DataError
+from cudfkd.base.errors import DataError
 
 EACH = 60  # images a file
 CASES = {

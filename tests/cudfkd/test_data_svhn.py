@@ -11,8 +11,8 @@ import torchvision.datasets
 from scipy.io import savemat
 
 from cudfkd import data
+from cudfkd.base.errors import DataError
 from cudfkd.data import svhn
-from cudfkd.errors import DataError
 
 SIZES = {"train": 4000, "test": 30}
 

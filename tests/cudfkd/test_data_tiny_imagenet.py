@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from cudfkd import data
+from cudfkd.base.errors import DataError
 from cudfkd.data import tiny_imagenet
-from cudfkd.errors import DataError
 
 WNIDS = ("n02124075", "n01443537", "n07871810")  # not sorted, as in the set's wnids.txt
 SHADES = {wnid: 40 + 60 * number for number, wnid in enumerate(sorted(WNIDS))}  # tells the classes apart in the images

@@ -5,7 +5,7 @@ import torch
 
 import cudfkd
 from cudfkd import ConfigError, DistillConfig
-from cudfkd.devices import check, located
+from cudfkd.base.devices import check, located
 from tests.cudfkd.test_engine import config, networks
 
 

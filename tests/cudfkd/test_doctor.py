@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from cudfkd import data, doctor
+from cudfkd import data
+from cudfkd.cli import doctor
+from cudfkd.cli.doctor import Finding, Report
 from cudfkd.data import fashion_mnist
-from cudfkd.doctor import Finding, Report
 
 TEACHER = "fashion-mnist lenet5-seed1"
 

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 
 import cudfkd
 from cudfkd import evaluation
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from cudfkd.evaluation import as_tensors, average, compare, jensen_shannon, loyalty, loyalty_published, predict
 
 N = 300

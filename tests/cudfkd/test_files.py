@@ -4,9 +4,9 @@ from math import inf, nan
 
 import pytest
 
-from cudfkd import files
-from cudfkd.errors import DataError
-from cudfkd.files import write_bytes, write_json, write_json_lines
+from cudfkd.base import files
+from cudfkd.base.errors import DataError
+from cudfkd.base.files import write_bytes, write_json, write_json_lines
 
 
 def left_in(folder) -> list[str]:

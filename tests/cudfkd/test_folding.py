@@ -5,8 +5,8 @@ import torch
 import torchvision
 from torch import nn
 
-from cudfkd.folding import folded
 from cudfkd.models import build
+from cudfkd.models.folding import folded
 
 PROBE = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
@@ -92,7 +92,7 @@ def test_the_network_itself_is_left_alone():
 
 
 def test_logits_that_differ_are_noticed(monkeypatch):
-    monkeypatch.setattr("cudfkd.folding.fuse_conv_bn_eval", lambda convolution, norm: convolution)
+    monkeypatch.setattr("cudfkd.models.folding.fuse_conv_bn_eval", lambda convolution, norm: convolution)
     network = block(use_twice=False)
     assert folded(network, PROBE) is network
 
@@ -136,5 +136,5 @@ class Float32(nn.Module):
 def test_a_network_that_cannot_be_float64_is_compared_as_it_is(monkeypatch):
     network = Float32().eval()
     assert left(folded(network, PROBE)) == 0
-    monkeypatch.setattr("cudfkd.folding.fuse_conv_bn_eval", lambda convolution, norm: convolution)
+    monkeypatch.setattr("cudfkd.models.folding.fuse_conv_bn_eval", lambda convolution, norm: convolution)
     assert folded(network, PROBE) is network

@@ -12,7 +12,7 @@ import cudfkd
 from benchmarks import reference
 from cudfkd import ConfigError, DistillConfig, models
 from cudfkd.callbacks import Callback
-from cudfkd.folding import folded
+from cudfkd.models.folding import folded
 from tests.cudfkd.test_engine import config, networks
 from tests.cudfkd.test_folding import left, trained
 

@@ -9,7 +9,7 @@ import torch
 import cudfkd
 from cudfkd import Curriculum, TrainingError
 from cudfkd.callbacks import Callback
-from cudfkd.context import Context
+from cudfkd.runs.context import Context
 from tests.cudfkd.test_engine import config, networks, same
 
 

@@ -3,7 +3,7 @@ from math import inf, nan
 import pytest
 import torch
 
-from cudfkd.log import EpochLog
+from cudfkd.runs.log import EpochLog
 
 
 def log_of(**values: list) -> EpochLog:

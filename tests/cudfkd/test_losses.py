@@ -7,7 +7,7 @@ from scipy.spatial.distance import jensenshannon
 from torch import nn
 
 from cudfkd import losses
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from cudfkd.losses import BatchNormStatistics, adversarial, class_entropy, js, kl, l1, l2, one_hot
 
 TEMPERATURES = pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0, 20.0])

@@ -8,11 +8,11 @@ from torch.nn.functional import batch_norm, conv2d, interpolate, linear, relu
 
 import cudfkd
 from cudfkd import models
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from cudfkd.models import Generator, LeNet5, ModelSpec, build, rebuild, spec_of
+from cudfkd.models.families.resnet import BasicBlock
+from cudfkd.models.families.wide_resnet import PreActivationBlock
 from cudfkd.models.generator import UpConv2d
-from cudfkd.models.resnet import BasicBlock
-from cudfkd.models.wide_resnet import PreActivationBlock
 
 SIZES = pytest.mark.parametrize("size", [16, 28, 32, 64])
 CHANNELS = pytest.mark.parametrize("channels", [1, 3])

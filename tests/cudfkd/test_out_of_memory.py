@@ -6,9 +6,9 @@ from torch import nn
 
 import cudfkd
 from cudfkd import ConfigError, TrainingError
+from cudfkd.base.out_of_memory import batch_that_fits, is_out_of_memory, what_fits
+from cudfkd.base.ranks import Ranks
 from cudfkd.callbacks import Callback
-from cudfkd.out_of_memory import batch_that_fits, is_out_of_memory, what_fits
-from cudfkd.ranks import Ranks
 from tests.cudfkd.test_engine import config, networks
 
 

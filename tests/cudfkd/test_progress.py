@@ -8,7 +8,7 @@ import pytest
 
 import cudfkd
 from cudfkd.callbacks import Callback
-from cudfkd.progress import Progress
+from cudfkd.engine.progress import Progress
 from tests.cudfkd.test_engine import config, held_out, networks
 
 

@@ -17,10 +17,12 @@ import torch
 from torch import distributed, nn
 
 import cudfkd
-from cudfkd import ConfigError, Curriculum, fitting, losses, methods, ranks
-from cudfkd.batch_norm import GlobalBatchNorm
+from cudfkd import ConfigError, Curriculum, losses, methods
+from cudfkd.base import ranks
+from cudfkd.base.batch_norm import GlobalBatchNorm
+from cudfkd.base.ranks import ALONE, Ranks
 from cudfkd.callbacks import Callback
-from cudfkd.ranks import ALONE, Ranks
+from cudfkd.engine import fitting
 from tests.cudfkd.methods import tiny
 from tests.cudfkd.test_engine import networks
 

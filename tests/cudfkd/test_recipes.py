@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
-from cudfkd import ConfigError, data, models, recipes
-from cudfkd.recipes import Recipe
+from cudfkd import ConfigError, data, models
+from cudfkd.teachers import recipes
+from cudfkd.teachers.recipes import Recipe
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 6, 7, 50, 453])

@@ -7,7 +7,7 @@ import torch
 from scipy.integrate import quad
 
 from cudfkd import regularizers
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from cudfkd.regularizers import (
     L1L2,
     Cauchy,

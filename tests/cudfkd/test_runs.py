@@ -180,7 +180,7 @@ def test_a_run_that_dies_in_its_first_epoch_starts_from_the_same_student(tmp_pat
 
 def test_the_previous_checkpoint_is_there_until_the_next_is_whole(tmp_path, monkeypatch):
     """Every write of a run in turn is the last thing that happens; what is in the folder then can be gone on with."""
-    from cudfkd import files
+    from cudfkd.base import files
 
     c = config(epochs=3, keep_epochs=(1, 2))
     whole = cudfkd.distill(*networks(), c)

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 import cudfkd
-from cudfkd import ConfigError, DataError, TrainingError, data, recipes, training
+from cudfkd import ConfigError, DataError, TrainingError, data
 from cudfkd.data import ImageSet
-from cudfkd.normalize import Normalize
-from cudfkd.recipes import Recipe
-from cudfkd.teachers import read_teacher
-from cudfkd.training import flip, shift
+from cudfkd.models.normalize import Normalize
+from cudfkd.teachers import read_teacher, recipes, training
+from cudfkd.teachers.recipes import Recipe
+from cudfkd.teachers.training import flip, shift
 from tests.cudfkd.test_data_cifar import Small
 
 CARD, WEIGHTS = "lenet5-half-seed0.json", "lenet5-half-seed0.safetensors"

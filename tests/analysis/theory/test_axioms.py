@@ -1,7 +1,7 @@
 import pytest
 
 from analysis.theory import axioms
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import every
 
 FAILING = {("log", "A3 start"), ("jiang-log", "A3"), ("jiang-log", "A3 end")}

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from analysis.theory import counterexamples
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 
 KNOWN = {
     "step_too_large": {"Phi_0": 0.0050, "Phi_1": 0.0112, "Phi_2": 0.0251, "cycle at |theta|": 1.50368},

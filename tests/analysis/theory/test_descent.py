@@ -6,7 +6,7 @@ from analysis.theory import descent
 from analysis.theory.descent import Armijo, Exact, Gradient
 from analysis.theory.objective import objective
 from analysis.theory.problems import NotConvergedError, points, ridge, student
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import TOYS, every, gradient, pace, toy
 
 

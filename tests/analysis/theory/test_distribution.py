@@ -4,7 +4,7 @@ import torch
 
 from analysis.theory import distribution
 from analysis.theory.distribution import DIVERGENCES, curriculum, random_problem
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import every, pace
 
 LOSSES = [0.1, 1.0, 3.0]

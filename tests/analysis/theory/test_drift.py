@@ -3,7 +3,7 @@ import torch
 
 from analysis.theory import drift
 from analysis.theory.drift import chase, wasserstein
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import every, pace
 
 ONES = torch.ones(2, dtype=torch.float64)

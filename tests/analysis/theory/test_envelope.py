@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from analysis.theory import envelope
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from cudfkd.regularizers import JiangLog
 from tests.analysis.theory.toys import SHAPED, TEN
 

@@ -7,7 +7,7 @@ import torch
 from analysis.theory import growth
 from analysis.theory.descent import Exact
 from analysis.theory.problems import student
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from cudfkd.regularizers import ALL, Mixture
 from tests.analysis.theory.toys import TEN, TOYS, every, paces, toy
 

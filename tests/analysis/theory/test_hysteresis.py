@@ -6,7 +6,7 @@ from analysis.theory import hysteresis
 from analysis.theory.hysteresis import branch, branches, jumps, landmarks, sweep
 from analysis.theory.objective import objective
 from analysis.theory.problems import NotConvergedError, points
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from cudfkd.regularizers import Logistic
 from tests.analysis.theory.toys import gradient, hessian
 

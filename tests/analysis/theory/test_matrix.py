@@ -3,7 +3,7 @@ import json
 import pytest
 
 from analysis.theory import matrix, theorems
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import torch
 from analysis.theory import descent, minibatch
 from analysis.theory.objective import objective
 from analysis.theory.problems import logistic, student
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import TOYS, every, pace, toy
 
 

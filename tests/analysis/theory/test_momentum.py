@@ -4,7 +4,7 @@ import torch
 
 from analysis.theory import momentum
 from analysis.theory.problems import NotConvergedError, points, student
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import TOYS, every, pace, toy
 
 

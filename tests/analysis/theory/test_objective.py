@@ -3,7 +3,7 @@ import torch
 
 from analysis.theory.objective import objective
 from analysis.theory.problems import Ridge, student
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import every, gradient, pace, toy
 
 

@@ -3,7 +3,7 @@ import torch
 
 from analysis.theory import problems
 from analysis.theory.problems import Logistic, NotConvergedError, Ridge, solvable
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import gradient, hessian, toy
 
 

@@ -4,7 +4,7 @@ import pytest
 from analysis.theory import descent, rates
 from analysis.theory.descent import Exact
 from analysis.theory.problems import student
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import TOYS, every, pace, toy
 
 

@@ -24,7 +24,7 @@ from analysis.theory import (
     symbolic,
 )
 from analysis.theory.problems import Logistic, Ridge, points
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import TOYS
 
 NAN = float("nan")

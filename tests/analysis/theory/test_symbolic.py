@@ -8,7 +8,7 @@ import torch
 
 from analysis.theory import derivations, symbolic
 from analysis.theory.families import FAMILIES, l, lam, v
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from cudfkd.regularizers import JiangLog, Polynomial, Regularizer
 from tests.analysis.theory.toys import SHAPED, TEN, every
 

@@ -1,7 +1,7 @@
 import pytest
 
 from analysis.theory import theorems
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 
 
 @pytest.mark.parametrize("name", theorems.names())

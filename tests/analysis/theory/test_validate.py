@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from analysis.theory import validate
-from cudfkd.errors import ConfigError
+from cudfkd.base.errors import ConfigError
 from cudfkd.regularizers import JiangLog, Logistic
 
 ONES = torch.ones(3, dtype=torch.float64)

@@ -33,7 +33,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(method, tmp_path):
 @pytest.mark.parametrize("method", ["mb-dfkd", "cmi", "fast-dfkd"])
 def test_the_resume_needs_what_is_remembered(method, tmp_path, monkeypatch):
     """The control of the test above: without pools, banks and averages in the checkpoint the students differ."""
-    from cudfkd.checkpoint import State
+    from cudfkd.runs.checkpoint import State
 
     c = config(method, epochs=4, round_steps=2)
     whole = distill(c)

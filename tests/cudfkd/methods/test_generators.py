@@ -82,7 +82,7 @@ def test_dfad_descends_the_negative_of_what_its_student_descends():
     x = images()
     gap = sum(abs(float(a - b)) for a, b in zip(ctx.teacher(x).flatten(), ctx.student(x).flatten(), strict=True)) / 80
     assert float(found["adversarial_term"]) == pytest.approx(-gap, rel=1e-4)
-    from cudfkd.study import Study
+    from cudfkd.runs.study import Study
 
     assert float(build(ctx).objective.losses(ctx, Study(x)).mean()) == pytest.approx(gap, rel=1e-4)
 
@@ -122,7 +122,7 @@ def test_dafl_makes_the_teacher_certain_and_its_control_does_not():
 
 def test_the_student_is_in_train_mode_during_synthesis_where_the_paper_has_it_so():
     from cudfkd.callbacks import Callback
-    from cudfkd.methods.parts import GeneratorTraining
+    from cudfkd.methods.parts.generator import GeneratorTraining
 
     seen = {}
     original = GeneratorTraining.round

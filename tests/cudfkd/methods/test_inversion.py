@@ -6,9 +6,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, normalize, softmax
 
 from cudfkd import ConfigError
-from cudfkd.methods.inner import Best
-from cudfkd.methods.terms import channel_means, info_nce
-from cudfkd.watch import Watch, names_of
+from cudfkd.methods.parts.images import Best
+from cudfkd.methods.parts.terms import channel_means, info_nce
+from cudfkd.models.watch import Watch, names_of
 from tests.cudfkd.methods.tiny import build, config, context, images
 
 

@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy, softmax
 
 from cudfkd.callbacks import Callback
 from cudfkd.methods import pre_dfkd
-from cudfkd.methods.parts import fresh_images
+from cudfkd.methods.parts.generator import fresh_images
 from tests.cudfkd.methods.tiny import build, config, context, distill, images
 
 

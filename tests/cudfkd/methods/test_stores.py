@@ -6,12 +6,12 @@ from torch import nn
 
 import cudfkd
 from cudfkd import ConfigError
-from cudfkd.context import Context
-from cudfkd.methods.augment import resized_crop, roll_and_mirror, shift_and_mirror
-from cudfkd.methods.memory import Memory
-from cudfkd.methods.options import ImageOptions
-from cudfkd.methods.stores import Fresh, Mixture, Pool, Same, build_store
-from cudfkd.watch import Watch, last_of_each_size, map_sizes
+from cudfkd.methods.parts.augment import resized_crop, roll_and_mirror, shift_and_mirror
+from cudfkd.methods.parts.memory import Memory
+from cudfkd.methods.parts.options import ImageOptions
+from cudfkd.methods.parts.stores import Fresh, Mixture, Pool, Same, build_store
+from cudfkd.models.watch import Watch, last_of_each_size, map_sizes
+from cudfkd.runs.context import Context
 from tests.cudfkd.methods.tiny import config, context, distill, images
 from tests.cudfkd.test_engine import networks
 

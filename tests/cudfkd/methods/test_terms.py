@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import kl_div, log_softmax, softmax
 
-from cudfkd.methods import terms
+from cudfkd.methods.parts import terms
 from tests.cudfkd.methods.tiny import images
 
 t, s = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(1)).unbind()

@@ -7,9 +7,9 @@ from torch import nn
 from cudfkd import ConfigError
 from cudfkd.losses import kl
 from cudfkd.methods import zskt
-from cudfkd.methods.terms import attention_gap
-from cudfkd.study import Study
-from cudfkd.watch import Watch
+from cudfkd.methods.parts.terms import attention_gap
+from cudfkd.models.watch import Watch
+from cudfkd.runs.study import Study
 from tests.cudfkd.methods.tiny import build, config, context, distill, images
 from tests.cudfkd.test_engine import networks
 

@@ -5,11 +5,11 @@ from torch import nn
 
 import cudfkd
 from cudfkd import DistillConfig, methods
-from cudfkd.context import Context, Shape
-from cudfkd.methods.base import Method
-from cudfkd.normalize import Normalize
-from cudfkd.runs import Run
-from cudfkd.study import TrainingImages
+from cudfkd.engine.run import Run
+from cudfkd.methods.parts.contract import Method
+from cudfkd.models.normalize import Normalize
+from cudfkd.runs.context import Context, Shape
+from cudfkd.runs.study import TrainingImages
 from tests.cudfkd.test_engine import held_out, networks
 
 SIZES = {

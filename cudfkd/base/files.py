@@ -1,0 +1,86 @@
+"""Files that are whole or absent: each is written beside its name, flushed to the disk and renamed."""
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+from cudfkd.base.errors import DataError
+
+
+def make_folder(path: Path) -> list[Path]:
+    """Makes a folder that can be written, and those above it; returns the ones that were not there, innermost last.
+
+    Raises:
+        DataError: it cannot be made or written; nothing is left of the attempt.
+    """
+    made: list[Path] = []
+    try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            made.append(folder)
+        with TemporaryFile(dir=path):
+            return made
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        remove_empty(made)
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise DataError(f"{path} cannot be written ({why}): choose another folder") from error
+
+
+def remove_empty(folders: list[Path]) -> None:
+    """Takes back what `make_folder` made, as far as nothing lies in it."""
+    with suppress(OSError):
+        for folder in reversed(folders):
+            folder.rmdir()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replaces `path` by `content` in one step: a reader sees the old file or the new one, never a part.
+
+    Raises:
+        DataError: the file cannot be written; the old one, if any, is untouched.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise DataError(f"{path} cannot be written ({error.strerror}): choose another folder or make room") from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes plain data as JSON that ends in a newline. NaN and infinity become null: they are not JSON."""
+    write_bytes(path, (json.dumps(_finite(content), indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict:
+    """The JSON object in a file. Raises DataError if the file is missing, cannot be read or holds something else."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} is missing or damaged: run it again in another folder") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is damaged (it holds no JSON object): run it again in another folder")
+    return content
+
+
+def write_json_lines(path: Path, rows: list[dict]) -> None:
+    """Writes one JSON object a line."""
+    write_bytes(path, "".join(json.dumps(_finite(row), allow_nan=False) + "\n" for row in rows).encode())
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and (value != value or abs(value) == float("inf")) else value

@@ -1,0 +1,77 @@
+"""The base of every description of a run: frozen, strictly typed, unknown keys refused, errors of one line."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    model_validator,
+)
+
+from cudfkd.base.errors import ConfigError, unknown
+
+SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # of float32's normal numbers
+
+
+class Described(BaseModel):
+    """Immutable values, checked when made. A wrong one raises ConfigError naming it and what is allowed.
+
+    The docstring below a field is its help text on the command line. Validators of subclasses raise ConfigError
+    themselves: pydantic lets it pass, as it is no ValueError.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_one_line(cls, values: Any, handler: Callable[[Any], Any]) -> Any:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            raise ConfigError(_line(cls, error)) from None
+
+    @model_validator(mode="after")
+    def _fits_the_machine(self) -> "Described":
+        """Networks compute in float32 and count in 64 bits: what neither can hold is refused before it overflows."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, int) and abs(number) >= 2**63:
+                    raise ConfigError(f"{name} = {number} is not allowed: it must be less than 2**63")
+                if isinstance(number, float) and number and not SMALLEST <= abs(number) <= LARGEST:
+                    allowed = f"float32 holds numbers from {SMALLEST:.2g} to {LARGEST:.2g}, and 0"
+                    raise ConfigError(f"{name} = {number} is not allowed: {allowed}")
+        return self
+
+
+def difference(one: Any, other: Any) -> tuple[str, Any, Any] | None:
+    """The first name under which two descriptions (plain data) differ, with both values; None if they are equal."""
+    name = "description"
+    while isinstance(one, dict) and isinstance(other, dict):
+        differs = (key for key in [*other, *one] if one.get(key) != other.get(key) or (key in one) != (key in other))
+        name = next(differs, None)
+        if name is None:
+            return None
+        one, other = one.get(name), other.get(name)
+    return name, one, other
+
+
+def _line(model: type[BaseModel], error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else model.__name__
+    kind, value = first["type"], first["input"]
+    if kind == "extra_forbidden":
+        return unknown("option", name, model.model_fields)
+    if kind == "literal_error":
+        return unknown(
+            name, value, re.findall(r"[^\s,']+(?=[',\s]|$)", first.get("ctx", {})["expected"].replace(" or ", ", "))
+        )
+    if kind == "missing":
+        return f"{name} is missing from {model.__name__}"
+    rule = first["msg"][0].lower() + first["msg"][1:].replace("a valid boolean", "true or false")
+    return f"{name} = {' '.join(repr(value).split())} is not allowed: {rule.replace('input should be', 'it must be')}"

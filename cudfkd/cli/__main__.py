@@ -1,0 +1,7 @@
+"""`python -m cudfkd.cli`."""
+
+import sys
+
+from cudfkd.cli import main
+
+sys.exit(main())

@@ -1,0 +1,33 @@
+"""The script that lets a shell complete commands, options and names."""
+
+import argparse
+
+import shtab
+
+from cudfkd import data, methods, models, regularizers, teachers
+from cudfkd.base.errors import ConfigError, unknown
+from cudfkd.teachers import recipes
+
+SHELLS = ("bash", "zsh", "tcsh")
+
+
+def script(parser: argparse.ArgumentParser, shell: str) -> str:
+    """For the command line of `parser`. Raises ConfigError for an unknown shell."""
+    if shell not in SHELLS:
+        raise ConfigError(unknown("shell", shell, SHELLS))
+    return shtab.complete(_with_choices(parser), shell)
+
+
+def _with_choices(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The parser with the names that options take, for completion alone: they are checked by the descriptions."""
+    known = {
+        "method": methods.names(), "data": data.names(), "recipe": recipes.names(), "split": data.SPLITS,
+        "student": models.names(), "model": models.names(),
+        "teacher": sorted({model for _, model, _ in teachers.shipped()}),
+        "field_regularizer": regularizers.names(), "shell": SHELLS,
+    }  # fmt: skip
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    for command in commands.choices.values():
+        for action in command._actions:
+            action.choices = action.choices or known.get(action.dest)
+    return parser

@@ -1,0 +1,104 @@
+"""Options of the command line that come from the fields of descriptions, and texts as values again.
+
+Values of fields are checked by the description that takes them; those of no field, here.
+"""
+
+import argparse
+from collections.abc import Container
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from cudfkd import methods
+from cudfkd.base.errors import ConfigError, unknown
+from cudfkd.config import DistillConfig
+
+
+def add_fields(parser: argparse.ArgumentParser, kind: type[BaseModel], leave_out: Container[str] = ()) -> None:
+    """An option for each field of a description, with the field's own help and default."""
+    for name, field in kind.model_fields.items():
+        if name not in leave_out:
+            default = "" if field.default in (None, ()) else f" [{field.default}]"
+            option = f"--{name.replace('_', '-')}"
+            parser.add_argument(option, dest=f"field_{name}", metavar="X", help=f"{field.description}{default}")
+
+
+def add_method_options(parser: argparse.ArgumentParser) -> None:
+    """The settings of all methods, each once, with the methods that have it and their defaults.
+
+    The words are those of the default method, where it is among them.
+    """
+    owners: dict[str, dict[str, Any]] = {}
+    for name in methods.names():
+        for option, field in methods.get(name).Options.model_fields.items():
+            owners.setdefault(option, {})[name] = field
+    for option, fields in owners.items():
+        of_value: dict[str, list[str]] = {}
+        for name, field in fields.items():
+            if field.default not in (None, (), ""):
+                of_value.setdefault(str(field.default), []).append(name)
+        told = "; ".join(f"{', '.join(names)}: {value}" for value, names in of_value.items())
+        described = fields.get(DistillConfig().method) or next(iter(fields.values()))
+        text = described.description + (f" [{told}]" if told else "")
+        parser.add_argument(f"--{option.replace('_', '-')}", dest=f"field_{option}", metavar="X", help=text)
+
+
+def options_of_method(asked: argparse.Namespace) -> dict[str, Any]:
+    """What was given of the method's settings. Raises ConfigError for a setting of other methods only."""
+    kind = methods.get(asked.method).Options
+    for name in methods.names():
+        for option in methods.get(name).Options.model_fields:
+            if option not in kind.model_fields and getattr(asked, f"field_{option}") is not None:
+                raise ConfigError(unknown(f"option of method {asked.method}", option, kind.model_fields))
+    return given(asked, kind)
+
+
+def given(asked: argparse.Namespace, kind: type[BaseModel]) -> dict[str, Any]:
+    """The fields of `kind` that were given on the command line, as values of their types."""
+    texts = {name: getattr(asked, f"field_{name}", None) for name in kind.model_fields}
+    return {name: _value(kind, name, text) for name, text in texts.items() if text is not None}
+
+
+def _value(kind: type[BaseModel], name: str, text: str) -> Any:
+    """Text as a number, list of numbers or word, whichever the field takes; `kind` checks it."""
+    annotation = kind.model_fields[name].annotation
+    if annotation is str:
+        return text
+    if annotation is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    return [number(part) for part in text.split(",")] if "tuple" in str(annotation) else number(text)
+
+
+def number(text: str) -> int | float | str:
+    """Text as a whole number, else as a number, else as it is."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def path(text: str) -> Path:
+    """A file or folder. Raises ConfigError for no text at all."""
+    if not text:
+        raise ConfigError(f"{text!r} is not allowed for a path: name a file or folder")
+    return Path(text)
+
+
+def whole(text: str) -> int:
+    """A seed. Raises ConfigError for what is no whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is not allowed for a seed: it must be a whole number") from None
+
+
+def minutes(text: str) -> int | float:
+    """A length of time. Raises ConfigError for what is no number greater than 0."""
+    found = number(text)
+    if isinstance(found, str) or not 0 < found < inf:
+        raise ConfigError(f"--stop-after {text!r} is not allowed: it must be minutes, greater than 0")
+    return found

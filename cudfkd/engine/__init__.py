@@ -1,0 +1,1 @@
+"""The loop of a distillation, and what stands around it."""

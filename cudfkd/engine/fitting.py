@@ -1,0 +1,119 @@
+"""Whether networks, data and config belong together, before anything is trained. What does not fit gets one line."""
+
+import torch
+from torch import nn
+from torch.nn.parameter import UninitializedParameter
+from torch.utils.data import Dataset
+
+from cudfkd import methods
+from cudfkd.base.errors import ConfigError
+from cudfkd.base.ranks import Ranks
+from cudfkd.config import DistillConfig
+from cudfkd.evaluation import as_tensors, refuse_normalisation
+from cudfkd.models.compiling import is_compiled, is_torchscript
+from cudfkd.models.normalize import Normalize
+from cudfkd.runs.context import Context, Shape
+from cudfkd.runs.study import TrainingImages
+
+
+def training_images(ctx: Context, train_on: Dataset | None) -> TrainingImages | None:
+    """What a reference method studies, on the device. Raises ConfigError if it is missing, unwanted or does not fit."""
+    name, wanted = ctx.config.method, methods.get(ctx.config.method).ABOUT.real_images
+    if train_on is None:
+        if wanted:
+            raise ConfigError(f"method {name} studies real images: pass them as train_on")
+        return None
+    if not wanted:
+        raise ConfigError(f"method {name} is data-free: leave train_on out")
+    found = TrainingImages.of(train_on, ctx.device)
+    wants = (ctx.shape.channels, ctx.shape.image_size, ctx.shape.image_size)
+    if found.pixels.shape[1:] != wants:
+        raise ConfigError(f"train_on has images of shape {tuple(found.pixels.shape[1:])}: it must be {wants}")
+    return found
+
+
+def shape(
+    config: DistillConfig,
+    teacher: nn.Module,
+    student: nn.Module,
+    evaluate_on: Dataset | None,
+    normalize: Normalize,
+    device: torch.device,
+) -> Shape:
+    """What images and logits look like, from config and evaluate_on; networks that do not fit are refused."""
+    channels, size = config.channels, config.image_size
+    if evaluate_on is not None:
+        found = as_tensors(evaluate_on)[0].shape[1:]
+        if len(found) != 3 or found[1] != found[2]:
+            raise ConfigError(f"evaluate_on has images of shape {tuple(found)}: it must be (channels, size, size)")
+        for name, asked, has in (("channels", channels, found[0]), ("image_size", size, found[1])):
+            if asked is not None and asked != has:
+                raise ConfigError(f"{name} = {asked} is not that of evaluate_on, {has}: leave it out or mend the data")
+        channels, size = found[0], found[1]
+    if channels is None or size is None:
+        raise ConfigError("image_size and channels are unknown: set both in the config, or pass evaluate_on")
+    if size % 4:
+        raise ConfigError(f"image_size = {size} is not allowed: it must be a multiple of 4")
+    refuse_normalisation(config.mean, config.std, channels)
+    probe = normalize(torch.zeros(2, channels, size, size, device=device))
+    classes = {"teacher": _classes("teacher", teacher, probe), "student": _classes("student", student, probe)}
+    if classes["teacher"] != classes["student"]:
+        raise ConfigError(f"teacher has {classes['teacher']} classes, student {classes['student']}: they must agree")
+    if config.num_classes not in (None, classes["teacher"]):
+        raise ConfigError(f"num_classes = {config.num_classes} is not that of the teacher, {classes['teacher']}")
+    return Shape(channels, size, classes["teacher"])
+
+
+def refuse_ranks(config: DistillConfig, student: nn.Module, ranks: Ranks) -> None:
+    """Raises ConfigError for what cannot be spread over several ranks with the result of one."""
+    if ranks.size == 1:
+        return
+    if not methods.get(config.method).ABOUT.ranks:
+        able = ", ".join(name for name in methods.names() if methods.get(name).ABOUT.ranks)
+        raise ConfigError(f"method {config.method} runs on one rank only: start one process, or take one of {able}")
+    if config.batch_size % ranks.size:
+        allowed = f"the {ranks.size} ranks share it, so it must be a multiple of {ranks.size}"
+        raise ConfigError(f"batch_size = {config.batch_size} is not allowed: {allowed}")
+    if config.compile != "off":
+        raise ConfigError(f"compile = {config.compile!r} is for one rank: leave it off with {ranks.size}")
+    if is_compiled(student) or is_torchscript(student):
+        raise ConfigError("a compiled student is for one rank: pass the module that it was made from")
+
+
+def _classes(name: str, network: nn.Module, probe: torch.Tensor) -> int:
+    """How many logits the network gives. Raises ConfigError if it does not take the probe or gives anything else."""
+    modes = {module: module.training for module in network.modules()}
+    try:
+        with torch.no_grad():
+            logits = network.eval()(probe)
+    except Exception as error:  # a foreign network may raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"the {name} does not take images of shape {tuple(probe.shape[1:])}: {reason}") from error
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    if not isinstance(logits, torch.Tensor):
+        kind = type(logits).__name__
+        raise ConfigError(f"the {name} returns a {kind}: it must return logits alone, so wrap it in a module that does")
+    if logits.ndim != 2:
+        raise ConfigError(f"the {name} returns a tensor of shape {tuple(logits.shape)}: it must be (batch, classes)")
+    return logits.shape[1]
+
+
+def refuse_unfit(teacher: nn.Module, student: nn.Module) -> None:
+    """Raises ConfigError for networks that cannot be worked with, whatever the config."""
+    if is_compiled(teacher):
+        raise ConfigError(
+            "the teacher is compiled, and cannot be looked into: pass the module that it was made from"
+            " (compile = 'default' compiles it for the run)"
+        )
+    for name, network in (("teacher", teacher), ("student", student)):
+        if any(isinstance(parameter, UninitializedParameter) for parameter in network.parameters()):
+            raise ConfigError(
+                f"the {name} has lazy layers, which have no weights yet: call it on a batch of images first"
+            )
+    if not any(parameter.requires_grad for parameter in student.parameters()):
+        raise ConfigError("no parameter of the student can be trained: call student.requires_grad_() first")
+    shared = {id(p) for p in teacher.parameters()} & {id(p) for p in student.parameters()}
+    if shared:
+        raise ConfigError(f"teacher and student share {len(shared)} parameters: pass copy.deepcopy(...) of one of them")

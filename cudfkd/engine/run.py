@@ -1,0 +1,82 @@
+"""A run and what came out of it, which can be loaded from its folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from cudfkd import models
+from cudfkd.base.errors import ConfigError, CudfkdError, DataError
+from cudfkd.config import DistillConfig
+from cudfkd.runs import checkpoint
+from cudfkd.runs.folder import load_weights, scores
+from cudfkd.runs.metrics import Row
+from cudfkd.runs.records import CONFIG, SUMMARY, damaged, read_description, read_rows, read_summary
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(repr=False)
+class Run:
+    """A run and what came out of it.
+
+    config: its description. rows: the metrics, a dict an epoch. summary: the last epoch's scores with intervals, empty
+    if the run did not finish. student, generator: networks after the last epoch (generator: None for a method without).
+    path: its folder, or None if it was not written.
+    """
+
+    config: DistillConfig
+    rows: list[Row]
+    summary: dict[str, Any]
+    student: nn.Module
+    generator: nn.Module | None = None
+    path: Path | None = None
+
+    @property
+    def history(self) -> "pandas.DataFrame":
+        """The metrics, one row an epoch; column "accuracy" is on evaluate_on."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows)
+
+    def __repr__(self) -> str:
+        accuracy = self.rows[-1]["accuracy"] if self.rows else None
+        reached = "" if accuracy is None else f", accuracy {accuracy:.4f}"
+        done = f"{len(self.rows)} of {self.config.epochs} epochs"
+        return f"Run({self.config.method}, {done}{reached}, {self.path or 'not written'})"
+
+
+def load_run(path: str | Path, student: nn.Module | None = None, epoch: int | None = None) -> Run:
+    """A run from its folder, finished or not, on the CPU and in eval mode.
+
+    Arguments:
+        path: the run's folder.
+        student: for a run whose student is not of ours: a network of that kind, whose weights are replaced.
+        epoch: weights of one of the `keep_epochs` instead of the last.
+
+    Raises:
+        DataError: no run there, no epoch of it is complete, or its files are damaged.
+        ConfigError: the student is foreign and was not passed in, or is of another kind; that epoch was not kept.
+    """
+    path = Path(path)
+    if not (path / CONFIG).is_file():
+        raise DataError(f"{path} is no run folder: it has no {CONFIG}")
+    description = read_description(path)
+    summary = read_summary(path) if (path / SUMMARY).exists() else {}
+    rows = read_rows(path, summary["epoch"] if summary else checkpoint.epochs(path))
+    if not rows:
+        raise DataError(f"{path} holds a run of which no epoch is complete: resume it first")
+    if student is None and description["student"] is None:
+        raise ConfigError(f"the student of {path} is not a network of ours: pass it in with student=")
+    try:
+        config = DistillConfig.model_validate(description["distill"], context={"elsewhere": True})
+        student = student or models.rebuild(description["student"])
+        generator = models.Generator(**description["generator"]) if description["generator"] else None
+    except (CudfkdError, TypeError, RuntimeError) as error:
+        raise damaged(path / CONFIG, str(error)) from error
+    for name, module in (("student", student), ("generator", generator)):
+        if module is not None:
+            load_weights(module.eval(), path, name, epoch, summary)
+    return Run(config, rows, scores(summary), student, generator, path)

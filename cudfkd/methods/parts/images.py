@@ -1,0 +1,69 @@
+"""Rounds of inner steps that make one batch of images: what DeepInversion, CMI and Fast-DFKD share."""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from cudfkd import losses
+from cudfkd.methods.parts.contract import Method, Synthesizer
+from cudfkd.methods.parts.generator import Divergence
+from cudfkd.methods.parts.options import ImageOptions
+from cudfkd.methods.parts.stores import build_store
+from cudfkd.runs.context import Context
+
+
+@dataclass
+class Best:
+    """The batch with the lowest loss so far. The comparison stays on the device."""
+
+    images: Tensor = field(default_factory=lambda: torch.empty(0))
+    loss: Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def restart(self) -> None:
+        """Forgets the batch: a new round begins."""
+        self.images, self.loss = torch.empty(0), torch.empty(0)
+
+    def offer(self, images: Float[Tensor, "batch channels size size"], loss: Float[Tensor, ""]) -> None:
+        """Takes the batch if its loss is the lowest so far in this round, or the first."""
+        images, loss = images.detach(), loss.detach()
+        if self.loss.numel() == 0:
+            self.images, self.loss = images.clone(), loss
+            return
+        better = loss < self.loss
+        self.images = torch.where(better, images, self.images)
+        self.loss = torch.where(better, loss, self.loss)
+
+
+def random_classes(ctx: Context, count: int) -> Int[Tensor, " count"]:
+    """A class for each image, drawn uniformly and sorted, so that a picture of the batch shows them in order."""
+    return ctx.integers(ctx.shape.num_classes, count).sort().values
+
+
+def class_term(weight: float, t: losses.Logits, classes: Int[Tensor, " batch"]) -> dict[str, Tensor]:
+    """one_hot_term: the teacher is to see the class that was drawn."""
+    return {"one_hot_term": weight * cross_entropy(t, classes)}
+
+
+def steps_of(options: ImageOptions, ctx: Context, ratio: float) -> int:
+    """Inner steps of a round: as configured, else the published ratio of them to student steps."""
+    return ctx.generator_steps(options.inner_steps or max(1, round(ratio * ctx.config.round_steps)))
+
+
+def image_method(
+    options: ImageOptions,
+    ctx: Context,
+    synthesizer: Synthesizer,
+    best: Best,
+    temperature: float,
+    modules: dict[str, nn.Module] | None = None,
+    memory: dict[str, nn.Module] | None = None,
+    optimizers: dict[str, torch.optim.Optimizer] | None = None,
+) -> Method:
+    """A method whose rounds leave a batch in `best`, for the student to study by KL from the store."""
+    store, kept = build_store(options, lambda _: best.images, ctx, made=options.synthesis_batch)
+    return Method(
+        synthesizer, store, Divergence("kl", temperature), modules or {}, optimizers or {}, kept | (memory or {})
+    )

@@ -1,0 +1,244 @@
+"""One folder a run: what was asked, what happened, what came out.
+
+    config.json              the description of the run and of its networks
+    experiment.json          names of data, teacher and student, where they are ours
+    metrics.jsonl            one row an epoch (`cudfkd.runs.metrics.row`)
+    checkpoint.json          names checkpoint-EPOCH.safetensors, from which the run can go on; gone once it is finished
+    student.safetensors      the student after the last epoch, and likewise generator.safetensors
+    student-epoch0005...     weights of the epochs in `keep_epochs`
+    summary.json             the last epoch's scores with their intervals, and the machine that finished the run;
+                             its presence says that the run is finished
+    .lock                    held by the process that writes the folder
+
+Every file is written whole: a reader never sees a part of one.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from cudfkd.runs import checkpoint
+from cudfkd import models
+from cudfkd.runs.checkpoint import State, separate
+from cudfkd.base.errors import ConfigError, DataError
+from cudfkd.base.files import make_folder, remove_empty, write_bytes, write_json, write_json_lines
+from cudfkd.base.machine import made
+from cudfkd.runs.metrics import Row
+from cudfkd.base.ranks import ALONE, Ranks
+from cudfkd.runs.records import CONFIG, METRICS, SUMMARY, read_description, read_rows, read_summary, refuse_other
+from cudfkd.runs.settings import Settings
+from cudfkd.base.version import __version__
+
+
+@dataclass
+class RunFolder:
+    """Writes a run's folder, or nothing at all when `path` is None. Of several ranks only the first touches it."""
+
+    path: Path | None
+    ranks: Ranks = ALONE
+    rows: list[Row] = field(default_factory=list)
+    starting: bool = False  # described, and without a checkpoint yet
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Makes the folder and keeps other processes out of it. The lock ends with the process, however that dies.
+
+        Raises:
+            ConfigError: the folder holds something that is no run, or another process is writing it.
+            DataError: the folder cannot be made.
+        """
+        with ExitStack() as stack:
+            if self.path is not None:
+                self.ranks.lead(lambda: stack.enter_context(self._claimed()))
+            yield
+
+    @contextmanager
+    def _claimed(self) -> Iterator[None]:
+        assert self.path is not None
+        made = make_folder(self.path)
+        if not (self.path / CONFIG).exists() and _holds_other_files(self.path):
+            raise ConfigError(f"{self.path} holds other files: choose an empty or new folder for the run")
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise ConfigError(f"{self.path} is being written by another process: choose another folder") from None
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise DataError(f"{self.path} cannot be written ({why}): choose another folder") from error
+        try:
+            yield
+        except Exception:
+            if self.starting:  # it did not come to its first checkpoint: leave nothing behind
+                checkpoint.remove(self.path)
+                for name in (CONFIG, ".lock"):
+                    (self.path / name).unlink(missing_ok=True)
+                remove_empty(made)
+            raise
+        finally:
+            lock.release()
+
+    def open(self, description: dict, *, resume: bool) -> Literal["new", "resumed", "finished"]:
+        """Says where this description's run stands in the folder; of a new one, writes the description.
+
+        Raises:
+            ConfigError: a run is there already and resume is off, or it is the run of another description.
+            DataError: the folder cannot be written or its files are damaged.
+        """
+        if self.path is None:
+            return "new"
+        stage, self.rows = self.ranks.lead(lambda: (self._open(description, resume=resume), self.rows))
+        return stage
+
+    def _open(self, description: dict, *, resume: bool) -> Literal["new", "resumed", "finished"]:
+        assert self.path is not None
+        config = self.path / CONFIG
+        if not config.exists():
+            self.starting = True
+            write_json(config, description)
+            return "new"
+        self.refuse_new(resume=resume)
+        refuse_other(self.path, read_description(self.path), description)
+        if (self.path / SUMMARY).exists():
+            self.rows = read_rows(self.path, read_summary(self.path)["epoch"])
+            return "finished"
+        if checkpoint.exists(self.path):
+            return "resumed"
+        if (self.path / METRICS).exists():
+            lost = f"it has {METRICS} and neither {checkpoint.POINTER} nor {SUMMARY}"
+            raise DataError(f"{self.path} is not whole ({lost}): run it again in another folder")
+        return "new"
+
+    def refuse_new(self, *, resume: bool) -> None:
+        """Raises ConfigError unless `resume` is on: what is there is never overwritten."""
+        if not resume:
+            raise ConfigError(f"{self.path} holds a run already: choose another folder, or resume it")
+
+    def save_start(self, state: State) -> None:
+        """Saves what the run starts from, so that one that dies in its first epoch starts from the same again."""
+        path = self.path
+        if path is not None:
+            self.ranks.lead(lambda: state.save(path, 0, 0))
+        self.starting = False
+
+    def load(self, state: State) -> tuple[int, int]:
+        """Restores the state of a resumed run; returns its epochs and generator steps."""
+        assert self.path is not None
+        path = self.path
+        epoch, generator_steps = state.load(path, self.ranks)
+        self.rows = self.ranks.lead(lambda: read_rows(path, epoch))
+        return epoch, generator_steps
+
+    def save_epoch(self, state: State, row: Row, generator_steps: int, *, keep: bool) -> None:
+        """Adds a row, keeps the epoch's weights if asked, and replaces the checkpoint, which makes the epoch count."""
+        self.rows.append(row)
+        if self.path is not None:
+            self.ranks.lead(lambda: self._save_epoch(state, int(row["epoch"] or 0), generator_steps, keep))
+
+    def _save_epoch(self, state: State, epoch: int, generator_steps: int, keep: bool) -> None:
+        assert self.path is not None
+        write_json_lines(self.path / METRICS, self.rows)
+        if keep:
+            self._save_weights(state, f"-epoch{epoch:04d}")
+        state.save(self.path, epoch, generator_steps)
+
+    def finish(self, state: State, summary: dict, device: torch.device) -> None:
+        """Writes the last weights and the summary with the machine's stamp, which makes the run a finished one."""
+        if self.path is not None:
+            self.ranks.lead(lambda: self._finish(state, summary | {"made": made(device)}))
+
+    def _finish(self, state: State, summary: dict) -> None:
+        assert self.path is not None
+        digests = self._save_weights(state, "")
+        write_json(self.path / SUMMARY, summary | {"sha256": digests})
+        checkpoint.remove(self.path)
+
+    def load_finished(self, state: State) -> dict:
+        """Restores the networks of a finished run; returns its summary."""
+        summary = self.ranks.lead(lambda: self._load_finished(state))
+        for module in state.modules.values():
+            self.ranks.follow(module)
+        return summary
+
+    def _load_finished(self, state: State) -> dict:
+        assert self.path is not None
+        summary = read_summary(self.path)
+        for name, module in state.modules.items():
+            load_weights(module, self.path, name, None, summary)
+        checkpoint.remove(self.path)  # it stays if the process died just before this
+        return scores(summary)
+
+    def _save_weights(self, state: State, suffix: str) -> dict[str, str]:
+        assert self.path is not None
+        digests = {}
+        for name, module in state.modules.items():
+            content = save({key: tensor.cpu().contiguous() for key, tensor in separate(module.state_dict()).items()})
+            write_bytes(self.path / f"{name}{suffix}.safetensors", content)
+            digests[name] = sha256(content).hexdigest()
+        return digests
+
+
+def describe(config: Settings, student: nn.Module, teacher: nn.Module, generator: nn.Module | None) -> dict:
+    """What config.json holds. A network of ours is described well enough to be built again, a foreign one is null."""
+    return {
+        "distill": config.model_dump(mode="json"),
+        "student": models.spec_of(student),
+        "teacher": models.spec_of(teacher),
+        "teacher_sha256": fingerprint(teacher),
+        "generator": generator.arguments if isinstance(generator, models.Generator) else None,
+        "versions": {"cudfkd": __version__, "torch": torch.__version__, "python": sys.version.split()[0]},
+    }
+
+
+def load_weights(module: nn.Module, path: Path, name: str, epoch: int | None, summary: dict) -> None:
+    """Gives a network its weights of the last epoch, or of one that was kept.
+
+    Raises:
+        ConfigError: the epoch was not kept, or the weights are those of another network.
+        DataError: the file is missing or damaged.
+    """
+    suffix = "" if epoch is None else f"-epoch{epoch:04d}"
+    file = path / f"{name}{suffix}.safetensors"
+    if epoch is not None and not file.exists():
+        raise ConfigError(f"epoch = {epoch} was not kept in {path}: name it in keep_epochs before the run")
+    try:
+        if epoch is None and not summary:
+            weights = checkpoint.under(checkpoint.read(path)[0], name)
+        else:
+            content = file.read_bytes()
+            if epoch is None and sha256(content).hexdigest() != summary.get("sha256", {}).get(name):
+                raise DataError(f"{file} is damaged (its SHA-256 differs): run it again in another folder")
+            weights = load(content)
+        module.load_state_dict(weights)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{file} is missing or damaged: run it again in another folder") from error
+    except RuntimeError as error:
+        raise ConfigError(f"the weights of {path} are not those of the given {name}: pass in the right one") from error
+
+
+def scores(summary: dict) -> dict:
+    """The scores of summary.json, without the digests of weights and the stamp of the machine."""
+    return {key: value for key, value in summary.items() if key not in ("sha256", "made")}
+
+
+def fingerprint(network: nn.Module) -> str:
+    """A hash of names, shapes and values of a network's weights and buffers, by which a folder knows its teacher."""
+    digest = sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _holds_other_files(path: Path) -> bool:
+    return path.is_dir() and any(not file.name.startswith(".") for file in path.iterdir())

@@ -1,0 +1,289 @@
+"""Training a teacher on real images, all of them as bytes on the device. It may stop after any epoch and go on.
+
+While it is trained, MODEL-seedN/ in its folder holds the description (config.json) and a checkpoint; then weights and
+card take its place, see `cudfkd.teachers`. The learning rate is a function of the step and needs no saving.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from math import isfinite
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, pad
+
+from cudfkd import data, models
+from cudfkd.base import devices
+from cudfkd.base.deadline import deadline_after
+from cudfkd.base.errors import ConfigError, TrainingError
+from cudfkd.base.files import make_folder, read_json, remove_empty, write_bytes, write_json
+from cudfkd.base.precision import at_least_float32
+from cudfkd.evaluation import predict
+from cudfkd.models.normalize import Normalize
+from cudfkd.runs import checkpoint
+from cudfkd.runs.checkpoint import State
+from cudfkd.runs.folder import RunFolder
+from cudfkd.runs.records import CONFIG, refuse_other
+from cudfkd.teachers import read_teacher, teacher_card
+from cudfkd.teachers.recipes import Recipe
+
+
+def train_teacher(
+    dataset: str,
+    model: str,
+    seed: int = 0,
+    *,
+    out: str | Path,
+    recipe: Recipe | None = None,
+    data_root: str | Path | None = None,
+    device: str = "cpu",
+    on_epoch: Callable[[int, float, float], None] | None = None,
+    resume: bool = False,
+    stop_after: int | float | None = None,
+) -> dict:
+    """Trains a teacher on the *train* split, writes weights and card to folder `out`, and returns the card.
+
+    Arguments:
+        dataset: what to train on; one of `cudfkd.data.names()`.
+        model: what to train; one of `cudfkd.models.names()`.
+        seed: of initial weights, order of the images and augmentation.
+        out: folder for MODEL-seedN.safetensors and MODEL-seedN.json.
+        recipe: how; None takes the recipe of the teachers that ship.
+        data_root: where the training images are, see `cudfkd.data.load`.
+        device: where to train.
+        on_epoch: called after each epoch with its number (from 1), mean training loss and accuracy on *dev*.
+        resume: go on from the checkpoint in `out`, if there is one; on the CPU the result is the same to the bit. Of a
+            teacher that is finished, only return the card.
+        stop_after: minutes; end at the last checkpoint before they are over, but not before one epoch. What is returned
+            is empty then, and resume goes on.
+
+    Raises:
+        ConfigError: unknown names or values, a device that is not there, more images a step than there are, a
+            teacher or an unfinished training in `out` and resume off, or one of another description.
+        DataError: the images cannot be found, or `out` cannot be written, both before anything is trained; or a file
+            to go on from is damaged.
+        TrainingError: the loss was not finite; the checkpoint of the epoch before is kept.
+    """
+    recipe = recipe or Recipe()
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"seed = {seed} is not allowed: it must be from 0 to 2**63 - 1")
+    deadline, where = deadline_after(stop_after), devices.check(device)
+    about = data.info(dataset)
+    network = models.build(model, about.num_classes, about.channels, about.image_size, seed)
+    out = Path(out)
+    stem = out / f"{model}-seed{seed}"
+    asked = {
+        "data": dataset, "model": models.spec_of(network), "seed": seed, "recipe": recipe.model_dump(),
+        "device": device,
+    }  # fmt: skip
+    if not (stem / CONFIG).exists() and _card_of(stem).exists():
+        if not resume:
+            raise ConfigError(f"{_card_of(stem)} is a teacher already: choose another folder, or delete it first")
+        return _finished(stem, asked)
+    splits = {name: data.load(dataset, name, data_root) for name in data.SPLITS}
+    images = len(splits["train"])
+    if recipe.batch_size > images:
+        raise ConfigError(f"batch_size = {recipe.batch_size} is not allowed: there are {images} training images")
+    folder = RunFolder(stem)
+    with _made(out), torch.random.fork_rng(devices=[where] if where.type == "cuda" else []), folder.claimed():
+        trainer = _Trainer.of(recipe, network, Normalize(about.mean, about.std), splits, seed, where)
+        _open(folder, trainer, asked, resume=resume)
+        if not trainer.train(folder, deadline, on_epoch):
+            return {}
+        card = _write(stem, asked, trainer, splits["test"])
+    _discard(stem)
+    return card
+
+
+@dataclass
+class _Trainer:
+    """The network and all that its training needs, on the device. On a GPU no step waits for the host."""
+
+    recipe: Recipe
+    network: nn.Module
+    normalize: Normalize
+    train_on: data.ImageSet
+    dev: data.ImageSet
+    optimizer: torch.optim.Optimizer
+    rng: torch.Generator
+    epoch: int = 0
+    """how many are complete"""
+
+    @classmethod
+    def of(
+        cls, recipe: Recipe, network: nn.Module, normalize: Normalize, splits: dict, seed: int, device: torch.device
+    ) -> "_Trainer":
+        fast = device.type == "cuda"
+        # on a CPU as the teachers that ship were trained, to the bit
+        network.to(device).to(memory_format=torch.channels_last if fast else torch.contiguous_format)
+        optimizer = torch.optim.SGD(
+            network.parameters(), recipe.lr, momentum=0.9, weight_decay=recipe.weight_decay, nesterov=True,
+            fused=True if fast else None,
+        )  # fmt: skip
+        train = data.ImageSet(splits["train"].pixels.to(device), splits["train"].labels.to(device))
+        rng = torch.Generator(device).manual_seed(seed)
+        return cls(recipe, network, normalize.to(device), train, splits["dev"], optimizer, rng)
+
+    @property
+    def state(self) -> State:
+        """What a checkpoint holds."""
+        return State({"teacher": self.network}, {"teacher": self.optimizer}, self.rng)
+
+    def train(self, folder: RunFolder, deadline: float, on_epoch: Callable | None) -> bool:
+        """Trains to the end; False if it ended before, as the next epoch would not end before `deadline`."""
+        assert folder.path is not None
+        longest = 0.0
+        while self.epoch < self.recipe.epochs:
+            started = perf_counter()
+            loss = self._pass()
+            self.epoch += 1
+            if not (isfinite(loss) and self._logits_are_finite()):
+                raise TrainingError(f"the teacher's loss is not finite in epoch {self.epoch}: lower lr")
+            self.state.save(folder.path, self.epoch, generator_steps=0)
+            folder.starting = False
+            if on_epoch:
+                on_epoch(self.epoch, loss, self.accuracy(self.dev))
+            longest = max(longest, perf_counter() - started)
+            if self.epoch < self.recipe.epochs and perf_counter() + longest > deadline:
+                return False
+        return True
+
+    def accuracy(self, dataset: data.ImageSet) -> float:
+        """Share of the images whose class the network names, in single precision."""
+        images, labels = dataset.tensors
+        logits = predict(nn.Sequential(self.normalize, self.network), images, self.rng.device)
+        return round(float((logits.argmax(1).cpu() == labels).double().mean()), 4)
+
+    def _logits_are_finite(self) -> bool:
+        """Of some images, after the last step of an epoch: its loss was taken before."""
+        some = self.train_on.pixels[:2]
+        return bool(predict(nn.Sequential(self.normalize, self.network), some, self.rng.device).isfinite().all())
+
+    def _pass(self) -> float:
+        """One epoch, in a new order, without the images that fill no batch; returns the mean loss."""
+        self.network.train()
+        size, labels, device = self.recipe.batch_size, self.train_on.labels, self.rng.device
+        steps = len(labels) // size
+        total = torch.zeros((), device=device)
+        order = torch.randperm(len(labels), generator=self.rng, device=device)[: steps * size]
+        for step, batch in enumerate(order.split(size), start=self.epoch * steps):
+            rate, momentum = self.recipe.pace(step, self.recipe.epochs * steps)
+            self.optimizer.param_groups[0].update(lr=rate, momentum=momentum)
+            images = augmented(self.train_on.pixels[batch], self.recipe.augment, self.rng)
+            loss = cross_entropy(self._logits(images), labels[batch])
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            total += loss.detach()
+        return float(total) / steps
+
+    def _logits(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
+        x = self.normalize(images)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+            return at_least_float32(self.network(x))
+
+
+def augmented(
+    pixels: UInt8[Tensor, "batch channels size size"], how: str, rng: torch.Generator
+) -> Float[Tensor, "batch channels size size"]:
+    """Images in [0, 1] from bytes, changed as `Recipe.augment` says."""
+    if how in ("crop", "shift"):
+        pixels = shift(pixels, pixels.shape[-1] // 8, rng)
+    images = data.unit(pixels)
+    return flip(images, rng) if how in ("crop", "mirror") else images
+
+
+def shift(
+    pixels: UInt8[Tensor, "batch channels size size"], most: int, rng: torch.Generator
+) -> UInt8[Tensor, "batch channels size size"]:
+    """Each image moved by up to `most` pixels each way, black moving in: a crop of the image padded by `most`.
+
+    Padded with zeros rather than mirrored, as in He et al. (2016).
+    """
+    n, size = len(pixels), pixels.shape[-1]
+    corners = torch.randint(2 * most + 1, (2, n, 1), generator=rng, device=pixels.device)
+    rows, columns = corners + torch.arange(size, device=pixels.device)
+    image = torch.arange(n, device=pixels.device)[:, None, None]
+    channels_last = pad(pixels, [most] * 4)[image, :, rows[:, :, None], columns[:, None, :]]
+    return channels_last.permute(0, 3, 1, 2)
+
+
+def flip(images: Float[Tensor, "batch channels height width"], rng: torch.Generator) -> Tensor:
+    """Each image mirrored left to right with probability 1/2."""
+    mirrored = torch.rand(len(images), 1, 1, 1, generator=rng, device=images.device) < 0.5
+    return torch.where(mirrored, images.flip(3), images)
+
+
+@contextmanager
+def _made(out: Path) -> Iterator[None]:
+    """Makes the folder, and takes it back where nothing came into it."""
+    made = make_folder(out)
+    try:
+        yield
+    except Exception:
+        remove_empty(made)
+        raise
+
+
+def _open(folder: RunFolder, trainer: _Trainer, asked: dict[str, Any], *, resume: bool) -> None:
+    """Goes back to the checkpoint that is there to be resumed, or begins. Raises as `RunFolder.open`."""
+    assert folder.path is not None
+    config = folder.path / CONFIG
+    if not config.exists():
+        folder.starting = True
+        write_json(config, asked)
+        return
+    folder.refuse_new(resume=resume)
+    refuse_other(folder.path, read_json(config), asked, asked)
+    if checkpoint.exists(folder.path):
+        trainer.epoch, _ = trainer.state.load(folder.path)
+
+
+def _write(stem: Path, asked: dict[str, Any], trainer: _Trainer, test: data.ImageSet) -> dict:
+    """Weights, then the card, which makes them a teacher; returns the card."""
+    weights = save({name: tensor.cpu().contiguous() for name, tensor in trainer.network.state_dict().items()})
+    write_bytes(stem.with_name(f"{stem.name}.safetensors"), weights)
+    about = data.info(asked["data"])
+    card = {
+        "data": asked["data"],
+        "model": asked["model"],
+        "parameters": sum(p.numel() for p in trainer.network.parameters()),
+        "seed": asked["seed"],
+        "recipe": asked["recipe"],
+        "accuracy": {"dev": trainer.accuracy(trainer.dev), "test": trainer.accuracy(test)},
+        "trained_on": f"split train: {len(trainer.train_on):,} images, none of dev or test",
+        "sha256": sha256(weights).hexdigest(),
+        "torch": torch.__version__.split("+")[0],
+        "device": asked["device"],
+        "data_source": about.source,
+        "data_licence": about.licence,
+        "licence": "MIT",
+    }
+    write_json(_card_of(stem), card)
+    return card
+
+
+def _finished(stem: Path, asked: dict[str, Any]) -> dict:
+    """The card of a teacher that is there. Raises ConfigError if it is of another description, DataError if damaged."""
+    card = teacher_card(stem)
+    refuse_other(stem, card, asked, asked)
+    read_teacher(stem)
+    return card
+
+
+def _discard(folder: Path) -> None:
+    checkpoint.remove(folder)
+    for name in (CONFIG, ".lock"):
+        (folder / name).unlink(missing_ok=True)
+    remove_empty([folder])
+
+
+def _card_of(stem: Path) -> Path:
+    return stem.with_name(f"{stem.name}.json")
