@@ -9,7 +9,7 @@
 import sys
 from pathlib import Path
 
-from analysis import grid
+from analysis.studies import grid
 from cudfkd.errors import CudfkdError
 
 try:
@@ -52,7 +52,7 @@ rule run:
         **GRID.resources.declared(),
     shell:
         "{sys.executable} -m cudfkd.cli distill {params.arguments}"
-        " && {sys.executable} -m analysis.result {params.folder:q} {output:q}"
+        " && {sys.executable} -m analysis.studies.result {params.folder:q} {output:q}"
 
 
 rule tables:
@@ -61,7 +61,7 @@ rule tables:
     output:
         expand(GRID.folder / "{name}", name=["runs.csv", "methods.csv", "rates.json"]),
     run:  # and no command: the names of a large grid's results are longer than one may be
-        from analysis import collect
+        from analysis.studies import collect
 
         collect.tables(Path(output[0]).parent, map(Path, input))
 
@@ -72,7 +72,7 @@ rule figures:
     output:
         expand(FIGURES / "{{group}}" / "{file}", file=DRAWN),
     shell:
-        "{sys.executable} -m analysis.collect figures $(dirname {output[0]:q}) {GRID.name} {input:q}"
+        "{sys.executable} -m analysis.studies.collect figures $(dirname {output[0]:q}) {GRID.name} {input:q}"
 
 
 rule recorded:
@@ -81,4 +81,4 @@ rule recorded:
     output:
         expand("out/recorded/{file}", file=DRAWN),
     shell:
-        "{sys.executable} -m analysis.collect figures $(dirname {output[0]:q}) recorded {input:q}"
+        "{sys.executable} -m analysis.studies.collect figures $(dirname {output[0]:q}) recorded {input:q}"

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from analysis import execute, places, reproduce, scorecard
+from analysis import origin
+from analysis.evidence import execute, reproduce, scorecard
 from cudfkd.base.errors import ConfigError, CudfkdError
 
 
@@ -89,7 +90,7 @@ def _record(asked: argparse.Namespace) -> int:
     if not folders:
         raise ConfigError(f"out/{asked.profile} holds no figures: run make figures PROFILE={asked.profile} first")
     for folder in folders:
-        shutil.copytree(folder, places.ROOT / "figures" / folder.name, dirs_exist_ok=True)
+        shutil.copytree(folder, origin.ROOT / "figures" / folder.name, dirs_exist_ok=True)
         print(f"figures/{folder.name}")
     return 0
 

@@ -8,7 +8,7 @@ Parts, in this order: speed and memory of the engine and of the plain loop, each
 compiled engine (ResNet-34 to ResNet-18, 32 x 32 pixels, batch 512); a ResNet-34 teacher on Fashion-MNIST with a border;
 a distillation from it over 30 epochs; short ones in float32 and bfloat16 over seeds; what the chip reaches on one
 kernel; operations and bytes of a student step; rates of the paper's grid, into out/gpu/DEVICE/rates.json, a file for
-`python -m analysis.cost`.
+`python -m analysis.studies.cost`.
 
 What is measured goes into benchmarks/gpu.json, under the plan and the hardware, with the commit, each part at once, and
 is not measured again; what follows from several parts stands under "summary". A part that fails is told in a line and
@@ -30,10 +30,10 @@ import numpy as np
 import torch
 
 import cudfkd
-from analysis import grid
-from analysis.places import ROOT
-from analysis.stability import stability
-from analysis.statistics import mean_over_seeds
+from analysis.checks.statistics import mean_over_seeds
+from analysis.live.stability import stability
+from analysis.origin import ROOT
+from analysis.studies import grid
 from benchmarks import loops, rates
 from benchmarks.achieved import achieved
 from benchmarks.ceiling import bandwidths, ceilings

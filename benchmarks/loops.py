@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import cudfkd
-from analysis.commits import commit
+from analysis.origin import commit
 from benchmarks import reference
 from benchmarks.traffic import Traffic
 from cudfkd import DistillConfig, models

@@ -1,4 +1,4 @@
-"""The records of `analysis.comparison`: each method at the quick size over seeds.
+"""The records of `analysis.studies.comparison`: each method at the quick size over seeds.
 
     python benchmarks/methods.py record                  runs what the records lack, a process each
     python benchmarks/methods.py record dafl --seeds 0   some of it
@@ -14,7 +14,7 @@ import sys
 
 import torch
 
-from analysis import comparison
+from analysis.studies import comparison
 from cudfkd import methods
 from cudfkd.base.errors import CudfkdError
 from cudfkd.base.files import write_json

@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import median
 
 import cudfkd
-from analysis.probe import Probe
-from analysis.telescoping import account
+from analysis.live.accounts import account
+from analysis.live.probe import Probe
 from cudfkd import data, models
 from cudfkd.base.files import write_json
 from cudfkd.base.machine import made

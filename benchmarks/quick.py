@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 import cudfkd
-from analysis.execute import profile_parameters
+from analysis.evidence.execute import profile_parameters
 from cudfkd.base.files import write_json
 from cudfkd.base.machine import hardware
 from cudfkd.engine.experiments import run

@@ -1,12 +1,13 @@
-"""Seconds a student step of every kind of run of a grid, for `python -m analysis.cost`: no data, no teachers needed.
+"""Seconds a student step of every kind of run of a grid, for `python -m analysis.studies.cost`; needs no data.
 
     python benchmarks/rates.py grids/paper.yaml                    nine minutes of it; call it until none is left
     python benchmarks/rates.py grids/paper.yaml --methods cudfkd   those of one method
 
 What a step costs depends neither on what the networks have learned nor on the pictures: so they are untrained ones,
 and noise of the data set's shape for the references that study images. A kind runs two epochs of some seconds, or of a
-single round where that takes longer, and the second counts. Rates go into benchmarks/rates.json, where `analysis.cost`
-finds them. The device is the grid's. Of CMI it is the least: its bank of earlier images has not filled yet.
+single round where that takes longer, and the second counts. Rates go into benchmarks/rates.json, where
+`analysis.studies.cost` finds them. The device is the grid's. For CMI the rate is a lower bound: its bank of earlier
+images has not filled yet.
 """
 
 import argparse
@@ -20,9 +21,9 @@ import torch
 from torch.utils.data import TensorDataset
 
 import cudfkd
-from analysis import cost, grid
-from analysis.comparison import fingerprint
-from analysis.grid import Cell
+from analysis.studies import cost, grid
+from analysis.studies.comparison import fingerprint
+from analysis.studies.grid import Cell
 from cudfkd import data, methods, models
 from cudfkd.base import devices
 from cudfkd.base.errors import ConfigError, CudfkdError, unknown

@@ -1,4 +1,4 @@
-"""The search of `analysis.tuning`, the same for every method.
+"""The search of `analysis.studies.tuning`, the same for every method.
 
 python benchmarks/tune.py              goes on where it stopped, trial by trial
 python benchmarks/tune.py dafl dfq     of some methods
@@ -8,7 +8,7 @@ python benchmarks/tune.py --choose     writes profiles/tuning/chosen.json from t
 import argparse
 import sys
 
-from analysis import tuning
+from analysis.studies import tuning
 from cudfkd.base.errors import CudfkdError
 from cudfkd.base.files import write_json
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from analysis.places import ROOT
+from analysis.origin import ROOT
 
 BASE = "CudfkdError"
 

@@ -23,7 +23,8 @@ from safetensors.torch import load_file, save
 
 import analysis.__main__
 import cudfkd.cli
-from analysis import execute, places, reproduce, results
+from analysis import origin
+from analysis.evidence import execute, reproduce, results
 from cudfkd import data, methods
 from cudfkd.config import DistillConfig
 from cudfkd.curriculum import Curriculum
@@ -485,7 +486,7 @@ def project(at: Path) -> None:
 def at(world, tmp_path, monkeypatch) -> Path:
     """A copy of the world, with the assets by reference; the project and all training images are those in it."""
     shutil.copytree(world, tmp_path, dirs_exist_ok=True)
-    monkeypatch.setattr(places, "ROOT", tmp_path / "project")
+    monkeypatch.setattr(origin, "ROOT", tmp_path / "project")
     monkeypatch.setattr(reproduce, "OUT", tmp_path / "project" / "out")
     for module in (execute, results):
         monkeypatch.setattr(module, "PROFILES", tmp_path / "project" / "profiles")

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import cudfkd
-from analysis.places import ROOT
+from analysis.origin import ROOT
 from tests.messages import Message, constants, messages, messages_in
 
 ERRORS = (ROOT / "ERRORS.md").read_text()

@@ -10,9 +10,9 @@ import nbformat
 import pytest
 import yaml
 
-from analysis.execute import declared_parameters
-from analysis.places import PROFILES, ROOT
-from analysis.reproduce import notebooks_of
+from analysis.evidence.execute import declared_parameters
+from analysis.evidence.reproduce import notebooks_of
+from analysis.origin import PROFILES, ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -62,7 +62,7 @@ def test_notebooks_are_stripped_thin_and_have_one_parameters_cell(path):
 
 @pytest.mark.parametrize("profile", sorted({path.parent.name for path in PROFILES.glob("*/*.yaml")}))
 def test_profiles_hold_parameters_that_their_notebooks_take(profile):
-    from analysis.execute import check_parameters, profile_parameters
+    from analysis.evidence.execute import check_parameters, profile_parameters
 
     files = sorted((PROFILES / profile).glob("*.yaml"))
     found = notebooks_of(profile)

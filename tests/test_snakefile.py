@@ -14,8 +14,8 @@ import psutil
 import pytest
 import yaml
 
-from analysis import collect, grid
-from analysis.places import ROOT
+from analysis.origin import ROOT
+from analysis.studies import collect, grid
 from cudfkd.engine.experiments import run
 
 PLUGIN = "snakemake_executor_plugin_cluster_generic"

@@ -4,15 +4,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-plt.style.use(Path(__file__).parent / "cudfkd.mplstyle")
-
-from analysis.plots.curriculum import (  # noqa: E402
-    dynamics,
-    easy_to_hard,
-    granularities,
-    weighted_difficulty,
-)
-from analysis.plots.descent import (  # noqa: E402
+from analysis.plots.curriculum import dynamics, easy_to_hard, granularities, weighted_difficulty
+from analysis.plots.descent import (
     chased,
     convergence,
     descent_bars,
@@ -24,21 +17,13 @@ from analysis.plots.descent import (  # noqa: E402
     rate_bound,
     towards_plain,
 )
-from analysis.plots.live import accounts, dead_maps, drift_bounds, paces, parts_by_variant  # noqa: E402
-from analysis.plots.measuring import (  # noqa: E402
-    batch_sizes,
-    best_of,
-    curves,
-    loyalty_scales,
-    mean_change,
-    modes,
-    walk,
-)
-from analysis.plots.methods import accuracies, races, studied  # noqa: E402
-from analysis.plots.scorecard import scorecard  # noqa: E402
-from analysis.plots.speed import throughput  # noqa: E402
-from analysis.plots.students import learning, samples_by_class  # noqa: E402
-from analysis.plots.weights import (  # noqa: E402
+from analysis.plots.live import accounts, dead_maps, drift_bounds, paces, parts_by_variant
+from analysis.plots.measuring import batch_sizes, best_of, curves, loyalty_scales, mean_change, modes, walk
+from analysis.plots.methods import accuracies, races, studied
+from analysis.plots.scorecard import scorecard
+from analysis.plots.speed import throughput
+from analysis.plots.students import learning, samples_by_class
+from analysis.plots.weights import (
     activity,
     area,
     breakers,
@@ -55,6 +40,8 @@ from analysis.plots.weights import (  # noqa: E402
     weight_slider,
     weights_by_pace,
 )
+
+plt.style.use(Path(__file__).parent / "cudfkd.mplstyle")
 
 __all__ = [
     "accounts",

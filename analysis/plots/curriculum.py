@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde
 
-from analysis.snapshots import Snapshot, easiest_to_hardest
+from analysis.live.snapshots import Snapshot, easiest_to_hardest
 
 
 def dynamics(history: pd.DataFrame, num_classes: int) -> Figure:

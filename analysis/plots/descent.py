@@ -9,10 +9,10 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.theory.descent import Path
 from analysis.theory.growth import GrowthPath
 from analysis.theory.hysteresis import Landmarks
 from analysis.theory.momentum import MomentumPath
+from analysis.theory.toys.descent import Path
 
 Values = Float[np.ndarray, " n"]
 

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.statistics import Interval
-from analysis.telescoping import Account
+from analysis.checks.statistics import Interval
+from analysis.live.accounts import Account
 
 PARTS = {"student": "C0", "lambda": "C2", "generator": "C1"}
 

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.sgd import Walk
-from analysis.statistics import Interval
+from analysis.checks.statistics import Interval
+from analysis.theory.sgd import Walk
 
 
 def walk(walked: Walk, window: int = 50) -> Figure:

@@ -19,8 +19,8 @@ KINDS = {"exact": ("o", "C0"), "statistical": ("s", "C4"), "by construction": ("
 def scorecard(rows: pd.DataFrame) -> Axes:
     """A line a check: its worst violation, its tolerance, and its control's violation, on one logarithmic axis.
 
-    rows: of `analysis.scorecard.Scorecard.rows`, in the order in which they are drawn, from above. What fails, or is
-        void, is drawn in red; what is stale, faintly.
+    rows: of `analysis.evidence.scorecard.Scorecard.rows`, in the order in which they are drawn, from above. What fails,
+        or is void, is drawn in red; what is stale, faintly.
     """
     figure, ax = plt.subplots(figsize=(9, 1.9 + 0.115 * len(rows)))
     ax.set(title=_title(list(rows["verdict"])), xscale="log")

@@ -9,9 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from analysis.checks import Check, check
-from analysis.theory import validate
-from analysis.theory.controls import ConvexLoss
+from analysis.checks import Check, check, validate
+from analysis.theory.toys.controls import ConvexLoss
 from cudfkd.regularizers import ALL, Regularizer
 
 LOSSES = torch.from_numpy(np.geomspace(1e-3, 30, 60))

@@ -12,10 +12,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from analysis.theory import drift, momentum, validate
-from analysis.theory.descent import Gradient, Path, run
-from analysis.theory.objective import objective
-from analysis.theory.problems import points, student
+from analysis.checks import validate
+from analysis.theory import drift, momentum
+from analysis.theory.toys.descent import Gradient, Path, run
+from analysis.theory.toys.objective import objective
+from analysis.theory.toys.problems import points, student
 from cudfkd.regularizers import Hard, Logistic
 
 LOG = Logistic()

@@ -1,6 +1,6 @@
 """T9, checked over random losses and priors; what fails without its hypotheses; and what one logged number bounds.
 
-The step weight of `analysis.theory.controls` is a legal self-paced weight (A1 to A3 hold) without increasing
+The step weight of `analysis.theory.toys.controls` is a legal self-paced weight (A1 to A3 hold) without increasing
 differences: the axioms of self-paced learning do not imply those of a curriculum.
 """
 
@@ -10,11 +10,10 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from analysis.checks import Check, check
-from analysis.theory import validate
-from analysis.theory.controls import StepWeight
+from analysis.checks import Check, check, validate
 from analysis.theory.counterexamples import Counterexample
 from analysis.theory.distribution import DIVERGENCES, Curriculum, curriculum, random_problem
+from analysis.theory.toys.controls import StepWeight
 from cudfkd.regularizers import Regularizer
 
 PACES = tuple(np.geomspace(0.3, 30, 12).tolist())

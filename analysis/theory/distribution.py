@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.theory import validate
-from analysis.theory.problems import Losses
+from analysis.checks import validate
+from analysis.theory.toys.problems import Losses
 from cudfkd.base.errors import ConfigError
 from cudfkd.regularizers import Regularizer
 

@@ -12,11 +12,10 @@ from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from analysis.checks import Check, check
-from analysis.theory import validate
-from analysis.theory.descent import Gradient
-from analysis.theory.objective import objective
-from analysis.theory.problems import Losses, points
+from analysis.checks import Check, check, validate
+from analysis.theory.toys.descent import Gradient
+from analysis.theory.toys.objective import objective
+from analysis.theory.toys.problems import Losses, points
 from cudfkd.regularizers import Regularizer
 
 

@@ -1,6 +1,6 @@
 """One sample: the latent loss F is the lower envelope of the lines v l + g(v), and v* is the line that touches at l.
 
-Numbers beside the proofs of `analysis.theory.symbolic`: brute force over v, quadrature of v*, the conjugate by
+Numbers beside the proofs of `analysis.theory.algebra.symbolic`: brute force over v, quadrature of v*, the conjugate by
 search. All in float64 with the torch code of `cudfkd.regularizers`.
 """
 
@@ -13,11 +13,11 @@ from jaxtyping import Float
 from scipy.integrate import quad
 from torch import Tensor
 
-from analysis.checks import Check, check
-from analysis.theory import families, symbolic, validate
-from analysis.theory.controls import ConvexLoss
-from analysis.theory.families import FAMILIES
-from analysis.theory.problems import Losses, NotConvergedError
+from analysis.checks import Check, check, validate
+from analysis.theory.algebra import families, symbolic
+from analysis.theory.algebra.families import FAMILIES
+from analysis.theory.toys.controls import ConvexLoss
+from analysis.theory.toys.problems import Losses, NotConvergedError
 from cudfkd.regularizers import Mixture, Regularizer
 
 LOSSES = tuple(np.geomspace(1e-4, 50, 40).tolist())

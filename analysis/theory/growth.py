@@ -21,11 +21,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.checks import Check, check
-from analysis.theory import validate
-from analysis.theory.descent import Armijo, Gradient, Inner
-from analysis.theory.objective import Objective, objective
-from analysis.theory.problems import Problem, points
+from analysis.checks import Check, check, validate
+from analysis.theory.toys.descent import Armijo, Gradient, Inner
+from analysis.theory.toys.objective import Objective, objective
+from analysis.theory.toys.problems import Problem, points
 from cudfkd.regularizers import Hard, JiangLog, Linear, Logistic, Mixture, Polynomial, Regularizer, Welsch
 
 C = 0.1  # Armijo's share

@@ -16,12 +16,11 @@ import sympy as sp
 import torch
 from scipy.optimize import brentq, minimize_scalar
 
-from analysis.checks import Check, check
-from analysis.theory import validate
-from analysis.theory.families import FAMILIES, a, l, lam
-from analysis.theory.objective import objective
-from analysis.theory.problems import NotConvergedError, points
-from analysis.theory.proof import Proof, identity
+from analysis.checks import Check, check, validate
+from analysis.theory.algebra.families import FAMILIES, a, l, lam
+from analysis.theory.algebra.proof import Proof, identity
+from analysis.theory.toys.objective import objective
+from analysis.theory.toys.problems import NotConvergedError, points
 from cudfkd.regularizers import Regularizer
 
 NUDGE = 1e-3  # at each new lambda, so that the student leaves a maximum on which it happens to sit

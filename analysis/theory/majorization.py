@@ -14,11 +14,11 @@ from jaxtyping import Float
 from scipy.optimize import differential_evolution, minimize
 from torch import Tensor
 
-from analysis.checks import Check, check
-from analysis.theory import symbolic, validate
-from analysis.theory.controls import ConvexLoss
-from analysis.theory.objective import Objective, Point, objective
-from analysis.theory.problems import Problem, Theta
+from analysis.checks import Check, check, validate
+from analysis.theory.algebra import symbolic
+from analysis.theory.toys.controls import ConvexLoss
+from analysis.theory.toys.objective import Objective, Point, objective
+from analysis.theory.toys.problems import Problem, Theta
 from cudfkd.regularizers import Regularizer
 
 Thetas = Float[Tensor, "m d"]

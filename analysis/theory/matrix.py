@@ -13,19 +13,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.checks import Check, merge
-from analysis.theory import (
-    curriculum_axioms,
-    drift,
-    growth,
-    majorization,
-    minibatch,
-    momentum,
-    rates,
-    theorems,
-    validate,
-)
-from analysis.theory.problems import Problem, logistic, ridge
+from analysis.checks import Check, merge, validate
+from analysis.theory import curriculum_axioms, drift, growth, majorization, minibatch, momentum, rates, theorems
+from analysis.theory.toys.problems import Problem, logistic, ridge
 from cudfkd.regularizers import ALL, Regularizer
 
 Column = Callable[[Regularizer, int], Iterable[Check]]  # a regularizer and a seed in, checks of one problem out

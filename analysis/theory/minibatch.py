@@ -13,12 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.checks import Check, check
-from analysis.statistics import Interval, bootstrap_mean
-from analysis.theory import validate
-from analysis.theory.descent import run
-from analysis.theory.objective import Objective, objective
-from analysis.theory.problems import Problem, Student, Theta, solvable, student
+from analysis.checks import Check, check, validate
+from analysis.checks.statistics import Interval, bootstrap_mean
+from analysis.theory.toys.descent import run
+from analysis.theory.toys.objective import Objective, objective
+from analysis.theory.toys.problems import Problem, Student, Theta, solvable, student
 from cudfkd.regularizers import Regularizer
 
 Gradients = Float[Tensor, "n d"]

@@ -17,10 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.checks import Check, check
-from analysis.theory import validate
-from analysis.theory.objective import objective
-from analysis.theory.problems import NotConvergedError, Problem, Theta, points, solvable
+from analysis.checks import Check, check, validate
+from analysis.theory.toys.objective import objective
+from analysis.theory.toys.problems import NotConvergedError, Problem, Theta, points, solvable
 from cudfkd.regularizers import Logistic, Regularizer
 
 

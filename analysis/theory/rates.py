@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.checks import Check, check
-from analysis.theory import validate
-from analysis.theory.controls import ConvexLoss
-from analysis.theory.descent import Armijo, Exact, Gradient, Inner, Path, run
-from analysis.theory.objective import Objective, Point, objective
-from analysis.theory.problems import Problem, Solvable, points, solvable
+from analysis.checks import Check, check, validate
+from analysis.theory.toys.controls import ConvexLoss
+from analysis.theory.toys.descent import Armijo, Exact, Gradient, Inner, Path, run
+from analysis.theory.toys.objective import Objective, Point, objective
+from analysis.theory.toys.problems import Problem, Solvable, points, solvable
 from cudfkd.regularizers import Logistic, Regularizer
 
 TOO_LONG = 2.5  # a step in units of 1 / L; 2 is the limit of T3

@@ -13,8 +13,8 @@ from functools import cache
 
 import pandas as pd
 
-from analysis.theory import statements_fixed, statements_moving
-from analysis.theory.theorem import Theorem
+from analysis.theory.algebra import statements_fixed, statements_moving
+from analysis.theory.algebra.theorem import Theorem
 from cudfkd.base.errors import ConfigError, unknown
 
 STATEMENTS = {

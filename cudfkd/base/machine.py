@@ -9,7 +9,7 @@ import torch
 def hardware(device: str | torch.device) -> str:
     """The GPU's name as torch has it; for a CPU its processor, its cores, and the threads that torch uses.
 
-    Equal strings mean that timings may be compared: `analysis.cost` matches rates by them.
+    Equal strings mean that timings may be compared: `analysis.studies.cost` matches rates by them.
     """
     device = torch.device(device)
     if device.type == "cuda":

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 import cudfkd
-from analysis.probe import Probe
+from analysis.live.probe import Probe
 from cudfkd import DistillConfig, models
 from cudfkd.callbacks import Callback
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from analysis import batch_weight, loyalties
+from analysis.live import loyalty
+from analysis.studies import batch_weight
 from analysis.theory import distribution
 from cudfkd import ConfigError, regularizers
 
@@ -47,18 +48,18 @@ def test_bad_input(call, line):
 
 
 def test_loyalty_by_definition_and_its_control():
-    assert loyalties.agrees_with_scipy().passed
+    assert loyalty.agrees_with_scipy().passed
 
 
 def test_the_published_loyalty_is_lower_and_has_a_floor():
-    table = loyalties.scales([0.01, 0.3, 10.0])
+    table = loyalty.scales([0.01, 0.3, 10.0])
     definition, published = (table[name] for name in table.columns)
     assert (published < definition).iloc[:2].all()
     assert published.iloc[-1] > 1 - float(torch.log(torch.tensor(2.0))) ** 0.25
 
 
 def test_rows_that_nearly_agree_vanish_in_float32_and_lower_the_mean():
-    gone = loyalties.dropped(n=500)
+    gone = loyalty.dropped(n=500)
     assert 0 < gone.share < 1
     assert gone.left < gone.all
-    assert loyalties.dropped(noise=3.0, n=500).share == 0
+    assert loyalty.dropped(noise=3.0, n=500).share == 0

@@ -5,8 +5,8 @@ import json
 import pandas as pd
 import pytest
 
-from analysis import collect, comparison, grid, result
-from analysis.places import ROOT
+from analysis.origin import ROOT
+from analysis.studies import collect, comparison, grid, result
 from cudfkd import Curriculum, DataError, DistillConfig, Experiment
 from cudfkd.base import machine
 from cudfkd.engine.experiments import run
@@ -84,7 +84,7 @@ def test_a_result_that_is_missing_is_said_in_one_line(grid_done, capsys):
     next(iter(grid.read(SMALL).cells.values())).result.unlink()
     assert collect.main(["tables", "out", *results()]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("analysis.collect: ")
+    assert said.startswith("analysis.studies.collect: ")
     assert "noise-seed0.json is missing" in said
     assert said.count("\n") == 1
 

@@ -7,8 +7,9 @@ import pydantic
 import pytest
 import torch
 
-from analysis import comparison, plots
-from analysis.comparison import Recorded
+from analysis import plots
+from analysis.studies import comparison
+from analysis.studies.comparison import Recorded
 from cudfkd import ConfigError, DataError, methods
 
 PLAIN = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 100}

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from analysis import comparison, cost, grid
-from analysis.places import ROOT
+from analysis.origin import ROOT
+from analysis.studies import comparison, cost, grid
 from cudfkd import ConfigError
 
 LENGTH = {"epochs": 10, "steps_per_epoch": 100}
@@ -85,7 +85,7 @@ def test_a_named_file_without_rates_is_refused(content, tmp_path, capsys):
     if content is not None:
         path.write_text(json.dumps(content))
     assert cost.main([str(ROOT / "grids" / "smoke.yaml"), str(path)]) == 2
-    assert capsys.readouterr().err.startswith(f"analysis.cost: there are no rates in {path}: name a file")
+    assert capsys.readouterr().err.startswith(f"analysis.studies.cost: there are no rates in {path}: name a file")
 
 
 def test_the_papers_set_has_no_hours_until_it_is_measured(capsys):
@@ -96,4 +96,4 @@ def test_the_papers_set_has_no_hours_until_it_is_measured(capsys):
 
 def test_bad_input_is_one_line(capsys):
     assert cost.main(["nowhere.yaml"]) == 2
-    assert capsys.readouterr().err.startswith("analysis.cost: nowhere.yaml is missing or not YAML")
+    assert capsys.readouterr().err.startswith("analysis.studies.cost: nowhere.yaml is missing or not YAML")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.datafree import blindness
+from analysis.live.blindness import blindness
 from cudfkd import ConfigError, DistillConfig
 from cudfkd.config import Experiment
 

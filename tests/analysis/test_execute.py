@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 
-from analysis.execute import (
+from analysis.evidence.execute import (
     NotebookError,
     check_parameters,
     declared_parameters,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis import grid
-from analysis.places import ROOT
+from analysis.origin import ROOT
+from analysis.studies import grid
 from cudfkd import ConfigError, CudfkdError, DataError, cli, models
 from cudfkd.curriculum import pace, ramp
 from cudfkd.engine import experiments

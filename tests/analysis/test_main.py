@@ -5,8 +5,8 @@ import json
 import nbformat
 import pytest
 
-from analysis import reproduce
 from analysis.__main__ import main
+from analysis.evidence import reproduce
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ import pytest
 from matplotlib import pyplot as plt
 
 from analysis import plots
-from analysis.theory import counterexamples, descent, drift, growth, hysteresis, momentum, rates
-from analysis.theory.problems import points, student
+from analysis.theory import counterexamples, drift, growth, hysteresis, momentum, rates
+from analysis.theory.toys import descent
+from analysis.theory.toys.problems import points, student
 
 LINE = points(0.0, 0.5, 3.0, start=2.2)
 

@@ -5,10 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import plots, sgd
-from analysis.statistics import Interval
-from analysis.telescoping import account
-from analysis.theory import problems
+from analysis import plots
+from analysis.checks.statistics import Interval
+from analysis.live.accounts import account
+from analysis.theory import sgd
+from analysis.theory.toys import problems
 from tests.analysis.live_toys import config, probed
 
 

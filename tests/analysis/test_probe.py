@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn.functional import dropout
 
 import cudfkd
-from analysis.probe import Probe, nondeterministic
-from analysis.telescoping import account
+from analysis.live.accounts import account
+from analysis.live.probe import Probe, nondeterministic
 from cudfkd import ConfigError, losses
 from cudfkd.callbacks import Callback
 from cudfkd.curriculum import weigh

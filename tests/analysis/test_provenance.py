@@ -5,7 +5,7 @@ import json
 import pytest
 
 from analysis.checks import CheckError, check
-from analysis.provenance import Record
+from analysis.evidence.provenance import Record
 from cudfkd.base.errors import ConfigError
 
 

@@ -8,12 +8,13 @@ import matplotlib.pyplot as plt
 import nbformat
 import pytest
 
-from analysis import claims, plots, reproduce, results, scorecard
+from analysis import plots
 from analysis.__main__ import main
 from analysis.checks import CheckError, check
-from analysis.execute import profile_parameters
-from analysis.places import NOTEBOOKS
-from analysis.provenance import Record
+from analysis.evidence import claims, reproduce, results, scorecard
+from analysis.evidence.execute import profile_parameters
+from analysis.evidence.provenance import Record
+from analysis.origin import NOTEBOOKS
 from cudfkd.base.errors import DataError
 
 NAMES = {path.name[:2]: path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")}

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from analysis import sgd
-from analysis.theory import problems
-from analysis.theory.objective import objective
+from analysis.theory import sgd
+from analysis.theory.toys import problems
+from analysis.theory.toys.objective import objective
 from cudfkd import ConfigError
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from analysis import sources
+from analysis.evidence import sources
 
 CELLS = ["%matplotlib inline\nfrom cudfkd import near\nimport numpy", "from analysis.room import deep"]
 
@@ -20,8 +20,9 @@ def house(tmp_path, monkeypatch):
         "analysis/__init__.py": "",
         "analysis/room/__init__.py": "from analysis.room import deep",
         "analysis/room/deep.py": "import cudfkd.far",
-        "analysis/studies.py": "",
-        "analysis/comparison.py": "",
+        "analysis/studies/__init__.py": "",
+        "analysis/studies/study.py": "",
+        "analysis/studies/comparison.py": "",
         "analysis/records/drift.json": "1",
         "analysis/records/methods/cmi-seed0.json": "1",
     }.items():
@@ -70,13 +71,13 @@ def test_a_change_counts_if_the_notebook_meets_it(house, changed, other):
 @pytest.mark.parametrize(
     ("reader", "changed", "other"),
     [
-        ("studies", "drift.json", True), ("studies", "methods/cmi-seed0.json", False),
+        ("study", "drift.json", True), ("study", "methods/cmi-seed0.json", False),
         ("comparison", "methods/cmi-seed0.json", True), ("comparison", "drift.json", False),
     ],
 )  # fmt: skip
 def test_records_count_if_the_notebook_meets_what_reads_them(house, reader, changed, other):
     path = house / "analysis" / "records" / changed
-    for cells, counts in ((CELLS, False), ([*CELLS, f"from analysis import {reader}"], other)):
+    for cells, counts in ((CELLS, False), ([*CELLS, f"from analysis.studies import {reader}"], other)):
         save(house, cells, "prose")
         path.write_text("1")
         before = sources.fingerprint("04")
@@ -84,10 +85,10 @@ def test_records_count_if_the_notebook_meets_what_reads_them(house, reader, chan
         assert (sources.fingerprint("04") != before) == counts
 
 
-@pytest.mark.parametrize("gone", ["analysis/studies.py", "analysis/records/methods/cmi-seed0.json"])
+@pytest.mark.parametrize("gone", ["analysis/studies/study.py", "analysis/records/methods/cmi-seed0.json"])
 def test_records_that_moved_are_missed_loudly(house, gone):
     """A reader or a record that is looked for in its old place must not drop out of the hash in silence."""
-    save(house, [*CELLS, "from analysis import studies, comparison"], "prose")
+    save(house, [*CELLS, "from analysis.studies import study, comparison"], "prose")
     sources.fingerprint("04")
     (house / gone).unlink()
     with pytest.raises(AssertionError, match="name"):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from analysis import stability
-from analysis.stability import Reach
+from analysis.live import stability
+from analysis.live.stability import Reach
 from cudfkd import ConfigError
 
 CURVE = [0.2, 0.5, 0.4, 0.6, 0.55, 0.7]

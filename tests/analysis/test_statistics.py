@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.statistics import block_bootstrap_mean, bootstrap_mean, mean_over_seeds, wilson
+from analysis.checks.statistics import block_bootstrap_mean, bootstrap_mean, mean_over_seeds, wilson
 from cudfkd.base.errors import ConfigError
 
 

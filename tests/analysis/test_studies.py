@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import studies, verdicts
-from analysis.telescoping import account
-from analysis.trials import Held
+from analysis.live.accounts import account
+from analysis.studies import study as studies
+from analysis.studies import verdicts
+from analysis.studies.trials import Held
 from cudfkd import ConfigError, DataError
 from tests.analysis.live_toys import config, probed
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from analysis import telescoping
-from analysis.probe import Probe
-from analysis.telescoping import Objective, account
+from analysis.live import accounts
+from analysis.live.accounts import Objective, account
+from analysis.live.probe import Probe
 from cudfkd import ConfigError, Curriculum, regularizers
 from tests.analysis.live_toys import Meddler, config, probed, student
 
@@ -23,14 +23,14 @@ def curricula() -> list[Curriculum]:
 def test_steps_and_blocks_close(curriculum):
     cfg = config(curriculum=curriculum, options={"loss": "kl", "temperature": 4.0})
     found = account(probed(cfg)[0])
-    assert found.worst() <= telescoping.TOLERANCE
-    assert telescoping.splits([found]).holds
+    assert found.worst() <= accounts.TOLERANCE
+    assert accounts.splits([found]).holds
 
 
 @pytest.mark.parametrize("every", [1, 2, 4])
 def test_rounds_that_are_not_read_are_in_the_blocks(every):
     found = account(probed(config(), probe=Probe(every=every, samples=16))[0])
-    assert found.worst() <= telescoping.TOLERANCE
+    assert found.worst() <= accounts.TOLERANCE
     assert list(found.blocks.index) == list(range(0, 6, every))
     assert found.blocks["until"].iloc[-1] == 6
     assert len(found.steps) == 2 * len(found.blocks)
@@ -45,7 +45,7 @@ def test_a_tiny_step_closes_too():
     found = account(probed(config(lr=1e-7, curriculum=curriculum), network=still)[0])
     tiny = found.steps.iloc[1::2]  # without the generator's turn
     assert 0 < tiny["magnitude"].max() < 1e-6
-    assert tiny["relative"].max() <= telescoping.TOLERANCE
+    assert tiny["relative"].max() <= accounts.TOLERANCE
 
 
 def test_steps_add_up_to_the_run_and_so_do_blocks():
@@ -60,10 +60,10 @@ def test_steps_add_up_to_the_run_and_so_do_blocks():
 
 def test_a_change_outside_everybodys_turn_is_found():
     clean, meddled = (account(probed(config(), *others)[0]) for others in ((), (MeddlesAfterwards(),)))
-    verdict = telescoping.closes([clean], [meddled])
+    verdict = accounts.closes([clean], [meddled])
     assert verdict.passed
     assert verdict.by_construction
-    assert telescoping.closes([clean], [clean]).verdict == "void"
+    assert accounts.closes([clean], [clean]).verdict == "void"
 
 
 class MeddlesAfterwards(Meddler):
@@ -78,10 +78,10 @@ class MeddlesAfterwards(Meddler):
 
 def test_signs_are_those_of_the_theory_and_controls_fail():
     found = account(probed(config(curriculum=Curriculum(lam_start=0.3, lam_end=1.0)))[0])
-    assert telescoping.concave([found]).passed
-    assert telescoping.within_drift([found]).passed
+    assert accounts.concave([found]).passed
+    assert accounts.within_drift([found]).passed
     falling = account(probed(config(curriculum=Curriculum(lam_start=1.0, lam_end=0.3)))[0])
-    assert telescoping.lambda_lifts([found], [falling]).passed
+    assert accounts.lambda_lifts([found], [falling]).passed
     assert found.steps["lambda"].min() >= 0
     assert found.steps["lambda"].max() > 0
 
@@ -149,4 +149,4 @@ def test_a_run_without_an_end_is_refused():
 def test_controls_are_not_satisfied_by_a_lambda_that_stands_still():
     found = account(probed(config(curriculum=Curriculum(lam_start=2.0, lam_end=2.0)))[0])
     assert (found.steps["lambda"] == 0).all()
-    assert replace(telescoping.closes([found], [found]), by_construction=False).verdict == "void"
+    assert replace(accounts.closes([found], [found]), by_construction=False).verdict == "void"

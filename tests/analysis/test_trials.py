@@ -2,9 +2,9 @@
 
 import pytest
 
-from analysis import studies
-from analysis.telescoping import account
-from analysis.trials import Held, Nudge, Trial
+from analysis.live.accounts import account
+from analysis.studies import study as studies
+from analysis.studies.trials import Held, Nudge, Trial
 from cudfkd import ConfigError
 from tests.analysis.live_toys import config, probed
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from analysis import comparison, tuning
+from analysis.studies import comparison, tuning
 from cudfkd import DataError, DistillConfig, TrainingError, methods
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis import cost, grid
+from analysis.studies import cost, grid
 from benchmarks import rates
 from cudfkd import TrainingError, methods
 from cudfkd.base.files import read_json

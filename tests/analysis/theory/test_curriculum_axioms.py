@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from analysis.theory import curriculum_axioms as axioms
-from analysis.theory.controls import StepWeight
+from analysis.theory.toys.controls import StepWeight
 from tests.analysis.theory.toys import TEN
 
 MONOTONE = [reg for reg in TEN if reg.name != "jiang-log"]

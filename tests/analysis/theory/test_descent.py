@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.theory import descent
-from analysis.theory.descent import Armijo, Exact, Gradient
-from analysis.theory.objective import objective
-from analysis.theory.problems import NotConvergedError, points, ridge, student
+from analysis.theory.toys import descent
+from analysis.theory.toys.descent import Armijo, Exact, Gradient
+from analysis.theory.toys.objective import objective
+from analysis.theory.toys.problems import NotConvergedError, points, ridge, student
 from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import TOYS, every, gradient, pace, toy
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from analysis.theory import growth
-from analysis.theory.descent import Exact
-from analysis.theory.problems import student
+from analysis.theory.toys.descent import Exact
+from analysis.theory.toys.problems import student
 from cudfkd.base.errors import ConfigError
 from cudfkd.regularizers import ALL, Mixture
 from tests.analysis.theory.toys import TEN, TOYS, every, paces, toy

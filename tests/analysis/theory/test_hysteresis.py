@@ -4,8 +4,8 @@ import torch
 
 from analysis.theory import hysteresis
 from analysis.theory.hysteresis import branch, branches, jumps, landmarks, sweep
-from analysis.theory.objective import objective
-from analysis.theory.problems import NotConvergedError, points
+from analysis.theory.toys.objective import objective
+from analysis.theory.toys.problems import NotConvergedError, points
 from cudfkd.base.errors import ConfigError
 from cudfkd.regularizers import Logistic
 from tests.analysis.theory.toys import gradient, hessian

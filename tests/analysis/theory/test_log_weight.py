@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.optimize import brentq
 
-from analysis.theory import log_weight
+from analysis.theory.algebra import log_weight
 from cudfkd.regularizers import Logistic
 
 LOG = Logistic()

@@ -1,8 +1,8 @@
 import pytest
 
 from analysis.theory import majorization
-from analysis.theory.controls import ConvexLoss
-from analysis.theory.problems import student
+from analysis.theory.toys.controls import ConvexLoss
+from analysis.theory.toys.problems import student
 from cudfkd.base.errors import ConfigError
 from cudfkd.regularizers import Polynomial
 from tests.analysis.theory.toys import TOYS, every, pace, toy

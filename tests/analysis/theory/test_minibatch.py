@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from analysis.theory import descent, minibatch
-from analysis.theory.objective import objective
-from analysis.theory.problems import logistic, student
+from analysis.theory import minibatch
+from analysis.theory.toys import descent
+from analysis.theory.toys.objective import objective
+from analysis.theory.toys.problems import logistic, student
 from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import TOYS, every, pace, toy
 

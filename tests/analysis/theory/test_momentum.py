@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from analysis.theory import momentum
-from analysis.theory.problems import NotConvergedError, points, student
+from analysis.theory.toys.problems import NotConvergedError, points, student
 from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import TOYS, every, pace, toy
 
@@ -20,7 +20,7 @@ def test_steps_are_those_of_torch():
     path = momentum.run(toy, "log", 2.0, steps)
     theta = torch.nn.Parameter(toy.start.clone())
     optimizer = torch.optim.SGD([theta], lr=1.0, momentum=0.9)
-    from analysis.theory.objective import objective
+    from analysis.theory.toys.objective import objective
 
     phi = objective(toy, "log", 2.0)
     for step in steps:

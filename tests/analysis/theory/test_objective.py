@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from analysis.theory.objective import objective
-from analysis.theory.problems import Ridge, student
+from analysis.theory.toys.objective import objective
+from analysis.theory.toys.problems import Ridge, student
 from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import every, gradient, pace, toy
 

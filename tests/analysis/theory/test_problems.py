@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from analysis.theory import problems
-from analysis.theory.problems import Logistic, NotConvergedError, Ridge, solvable
+from analysis.theory.toys import problems
+from analysis.theory.toys.problems import Logistic, NotConvergedError, Ridge, solvable
 from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import gradient, hessian, toy
 

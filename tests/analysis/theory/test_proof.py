@@ -1,6 +1,6 @@
 import sympy as sp
 
-from analysis.theory.proof import by_hand, identities, identity, limits, nonnegative, prose, reduce, refuted
+from analysis.theory.algebra.proof import by_hand, identities, identity, limits, nonnegative, prose, reduce, refuted
 
 x, y = sp.symbols("x y", positive=True)
 z = sp.Symbol("z", real=True)

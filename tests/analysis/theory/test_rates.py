@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from analysis.theory import descent, rates
-from analysis.theory.descent import Exact
-from analysis.theory.problems import student
+from analysis.theory import rates
+from analysis.theory.toys import descent
+from analysis.theory.toys.descent import Exact
+from analysis.theory.toys.problems import student
 from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import TOYS, every, pace, toy
 

@@ -9,7 +9,6 @@ import torch
 from analysis.theory import (
     counterexamples,
     curriculum_axioms,
-    descent,
     distribution,
     drift,
     envelope,
@@ -19,11 +18,10 @@ from analysis.theory import (
     matrix,
     minibatch,
     momentum,
-    objective,
-    problems,
-    symbolic,
 )
-from analysis.theory.problems import Logistic, Ridge, points
+from analysis.theory.algebra import symbolic
+from analysis.theory.toys import descent, objective, problems
+from analysis.theory.toys.problems import Logistic, Ridge, points
 from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import TOYS
 

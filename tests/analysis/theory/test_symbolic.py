@@ -6,8 +6,8 @@ import pytest
 import sympy as sp
 import torch
 
-from analysis.theory import derivations, symbolic
-from analysis.theory.families import FAMILIES, l, lam, v
+from analysis.theory.algebra import derivations, symbolic
+from analysis.theory.algebra.families import FAMILIES, l, lam, v
 from cudfkd.base.errors import ConfigError
 from cudfkd.regularizers import JiangLog, Polynomial, Regularizer
 from tests.analysis.theory.toys import SHAPED, TEN, every

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from analysis.theory import validate
+from analysis.checks import validate
 from cudfkd.base.errors import ConfigError
 from cudfkd.regularizers import JiangLog, Logistic
 

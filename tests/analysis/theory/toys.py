@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from analysis.theory.problems import Problem, logistic, ridge
+from analysis.theory.toys.problems import Problem, logistic, ridge
 from cudfkd.regularizers import ALL, JiangLog, Mixture, Polynomial, Regularizer
 
 TEN: list[Regularizer] = [kind() for kind in ALL]

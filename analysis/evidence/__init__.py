@@ -1,0 +1,1 @@
+"""Notebooks run, their results kept and judged."""

@@ -1,0 +1,148 @@
+"""Runs one notebook through papermill, with the guards that papermill lacks.
+
+papermill itself warns of an unknown parameter and goes on, calls a notebook complete whose cell left it with
+`sys.exit(0)`, and leaves half an output under the final name. Here an unknown or ill-typed parameter is refused before
+anything is written, every code cell must have completed, and the output gets its name only when it is whole.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import nbformat
+import papermill
+import yaml
+from papermill.exceptions import PapermillExecutionError
+
+from analysis.origin import NOTEBOOKS, PROFILES
+from cudfkd.base.errors import ConfigError, CudfkdError, unknown
+from cudfkd.base.files import make_folder
+
+
+class NotebookError(CudfkdError):
+    """A notebook did not run to its end."""
+
+
+@dataclass(frozen=True)
+class Executed:
+    """An executed notebook and the seconds it took."""
+
+    path: Path
+    seconds: float
+
+
+def execute(notebook: Path, output: Path, parameters: dict[str, Any] | None = None) -> Executed:
+    """Executes a notebook into `output`, with values for its parameters cell.
+
+    Arguments:
+        notebook: an .ipynb with a cell tagged "parameters".
+        output: the executed copy; it appears only when every cell has completed. Meanwhile, and after a failure, the
+            notebook lies beside it as NAME.partial.ipynb.
+        parameters: by name; values of the types that the parameters cell declares.
+
+    Raises:
+        ConfigError: no such notebook, unknown parameter, value of another type; nothing is written.
+        DataError: the output's folder cannot be written.
+        NotebookError: a cell failed, or did not run.
+    """
+    values = check_parameters(notebook, parameters or {})
+    partial = output.with_suffix(".partial.ipynb")
+    make_folder(output.parent)
+    started = perf_counter()
+    try:
+        papermill.execute_notebook(
+            str(notebook), str(partial), values, kernel_name="python3", progress_bar=False, log_output=False,
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        )  # fmt: skip
+    except PapermillExecutionError as error:
+        reason = _plain(f"{error.ename}: {error.evalue}")
+        raise NotebookError(f"{notebook.name} failed in cell {error.exec_count} ({reason}): see {partial}") from error
+    except RuntimeError as error:  # the kernel died or could not start
+        raise NotebookError(f"{notebook.name} stopped ({_plain(str(error))}): see {partial}") from error
+    _require_complete(partial)
+    partial.replace(output)
+    return Executed(output, perf_counter() - started)
+
+
+def check_parameters(notebook: Path, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters as the notebook takes them. Raises ConfigError for an unknown name or a value of another type."""
+    declared = declared_parameters(notebook)
+    for name, value in parameters.items():
+        if name not in declared:
+            raise ConfigError(unknown(f"parameter of {notebook.name}", name, declared))
+        if not _fits(value, declared[name]):
+            raise ConfigError(f"{name} = {value!r} is not allowed in {notebook.name}: it must be {declared[name]}")
+    return parameters
+
+
+def declared_parameters(notebook: Path) -> dict[str, str]:
+    """Names and types of a notebook's parameters cell. Raises ConfigError if the file is no notebook or has none."""
+    if not notebook.is_file():
+        raise ConfigError(f"there is no notebook {notebook}: the notebooks lie in {NOTEBOOKS.name}/")
+    try:
+        nbformat.read(notebook, as_version=4)
+        found = papermill.inspect_notebook(str(notebook))
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ConfigError(f"{notebook} is not a notebook that can be read: restore it from git") from error
+    if not found:
+        raise ConfigError(f"{notebook.name} has no cell tagged 'parameters': it cannot be run with values")
+    return {name: entry["inferred_type_name"] for name, entry in found.items()}
+
+
+def profile_parameters(profile: str, number: str) -> dict[str, Any]:
+    """What profiles/PROFILE/NUMBER.yaml sets. Raises ConfigError for an unknown profile or a file that is not flat."""
+    return read_yaml(profile_folder(profile) / f"{number}.yaml")
+
+
+def profile_folder(profile: str) -> Path:
+    """profiles/PROFILE. Raises ConfigError for a folder without parameters; only names count, and no paths."""
+    known = sorted({path.parent.name for path in PROFILES.glob("*/[0-9][0-9].yaml")})
+    if profile not in known:
+        raise ConfigError(unknown("profile", profile, known))
+    return PROFILES / profile
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Flat parameters from a YAML file. Raises ConfigError if it is missing, no YAML or not flat."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} is missing or not YAML: it must hold lines of name: value") from error
+    if not isinstance(values, dict) or any(isinstance(value, dict) for value in values.values()):
+        raise ConfigError(f"{path} is not flat: it must hold lines of name: value")
+    return values
+
+
+def parse_value(text: str) -> Any:
+    """A value from the command line: JSON where it reads as such (numbers, true, false, null, lists), else a word."""
+    try:
+        return json.loads(text.lower() if text in ("True", "False") else "null" if text == "None" else text)
+    except ValueError:
+        return text
+
+
+def _fits(value: Any, kind: str) -> bool:
+    inner = re.fullmatch(r"(list|Optional)\[(\w+)\]", kind)
+    if inner and inner[1] == "list":
+        return isinstance(value, list) and all(_fits(item, inner[2]) for item in value)
+    if inner:
+        return value is None or _fits(value, inner[2])
+    if kind == "float":
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value).__name__ == kind
+
+
+def _require_complete(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    for number, cell in enumerate(cells, start=1):
+        done = cell.metadata.get("papermill", {}).get("status") == "completed"
+        if cell.cell_type == "code" and cell.source.strip() and not (done and cell.execution_count):
+            raise NotebookError(f"cell {number} of {path.name} did not run: does a cell before it leave the kernel?")
+
+
+def _plain(text: str) -> str:
+    line = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
+    return line if len(line) <= 300 else line[:297] + "..."

@@ -1,0 +1,160 @@
+"""Figures and results with their story: profile, parameters, commit and versions go wherever a number goes."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import Collection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from analysis.checks import Check, CheckError, failures
+from analysis.evidence.sources import fingerprint
+from analysis.origin import ROOT, commit
+from cudfkd.base.errors import ConfigError
+from cudfkd.base.files import write_json
+from cudfkd.base.machine import hardware
+
+PACKAGES = ("cudfkd", "torch", "numpy", "scipy", "matplotlib", "papermill")
+
+
+@dataclass
+class Record:
+    """What one execution of a notebook leaves behind.
+
+    Arguments:
+        notebook: its name, such as "00_start_here"; the first two letters name its folder.
+        profile: smoke, quick or paper: it is printed on every figure.
+        parameters: of this execution.
+        out_dir: where to write; empty: out/PROFILE/NN beside the packages, wherever the notebook is run from.
+    """
+
+    notebook: str
+    profile: str
+    parameters: dict[str, Any]
+    out_dir: str = ""
+    started: float = field(default_factory=perf_counter)
+    code: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.code = fingerprint(self.notebook[:2])  # now, as it was loaded, and not when the cells have run
+
+    @property
+    def folder(self) -> Path:
+        """Where this notebook's figures and result.json go."""
+        return Path(self.out_dir) if self.out_dir else ROOT / "out" / self.profile / self.notebook[:2]
+
+    @property
+    def runs(self) -> Path:
+        """Where trained runs are kept and found again, shared by the notebooks of a profile."""
+        return self.folder.parent / "runs"
+
+    def figure(self, name: str, drawn: Figure | Axes) -> Figure:
+        """Writes NAME.png, NAME.pdf and NAME.json (what is plotted), and returns the figure for display.
+
+        The files are the same to the byte when they are written twice from the same data and commit.
+        """
+        figure = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
+        assert figure is not None
+        figure.text(0.005, 0.002, f"{self.profile} profile", ha="left", va="bottom", fontsize=7, color="0.45")
+        story = {"notebook": self.notebook, "profile": self.profile, "commit": commit(), **self.parameters}
+        told = json.dumps(story, sort_keys=True, default=str)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        software = {"Software": None, "Title": f"{self.notebook}: {name}", "Description": told}
+        figure.savefig(self.folder / f"{name}.png", metadata=software)
+        info = {"Title": software["Title"], "Subject": told, "CreationDate": None, "Producer": None, "Creator": None}
+        figure.savefig(self.folder / f"{name}.pdf", metadata=info)
+        write_json(self.folder / f"{name}.json", {"story": story, "axes": [plotted(axes) for axes in figure.axes]})
+        return figure
+
+    def result(
+        self,
+        metrics: Mapping[str, Any],
+        checks: Iterable[Check] = (),
+        findings: Mapping[str, bool] | None = None,
+    ) -> dict[str, Any]:
+        """Writes result.json and returns it for display.
+
+        Arguments:
+            metrics: numbers of this execution, with n and interval where they are estimates.
+            checks: statements measured against a control: the rows of the scorecard.
+            findings: what must be true and has no measure: algebra that sympy settled, a counterexample that is one.
+
+        Raises:
+            ConfigError: two checks or findings of one name; nothing is written.
+            CheckError: an exact check or a finding failed. It is written first, so that the scorecard shows it. A
+                statistical check that fails is a result, and no error.
+        """
+        judged, found = list(checks), dict(findings or {})
+        _require_distinct([one.name for one in judged] + list(found))
+        result = {
+            "notebook": self.notebook,
+            "profile": self.profile,
+            "parameters": self.parameters,
+            "metrics": dict(metrics),
+            "checks": [one.to_dict() for one in judged],
+            "findings": {name: bool(holds) for name, holds in found.items()},
+            "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+            "commit": commit(),
+            "code": self.code,
+            "hardware": hardware("cpu"),
+            "seconds": round(perf_counter() - self.started, 1),
+        }
+        write_json(self.folder / "result.json", json.loads(json.dumps(result, default=_plain)))
+        failed = failures(judged, found)
+        if failed:
+            raise CheckError(f"{self.notebook}: {len(failed)} did not hold: {', '.join(failed)}")
+        return result
+
+
+def plotted(axes: Axes) -> dict[str, Any]:
+    """What an axes shows, as plain numbers: lines, bands and points, bars, images (as a hash)."""
+    return {
+        "title": axes.get_title(loc="left"),
+        "xlabel": axes.get_xlabel(),
+        "ylabel": axes.get_ylabel(),
+        "lines": [{"label": line.get_label(), "xy": _round(line.get_xydata())} for line in axes.lines],
+        "areas": [{"label": area.get_label(), "xy": _vertices(area)} for area in axes.collections],
+        "bars": [{"x": bar.get_x(), "height": bar.get_height()} for bar in axes.patches if isinstance(bar, Rectangle)],
+        "images": [hashlib.sha256(np.asarray(i.get_array()).tobytes()).hexdigest()[:16] for i in axes.images],
+    }
+
+
+def _require_distinct(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two checks are called {name!r}: rename one, or one would hide the other")
+
+
+def _vertices(area: Collection) -> list:
+    offsets = np.asarray(area.get_offsets())
+    if len(offsets) > 1:
+        return _round(offsets)
+    return [_round(path.vertices) for path in area.get_paths()]
+
+
+def _round(values: Any) -> list:
+    return np.asarray(values, dtype=float).round(6).tolist()
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        return value._asdict()
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,54 @@
+"""Runs all notebooks of a profile, one after the other, and leaves an HTML page of each."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+from nbconvert import HTMLExporter
+
+from analysis.evidence.execute import Executed, NotebookError, execute, profile_folder, profile_parameters
+from analysis.origin import NOTEBOOKS, ROOT
+from cudfkd.base.files import write_bytes
+
+OUT = ROOT / "out"
+
+
+def notebooks_of(profile: str) -> list[Path]:
+    """The notebooks that a profile has parameters for, in reading order. Raises ConfigError for an unknown profile."""
+    folder = profile_folder(profile)
+    every = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    return [path for path in every if (folder / f"{path.name[:2]}.yaml").exists()]
+
+
+def reproduce(profile: str, say: Callable[[str], object]) -> list[NotebookError]:
+    """Executes the profile's notebooks into out/PROFILE, and returns what failed; a failure does not stop the rest.
+
+    Arguments:
+        profile: a folder of profiles/.
+        say: takes one line of progress.
+    """
+    failed = []
+    for notebook in notebooks_of(profile):
+        number = notebook.name[:2]
+        say(f"{notebook.stem} ...")
+        try:
+            done = execute(notebook, OUT / profile / notebook.name, profile_parameters(profile, number))
+        except NotebookError as error:
+            say(f"  failed: {error}")
+            failed.append(error)
+            continue
+        say(f"  {done.seconds:.0f} s: {_shown(to_html(done))}")
+    return failed
+
+
+def to_html(executed: Executed) -> Path:
+    """A page of an executed notebook, beside it, figures inside."""
+    notebook = nbformat.read(executed.path, as_version=4)
+    page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook)
+    path = executed.path.with_suffix(".html")
+    write_bytes(path, page.encode())
+    return path
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

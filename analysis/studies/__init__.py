@@ -1,0 +1,1 @@
+"""Many runs that are compared with each other."""

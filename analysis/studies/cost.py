@@ -1,0 +1,158 @@
+"""How long a grid takes, from rates that were measured and from nothing else.
+
+    python -m analysis.studies.cost grids/paper.yaml [RATES.json ...]
+
+A rate is seconds a student step of one kind of run on one kind of hardware: a method with its settings (all but seed
+and length), a pair, a data set. `python benchmarks/rates.py GRID` measures those of a grid on the hardware in question,
+without data; a grid that runs writes its own, out/grid/NAME/rates.json. Known are those of the recorded runs, those in
+benchmarks/*.json, and those in files that are named. A kind without a rate is counted and not guessed. Waiting and
+evaluation are not in a rate.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from analysis.origin import ROOT
+from analysis.studies import comparison, grid
+from analysis.studies.comparison import Recorded, fingerprint
+from cudfkd.base.errors import ConfigError, CudfkdError
+from cudfkd.base.files import read_json
+from cudfkd.base.validation import Described
+
+LENGTH = ("seed", "epochs", "steps_per_epoch", "keep_epochs")
+
+
+class Rate(Described):
+    """One measurement: what ran on what, how many student steps, in how many seconds of training."""
+
+    data: str
+    teacher: str
+    student: str
+    settings: dict[str, Any]
+    hardware: str
+    student_steps: Annotated[int, Field(ge=1)]
+    seconds: Annotated[float, Field(gt=0)]
+
+    @property
+    def kind(self) -> str:
+        """A hash of what must agree for a rate to hold for a run."""
+        return fingerprint(self.model_dump(include={"data", "teacher", "student", "settings"}))
+
+
+def kind_of(one: grid.Cell) -> dict[str, Any]:
+    """A run of a grid, as a `Rate` names its kind."""
+    settings = _without_length(one.distill().model_dump(mode="json"))
+    return {"data": one.data, "teacher": one.pair.teacher, "student": one.pair.student, "settings": settings}
+
+
+def teacher(one: Recorded) -> str:
+    """The architecture of a record's teacher, whose name may be that of its file."""
+    return Path(one.experiment["teacher"]).name.split("-seed")[0]
+
+
+def rates(records: Iterable[Recorded]) -> list[dict[str, Any]]:
+    """What runs have measured on the way, as plain data. The last epoch's pace counts, where there are several.
+
+    (The first holds what happens once: kernels chosen, memory taken.)
+    """
+    return [_measured(one).model_dump() for one in records]
+
+
+def known(files: Iterable[Path] = ()) -> list[Rate]:
+    """The rates there are: of recorded runs, in benchmarks/*.json, and in `files`.
+
+    Raises:
+        DataError: a file is damaged.
+        ConfigError: one of `files` is not there, or holds something else than rates.
+    """
+    ours = [one for many in comparison.recorded().values() for one in many]
+    measured = [read_json(path).get("rates", []) for path in sorted((ROOT / "benchmarks").glob("*.json"))]
+    measured += [rates_in(path) for path in files]
+    return [_measured(one) for one in ours] + [Rate(**one) for many in measured for one in many]
+
+
+def rates_in(path: Path) -> list[dict[str, Any]]:
+    """The rates of a file, as plain data. Raises ConfigError where it is not there or holds none."""
+    found = read_json(path).get("rates") if path.is_file() else None
+    if not isinstance(found, list):
+        raise ConfigError(f"there are no rates in {path}: name a file that benchmarks/rates.py or a grid wrote")
+    return found
+
+
+def plan(asked: grid.Grid, measured: Iterable[Rate], hardware: str) -> pd.DataFrame:
+    """A row a kind of run: group, method, runs, student steps, seconds a step (NaN without a rate), hours."""
+    paces: dict[str, list[float]] = {}
+    for rate in measured:
+        if rate.hardware == hardware:
+            paces.setdefault(rate.kind, []).append(rate.seconds / rate.student_steps)
+    rows = []
+    for group, cells in asked.groups().items():
+        for one in (one for one in cells if one.seed == asked.seeds[0]):
+            steps, runs = one.distill().total_steps, len(asked.seeds)
+            pace = np.mean(paces.get(fingerprint(kind_of(one)), [np.nan]))
+            rows.append((group, one.method, runs, steps, pace, runs * steps * pace / 3600))
+    return pd.DataFrame(rows, columns=["group", "method", "runs", "student steps", "seconds a step", "hours"])
+
+
+def lines(asked: grid.Grid, measured: Sequence[Rate]) -> Iterator[str]:
+    """The plan in words, for each kind of hardware on which a run of the grid was measured; last, what is missing."""
+    count, some = f"{asked.name}: {len(asked.cells)} runs", False
+    for hardware in sorted({rate.hardware for rate in measured}):
+        rows = plan(asked, measured, hardware)
+        timed, lacking = rows.dropna(), rows[rows["hours"].isna()]
+        if len(timed):
+            some = True
+            yield f"{count}; on {hardware}:"
+            yield timed.round({"seconds a step": 5, "hours": 2}).to_string(index=False)
+            unit = "GPU-hours" if asked.resources.gpu else "hours"
+            yield f"{timed['hours'].sum():.3g} {unit} for {timed['runs'].sum()} runs, if one runs at a time"
+            kinds = ", ".join(
+                f"{method} {group}" for group, method in zip(lacking["group"], lacking["method"], strict=True)
+            )
+            if kinds:
+                yield f"not in it, for want of a measured rate: {lacking['runs'].sum()} runs ({kinds})"
+    if not some:
+        yield f"{count}, and no measured rate for any of them: no hours yet; measure with benchmarks/rates.py"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the plan; 0, or 2 for bad input, in one line."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.studies.cost", description="How long a grid takes.")
+    parser.add_argument("grid", type=Path, help="a grid's YAML file")
+    parser.add_argument("rates", type=Path, nargs="*", help="files with measured rates, besides those that are known")
+    asked = parser.parse_args(arguments)
+    try:
+        for line in lines(grid.load(asked.grid), known(asked.rates)):
+            sys.stdout.write(line + "\n")
+        return 0
+    except CudfkdError as error:
+        sys.stderr.write(f"analysis.studies.cost: {error}\n")
+        return 2
+
+
+def _measured(one: Recorded) -> Rate:
+    before, last = ([{"student_steps": 0}, *one.rows])[-2], one.rows[-1]
+    return Rate(
+        data=one.experiment["data"],
+        teacher=teacher(one),
+        student=one.experiment["student"],
+        settings=_without_length(one.experiment["distill"]),
+        hardware=one.hardware,
+        student_steps=last["student_steps"] - before["student_steps"],
+        seconds=last["seconds"],
+    )
+
+
+def _without_length(distill: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in distill.items() if name not in LENGTH}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The theorems' algebra, in sympy."""

@@ -1,0 +1,117 @@
+"""What is special about CuDFKD's "log" weight: F is a smooth min(l, lambda), and g must be normalised.
+
+v*(l) = (1 + e^-lambda) / (1 + e^(l - lambda)),     F(l) = (1 + e^-lambda) ln[(1 + e^-lambda) / (e^-l + e^-lambda)]
+"""
+
+from functools import cache
+
+import sympy as sp
+
+from analysis.theory.algebra.families import FAMILIES, l, lam, u, v
+from analysis.theory.algebra.proof import Proof, identity, limits, nonnegative
+
+_LOG = FAMILIES["log"]
+_E = 1 + sp.exp(-lam)
+_V, _F = _LOG.weight, _LOG.latent
+_RAW = (
+    _F - lam * _E
+)  # the minimum over v of v l + g(v) with the g of the public code, which lacks lambda (1 + e^-lambda)
+_LOG_LAM = ({lam: sp.log(u)},)
+
+
+@cache
+def facts() -> tuple[Proof, ...]:
+    """The statements below, each proved; in the order of notebooks 02, 03 and 06."""
+    return (
+        soft_minimum(), half_weight(), weight_tail(), latent_tail(), growth(), raw_falls(), far_from_the_minimum(),
+        through_the_weight(), kept_penalty(),
+    )  # fmt: skip
+
+
+def soft_minimum() -> Proof:
+    """F = (1 + e^-lambda) [softmin(l, lambda) - softmin(0, lambda)] with softmin(a, b) = -ln(e^-a + e^-b)."""
+    right = _E * (_softmin(l, lam) - _softmin(sp.S.Zero, lam))
+    return identity(
+        "soft minimum", r"$F$ is a smooth minimum of $\ell$ and $\lambda$, shifted to $F(0) = 0$.", _F, right
+    )
+
+
+def half_weight() -> Proof:
+    """v* = 1/2 exactly at l = lambda + ln(1 + 2 e^-lambda); at l = lambda it is (1 + e^-lambda) / 2."""
+    at = lam + sp.log(1 + 2 * sp.exp(-lam))
+    latex = r"v^*\!\left(\lambda + \ln(1 + 2 e^{-\lambda})\right) = \tfrac12"
+    return identity("half weight", "The loss of half weight.", _V.subs(l, at), sp.Rational(1, 2), latex=latex)
+
+
+def weight_tail() -> Proof:
+    """1 - v*(l) <= e^-lambda (e^l - 1): how fast the curriculum disappears as lambda grows (T5')."""
+    slack = sp.exp(-lam) * (sp.exp(l) - 1) - (1 - _V)
+    symbol = r"e^{-\lambda}(e^{\ell} - 1) - (1 - v^*)"
+    return nonnegative("weight tail", r"The missing weight vanishes like $e^{-\lambda}$.", symbol, slack, _LOG.signs)
+
+
+def latent_tail() -> Proof:
+    """0 <= l - F(l) <= e^-lambda (e^l - 1 - l), the integral of `weight_tail` from 0 to l."""
+    x = sp.Symbol("x", positive=True)
+    left = sp.integrate(sp.exp(-lam) * (sp.exp(x) - 1), (x, 0, l))
+    why = r"Integrating the bound on $1 - v^*$ bounds $\ell - F$."
+    latex = r"\ell - F \le \int_0^\ell e^{-\lambda}(e^x - 1)\,dx = e^{-\lambda}\left(e^\ell - 1 - \ell\right)"
+    statement = r"$F$ approaches $\ell$ like $e^{-\lambda}$."
+    return identity("latent tail", statement, left, sp.exp(-lam) * (sp.exp(l) - 1 - l), (), latex, why)
+
+
+def growth() -> Proof:
+    """sup over l of dF/dlambda is its limit at l = infinity, 1 - e^-lambda ln(1 + e^lambda) < 1."""
+    claimed = 1 - sp.exp(-lam) * sp.log(1 + sp.exp(lam))
+    slope = sp.diff(_LOG.limit, lam)
+    why = (
+        r"$\partial F / \partial\lambda$ grows with $\ell$, because its slope in $\ell$ is "
+        r"$\partial v^* / \partial\lambda \ge 0$; so the limit at $\ell = \infty$ is the supremum. It is below 1."
+    )
+    latex = r"\sup_\ell \frac{\partial F}{\partial\lambda} = \frac{d}{d\lambda} F(\infty; \lambda) = " + sp.latex(
+        claimed
+    )
+    return identity("growth", r"How fast $F$ grows with $\lambda$ at most, for log.", slope, claimed, (), latex, why)
+
+
+def raw_falls() -> Proof:
+    """With the raw g the minimum E falls by itself: dE/dlambda <= -e^-lambda [1 + ln(1 + e^-lambda)] < 0."""
+    ceiling = sp.diff(_LOG.limit - lam * _E, lam)
+    right = -sp.exp(-lam) * (sp.log(1 + sp.exp(-lam)) + 1)
+    why = r"The supremum is the limit at $\ell = \infty$, as for the growth of $F$; the raw objective falls for free."
+    latex = r"\sup_\ell \frac{\partial E}{\partial\lambda} = \frac{d}{d\lambda} E(\infty; \lambda) = " + sp.latex(right)
+    statement = r"The un-normalised objective $E$ falls as $\lambda$ grows, at every loss."
+    return identity("raw falls", statement, ceiling, right, _LOG_LAM, latex + " < 0", why)
+
+
+def far_from_the_minimum() -> Proof:
+    """sup |F - min(l, lambda)| = max(A, B), A = lambda - F(lambda), B = F(inf) - lambda; A + B = (1+e^-lambda) ln 2."""
+    below, above = lam - _F.subs(l, lam), _LOG.limit - lam
+    why = (
+        r"$\ell - F$ grows up to $\ell = \lambda$ and $F$ grows after it, so the distance is largest at one of the "
+        r"two. The second bracket falls as $\lambda$ grows (its slope is that of $F(\infty)$, below 1, minus 1) "
+        r"and is $\ln 2$ at $\lambda = 1.2248$ (a number); it exceeds $e^{-\lambda} \ln 2$, so the first is always "
+        r"below $\ln 2$."
+    )
+    latex = r"\left[\lambda - F(\lambda)\right] + \left[F(\infty) - \lambda\right] = (1 + e^{-\lambda}) \ln 2"
+    statement = r"How far $F$ is from the sharp $\min(\ell, \lambda)$."
+    return identity("far from the minimum", statement, below + above, _E * sp.log(2), _LOG_LAM, latex, why)
+
+
+def through_the_weight() -> Proof:
+    """d/dl [l v*(l)] = v* + l v*' tends to 0 from below: through v, with g dropped, hard samples ascend."""
+    relative = sp.simplify(sp.diff(l * _V, l) / (l * _V))
+    latex = r"\lim_{\ell\to\infty}\frac{d(\ell v^*)/d\ell}{\ell\,v^*}"
+    statement = "Differentiated through v, the weighted loss of a hard sample falls as its loss grows."
+    return limits("through the weight", statement, [(latex, lambda: sp.limit(relative, l, sp.oo), sp.S.NegativeOne)])
+
+
+def kept_penalty() -> Proof:
+    """d/dl [v*(l) l + g(v*(l))] = v*(l): with g kept, differentiating through v changes nothing (envelope theorem)."""
+    kept = sp.diff(_V * l + _LOG.penalty.subs(v, _V), l)
+    latex = r"\frac{d}{d\ell}\left[v^*(\ell)\,\ell + g(v^*(\ell))\right] = v^*(\ell)"
+    return identity("kept penalty", "With the penalty kept, the derivative is the weight.", kept, _V, _LOG.chart, latex)
+
+
+def _softmin(first: sp.Expr, second: sp.Expr) -> sp.Expr:
+    return -sp.log(sp.exp(-first) + sp.exp(-second))

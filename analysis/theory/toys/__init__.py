@@ -1,0 +1,1 @@
+"""Toy problems and what solves them."""
