@@ -14,8 +14,8 @@ import cudfkd
 from cudfkd import ConfigError, CudfkdError, DataError, TrainingError, data, methods, models, teachers
 from cudfkd.base import files
 from cudfkd.runs.context import Context
+from tests.cudfkd.engine.test_loop import held_out, networks, same
 from tests.cudfkd.methods.tiny import config, distill
-from tests.cudfkd.test_engine import held_out, networks, same
 from tests.test_bad_input import listing, numeric
 
 NAN, INF = float("nan"), float("inf")

@@ -13,8 +13,8 @@ from benchmarks import reference
 from cudfkd import ConfigError, DistillConfig, models
 from cudfkd.callbacks import Callback
 from cudfkd.models.folding import folded
-from tests.cudfkd.test_engine import config, networks
-from tests.cudfkd.test_folding import left, trained
+from tests.cudfkd.engine.test_loop import config, networks
+from tests.cudfkd.models.test_folding import left, trained
 
 pytestmark = [
     pytest.mark.gpu,

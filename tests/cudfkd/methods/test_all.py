@@ -6,9 +6,9 @@ import torch
 import cudfkd
 from cudfkd import ConfigError, Curriculum, DistillConfig, methods
 from cudfkd.callbacks import Callback
+from tests.cudfkd.engine.test_loop import held_out, networks, same
+from tests.cudfkd.engine.test_runs import Dropout, StopAfter
 from tests.cudfkd.methods.tiny import DATA_FREE, config, distill
-from tests.cudfkd.test_engine import held_out, networks, same
-from tests.cudfkd.test_runs import Dropout, StopAfter
 from tests.reads import Reads
 
 ALL = methods.names()

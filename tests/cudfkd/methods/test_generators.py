@@ -7,8 +7,8 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
 from cudfkd import ConfigError
 from cudfkd.losses import kl, l1
+from tests.cudfkd.engine.test_loop import networks
 from tests.cudfkd.methods.tiny import build, config, context, distill, images
-from tests.cudfkd.test_engine import networks
 
 
 def terms(method, **options):

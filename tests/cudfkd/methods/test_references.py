@@ -8,8 +8,8 @@ from torch.utils.data import TensorDataset
 import cudfkd
 from cudfkd import ConfigError
 from cudfkd.losses import kl
+from tests.cudfkd.engine.test_loop import networks
 from tests.cudfkd.methods.tiny import build, config, context, distill
-from tests.cudfkd.test_engine import networks
 
 
 def test_from_scratch_learns_the_labels():

@@ -12,8 +12,8 @@ from cudfkd.methods.parts.options import ImageOptions
 from cudfkd.methods.parts.stores import Fresh, Mixture, Pool, Same, build_store
 from cudfkd.models.watch import Watch, last_of_each_size, map_sizes
 from cudfkd.runs.context import Context
+from tests.cudfkd.engine.test_loop import networks
 from tests.cudfkd.methods.tiny import config, context, distill, images
-from tests.cudfkd.test_engine import networks
 
 
 def numbered(ctx, batches=1):

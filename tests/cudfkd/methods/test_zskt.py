@@ -10,8 +10,8 @@ from cudfkd.methods import zskt
 from cudfkd.methods.parts.terms import attention_gap
 from cudfkd.models.watch import Watch
 from cudfkd.runs.study import Study
+from tests.cudfkd.engine.test_loop import networks
 from tests.cudfkd.methods.tiny import build, config, context, distill, images
-from tests.cudfkd.test_engine import networks
 
 LAYERS = ["features.2", "features.3", "features.6", "features.7"]
 

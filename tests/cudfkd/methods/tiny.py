@@ -10,7 +10,7 @@ from cudfkd.methods.parts.contract import Method
 from cudfkd.models.normalize import Normalize
 from cudfkd.runs.context import Context, Shape
 from cudfkd.runs.study import TrainingImages
-from tests.cudfkd.test_engine import held_out, networks
+from tests.cudfkd.engine.test_loop import held_out, networks
 
 SIZES = {
     "latent_dim": 8, "generator_width": 2, "synthesis_batch": 8, "inner_steps": 2, "warmup": 1, "bank_size": 12,

@@ -9,7 +9,7 @@ from cudfkd import ConfigError, TrainingError
 from cudfkd.base.out_of_memory import batch_that_fits, is_out_of_memory, what_fits
 from cudfkd.base.ranks import Ranks
 from cudfkd.callbacks import Callback
-from tests.cudfkd.test_engine import config, networks
+from tests.cudfkd.engine.test_loop import config, networks
 
 
 class Fits(nn.Module):

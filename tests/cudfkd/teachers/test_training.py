@@ -14,7 +14,7 @@ from cudfkd.models.normalize import Normalize
 from cudfkd.teachers import read_teacher, recipes, training
 from cudfkd.teachers.recipes import Recipe
 from cudfkd.teachers.training import flip, shift
-from tests.cudfkd.test_data_cifar import Small
+from tests.cudfkd.data.test_cifar import Small
 
 CARD, WEIGHTS = "lenet5-half-seed0.json", "lenet5-half-seed0.safetensors"
 

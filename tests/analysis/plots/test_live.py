@@ -10,7 +10,7 @@ from analysis.checks.statistics import Interval
 from analysis.live.accounts import account
 from analysis.theory import sgd
 from analysis.theory.toys import problems
-from tests.analysis.live_toys import config, probed
+from tests.analysis.live.toys import config, probed
 
 
 @pytest.fixture(autouse=True)

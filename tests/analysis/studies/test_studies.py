@@ -11,7 +11,7 @@ from analysis.studies import study as studies
 from analysis.studies import verdicts
 from analysis.studies.trials import Held
 from cudfkd import ConfigError, DataError
-from tests.analysis.live_toys import config, probed
+from tests.analysis.live.toys import config, probed
 
 SHORT = {"epochs": 1, "steps_per_epoch": 2}
 

@@ -13,7 +13,7 @@ from torch import nn
 import cudfkd
 from cudfkd import ConfigError, DataError, models
 from cudfkd.callbacks import Callback
-from tests.cudfkd.test_engine import config, held_out, networks, same
+from tests.cudfkd.engine.test_loop import config, held_out, networks, same
 
 
 class StopAfter(Callback):

@@ -6,7 +6,7 @@ from analysis.live.accounts import account
 from analysis.studies import study as studies
 from analysis.studies.trials import Held, Nudge, Trial
 from cudfkd import ConfigError
-from tests.analysis.live_toys import config, probed
+from tests.analysis.live.toys import config, probed
 
 
 def test_a_seed_and_a_length_are_all_that_changes():

@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 import cudfkd
 from cudfkd import ConfigError, DistillConfig, TrainingError
 from cudfkd.callbacks import Callback
-from tests.cudfkd.test_runs import StopAfter
+from tests.cudfkd.engine.test_runs import StopAfter
 
 
 def config(**changes) -> DistillConfig:

@@ -6,7 +6,7 @@ import torch
 import cudfkd
 from cudfkd import ConfigError, DistillConfig
 from cudfkd.base.devices import check, located
-from tests.cudfkd.test_engine import config, networks
+from tests.cudfkd.engine.test_loop import config, networks
 
 
 @pytest.fixture

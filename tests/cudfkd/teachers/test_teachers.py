@@ -5,7 +5,7 @@ import pytest
 import cudfkd
 from cudfkd import ConfigError, DataError, data, teachers
 from cudfkd.teachers import locate, read_teacher, teacher_card
-from tests.cudfkd.test_training import _few_images, train  # noqa: F401
+from tests.cudfkd.teachers.test_training import _few_images, train  # noqa: F401
 
 
 @pytest.mark.usefixtures("_few_images")

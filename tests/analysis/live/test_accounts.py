@@ -10,7 +10,7 @@ from analysis.live import accounts
 from analysis.live.accounts import Objective, account
 from analysis.live.probe import Probe
 from cudfkd import ConfigError, Curriculum, regularizers
-from tests.analysis.live_toys import Meddler, config, probed, student
+from tests.analysis.live.toys import Meddler, config, probed, student
 
 
 def curricula() -> list[Curriculum]:

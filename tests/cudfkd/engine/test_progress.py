@@ -9,7 +9,7 @@ import pytest
 import cudfkd
 from cudfkd.callbacks import Callback
 from cudfkd.engine.progress import Progress
-from tests.cudfkd.test_engine import config, held_out, networks
+from tests.cudfkd.engine.test_loop import config, held_out, networks
 
 
 class Terminal(io.StringIO):

@@ -11,7 +11,7 @@ from analysis.live.probe import Probe, nondeterministic
 from cudfkd import ConfigError, losses
 from cudfkd.callbacks import Callback
 from cudfkd.curriculum import weigh
-from tests.analysis.live_toys import config, probed, student, teacher
+from tests.analysis.live.toys import config, probed, student, teacher
 
 
 class Noisy(nn.Module):

@@ -23,10 +23,10 @@ from cudfkd.base.batch_norm import GlobalBatchNorm
 from cudfkd.base.ranks import ALONE, Ranks
 from cudfkd.callbacks import Callback
 from cudfkd.engine import fitting
+from tests.cudfkd.engine.test_loop import networks
 from tests.cudfkd.methods import tiny
-from tests.cudfkd.test_engine import networks
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STEPS = {"epochs": 2, "steps_per_epoch": 10, "round_steps": 2}
 TOLERANCES = {"float32": 1e-5}  # of all others 1e-9
 TIMED = {"seconds", "total_seconds", "peak_memory_mb"}

@@ -10,7 +10,7 @@ import cudfkd
 from cudfkd import Curriculum, TrainingError
 from cudfkd.callbacks import Callback
 from cudfkd.runs.context import Context
-from tests.cudfkd.test_engine import config, networks, same
+from tests.cudfkd.engine.test_loop import config, networks, same
 
 
 @pytest.mark.parametrize("term", ["class_entropy_term", "one_hot_term", "bn_term", "adversarial_term", "objective"])

@@ -15,8 +15,8 @@ from torch._functorch import config as functorch
 import cudfkd
 from cudfkd import ConfigError, methods
 from cudfkd.models.compiling import Compiled
+from tests.cudfkd.engine.test_loop import config, networks, same
 from tests.cudfkd.methods import tiny
-from tests.cudfkd.test_engine import config, networks, same
 
 
 @pytest.fixture(autouse=True)
