@@ -13,9 +13,10 @@ from statistics import median
 import cudfkd
 from analysis.live.accounts import account
 from analysis.live.probe import Probe
-from cudfkd import data, models
+from cudfkd import data
 from cudfkd.base.files import write_json
 from cudfkd.base.machine import made
+from cudfkd.engine.experiments import build
 
 MOST = 0.30  # of the run's time, which is what is asked for
 
@@ -48,11 +49,9 @@ def train(steps: int, round_steps: int, probe: Probe | None) -> float:
     """Seconds of training of one run, without evaluation."""
     about = data.info("fashion-mnist")
     config = cudfkd.DistillConfig(
-        epochs=1, steps_per_epoch=steps, round_steps=round_steps, image_size=about.image_size,
-        channels=about.channels, mean=about.mean, std=about.std,
-    )  # fmt: skip
-    teacher = cudfkd.load_teacher("fashion-mnist", "lenet5")
-    student = models.build("lenet5-half", about.num_classes, about.channels, about.image_size)
+        epochs=1, steps_per_epoch=steps, round_steps=round_steps, image_size=about.image_size, channels=about.channels
+    )
+    teacher, student, config = build(cudfkd.Experiment(distill=config))
     run = cudfkd.distill(teacher, student, config, callbacks=[probe] if probe else [])
     return float(run.rows[0]["seconds"] or 0.0)
 

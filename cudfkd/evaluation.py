@@ -11,24 +11,30 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import Dataset
 
 from cudfkd.base import devices
 from cudfkd.base.errors import ConfigError
 from cudfkd.base.out_of_memory import is_out_of_memory
+from cudfkd.data.foreign import as_tensors, check_labels
 from cudfkd.data.images import unit
+from cudfkd.losses import js
 from cudfkd.models.normalize import Normalize
 
 Z95 = 1.959963984540054
 
 
 class Estimate(NamedTuple):
-    """A mean over n images and its 95 % interval."""
+    """A mean or share over n observations (images, seeds, trials) with its 95 % interval [low, high]."""
 
     value: float
     low: float
     high: float
     n: int
+
+    def covers(self, value: float) -> bool:
+        """low <= value <= high."""
+        return self.low <= value <= self.high
 
     def __str__(self) -> str:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}], n = {self.n}"
@@ -105,22 +111,12 @@ def refuse_normalisation(mean: Sequence[float] | None, std: Sequence[float] | No
         raise ConfigError(f"std = {std} is not allowed: its numbers must be greater than 0")
 
 
-def check_labels(labels: Int[Tensor, " n"], num_classes: int) -> None:
-    """Raises ConfigError for a label that is none of the teacher's classes."""
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= num_classes:
-        allowed = f"the teacher's classes are 0 to {num_classes - 1}"
-        raise ConfigError(f"the data set to evaluate on has labels from {low} to {high}: {allowed}")
-
-
 def jensen_shannon(a: Float[Tensor, "n classes"], b: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
     """Jensen-Shannon divergence of softmax(a) and softmax(b) in nats, in [0, ln 2], computed in float64.
 
     In float32 rows that nearly agree come out below 0, and their root as NaN.
     """
-    p, q = a.double().softmax(1), b.double().softmax(1)
-    m = (p + q) / 2
-    return (0.5 * (_kl(p, m) + _kl(q, m))).clamp(min=0.0)
+    return js(a.double(), b.double())
 
 
 def loyalty(divergence: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -139,7 +135,12 @@ def loyalty_published(divergence: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
 
 def proportion(hits: Bool[Tensor, " n"]) -> Estimate:
     """Share of True with its Wilson score interval."""
-    n, p = len(hits), float(hits.double().mean())
+    return wilson(int(hits.sum()), len(hits))
+
+
+def wilson(successes: int, n: int) -> Estimate:
+    """Share of successes in n independent trials, with its Wilson score interval."""
+    p = successes / n
     centre = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 * sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2)) / (1 + Z95**2 / n)
     return Estimate(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)), n)
@@ -150,47 +151,6 @@ def average(values: Float[Tensor, " n"]) -> Estimate:
     n, mean = len(values), float(values.mean())
     half = Z95 * float(values.std()) / sqrt(n) if n > 1 else float("nan")
     return Estimate(mean, mean - half, mean + half, n)
-
-
-def as_tensors(dataset: Dataset) -> tuple[Tensor, Tensor]:
-    """A data set of (image, label) as two tensors: images in [0, 1], (n, channels, height, width), and labels, int64.
-
-    Raises:
-        ConfigError: it is empty, no set of such pairs, its images differ in shape or are not in [0, 1] (normalised
-            already, or bytes), or its labels are not whole numbers, one an image.
-    """
-    if isinstance(dataset, TensorDataset):
-        columns = dataset.tensors
-    else:
-        try:
-            batches = list(DataLoader(dataset, batch_size=256))
-            pairs = all(isinstance(batch, list | tuple) and len(batch) == 2 for batch in batches)
-            columns = [torch.cat(column) for column in zip(*batches, strict=True)] if batches and pairs else []
-        except TypeError as error:  # images or labels that are no tensors, or a set without a length
-            reason = " ".join(str(error).split())
-            raise ConfigError(
-                f"the data set to evaluate on gives no tensors ({reason}): add ToTensor, and give labels as numbers"
-            ) from error
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise ConfigError(f"the data set to evaluate on has images of several shapes ({reason})") from error
-        if not batches:
-            raise ConfigError("the data set to evaluate on is empty: give it at least one image")
-    if len(columns) != 2:
-        raise ConfigError("the data set to evaluate on is not one of pairs: it must give an image and a label each")
-    images, labels = columns
-    if len(images) == 0:
-        raise ConfigError("the data set to evaluate on is empty: give it at least one image")
-    if not images.is_floating_point():
-        raise ConfigError(f"the data set to evaluate on has images of {images.dtype}: they must be floats in [0, 1]")
-    if labels.ndim != 1 or labels.is_floating_point() or len(labels) != len(images):
-        found = f"labels of {labels.dtype} and shape {tuple(labels.shape)} for {len(images)} images"
-        raise ConfigError(f"the data set to evaluate on has {found}: give one whole number an image, from 0")
-    low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and high <= 1):
-        allowed = "they must lie in [0, 1], and mean and std be given to the library instead of a Normalize inside"
-        raise ConfigError(f"the data set to evaluate on has images from {low:.3g} to {high:.3g}: {allowed}")
-    return images, labels.long()
 
 
 @torch.no_grad()
@@ -214,7 +174,3 @@ def predict(
         network.to(home)
         for module, mode in modes.items():
             module.training = mode
-
-
-def _kl(p: Tensor, q: Tensor) -> Tensor:
-    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(1)

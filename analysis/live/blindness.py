@@ -5,11 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from cudfkd import data, methods, models
+from cudfkd import data, methods
 from cudfkd.base.errors import ConfigError
 from cudfkd.config import Experiment
+from cudfkd.engine.experiments import build
 from cudfkd.engine.loop import distill
-from cudfkd.teachers import load_teacher
 
 
 class Blindness(NamedTuple):
@@ -38,15 +38,13 @@ def blindness(experiment: Experiment) -> Blindness:
 
 
 def _student(experiment: Experiment, seed: int, *, evaluate: bool) -> nn.Module:
+    """The student after one epoch. Without evaluation data the shape of the images has to be named."""
+    seeded = experiment.distill.model_copy(update={"epochs": 1, "keep_epochs": (), "seed": seed})
+    teacher, student, config = build(experiment.model_copy(update={"distill": seeded}))
     about = data.info(experiment.data)
-    shape = {"image_size": about.image_size, "channels": about.channels, "mean": about.mean, "std": about.std}
-    short = {**shape, "epochs": 1, "keep_epochs": (), "seed": seed}
-    config = experiment.distill.model_copy(update=short)
-    student = models.build(experiment.student, about.num_classes, about.channels, about.image_size, seed)
-    teacher = load_teacher(experiment.data, experiment.teacher, experiment.teacher_seed)
-    return distill(
-        teacher, student, config, evaluate_on=data.load(experiment.data, "dev") if evaluate else None
-    ).student
+    config = config.model_copy(update={"image_size": about.image_size, "channels": about.channels})
+    dev = data.load(experiment.data, "dev") if evaluate else None
+    return distill(teacher, student, config, evaluate_on=dev).student
 
 
 def _equal(a: nn.Module, b: nn.Module) -> bool:

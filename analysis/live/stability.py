@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from analysis.checks import Check, check, validate
-from analysis.checks.statistics import Interval, mean_over_seeds
+from analysis.checks.statistics import mean_over_seeds
+from cudfkd.evaluation import Estimate
 
 Curve = Sequence[float] | Float[np.ndarray, " epochs"]
 
@@ -82,7 +83,7 @@ def reaches_own(accuracies: Curve, share: float) -> Reach:
     return reaches(accuracies, validate.within("share", share, 0, 1 + 1e-12) * float(_curve(accuracies).max()))
 
 
-def restricted_mean(found: Sequence[Reach], horizon: int) -> Interval:
+def restricted_mean(found: Sequence[Reach], horizon: int) -> Estimate:
     """Mean of min(epoch, horizon) over runs, a run that never got there counting as `horizon`, with its interval.
 
     Raises:
@@ -161,7 +162,7 @@ def plateau_and_climber(epochs: int = 40) -> tuple[Float[np.ndarray, " epochs"],
     return 0.6 * (1 - np.exp(-at / 1.5)), 0.85 * (1 - np.exp(-at / 9.0))
 
 
-def _outside(found: Interval, value: float) -> float:
+def _outside(found: Estimate, value: float) -> float:
     return max(found.low - value, value - found.high)
 
 

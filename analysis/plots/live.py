@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.checks.statistics import Interval
 from analysis.live.accounts import Account
+from cudfkd.evaluation import Estimate
 
 PARTS = {"student": "C0", "lambda": "C2", "generator": "C1"}
 
@@ -31,7 +31,7 @@ def accounts(runs: Mapping[str, Account], columns: int = 3) -> Figure:
     return figure
 
 
-def parts_by_variant(parts: Mapping[str, Mapping[str, Interval]], ax: Axes | None = None) -> Axes:
+def parts_by_variant(parts: Mapping[str, Mapping[str, Estimate]], ax: Axes | None = None) -> Axes:
     """Bars: what each part contributed over a run, mean over seeds with its interval, by variant.
 
     parts: by variant, by part ("student", "lambda", "generator", "total").
@@ -41,8 +41,8 @@ def parts_by_variant(parts: Mapping[str, Mapping[str, Interval]], ax: Axes | Non
     width = 0.8 / 4
     for number, (part, color) in enumerate((PARTS | {"total": "black"}).items()):
         found = [one[part] for one in parts.values()]
-        means = np.array([one.estimate for one in found])
-        reach = np.array([[one.estimate - one.low, one.high - one.estimate] for one in found]).T
+        means = np.array([one.value for one in found])
+        reach = np.array([[one.value - one.low, one.high - one.value] for one in found]).T
         at = np.arange(len(found)) + (number - 1.5) * width
         ax.bar(at, means, width, yerr=np.maximum(reach, 0), color=color, alpha=0.8, capsize=2, label=part)
     ax.axhline(0, color="0.4", linewidth=0.8)

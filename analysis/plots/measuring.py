@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.checks.statistics import Interval
 from analysis.theory.sgd import Walk
+from cudfkd.evaluation import Estimate
 
 
 def walk(walked: Walk, window: int = 50) -> Figure:
@@ -34,12 +34,12 @@ def walk(walked: Walk, window: int = 50) -> Figure:
 
 
 def mean_change(
-    steps: Sequence[float], changes: Sequence[Interval], drops: Sequence[float], bounds: Sequence[float]
+    steps: Sequence[float], changes: Sequence[Estimate], drops: Sequence[float], bounds: Sequence[float]
 ) -> Axes:
     """Mean dPhi over batches against the step length, with intervals; -eta |grad|^2, and the bound of T7."""
     _, ax = plt.subplots(figsize=(7, 4))
-    means = np.array([one.estimate for one in changes])
-    reach = np.array([[one.estimate - one.low, one.high - one.estimate] for one in changes]).T
+    means = np.array([one.value for one in changes])
+    reach = np.array([[one.value - one.low, one.high - one.value] for one in changes]).T
     ax.errorbar(steps, means, reach, fmt="o", color="C0", capsize=3, label="mean over batches, 95 %")
     ax.plot(steps, drops, color="C2", label="−η |∇Φ|²")
     ax.plot(steps, bounds, color="C1", linestyle="--", label="bound of T7, with variance")

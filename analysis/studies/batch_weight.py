@@ -16,11 +16,11 @@ import torch
 from torch import nn
 
 from analysis.checks import Check, check, validate
-from analysis.checks.statistics import Interval
 from analysis.studies import study as studies
 from analysis.theory.toys.controls import ConvexLoss
 from analysis.theory.toys.problems import Losses
 from cudfkd.curriculum import Curriculum, weigh
+from cudfkd.evaluation import Estimate
 from cudfkd.losses import kl
 from cudfkd.regularizers import Regularizer
 
@@ -77,7 +77,7 @@ def matters(found: pd.DataFrame) -> Check:
     return _better(found, "a weight per sample is better live", control)
 
 
-def _better(found: pd.DataFrame, name: str, control: tuple[str, Interval]) -> Check:
+def _better(found: pd.DataFrame, name: str, control: tuple[str, Estimate]) -> Check:
     effect = studies.difference(found, "agreement", "sample", "batch")
     against, other = control
     return check(name, "agreement per sample > per batch, 95 % interval of the paired difference", "live",

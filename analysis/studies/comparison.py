@@ -30,7 +30,7 @@ from cudfkd.callbacks import Batch, Callback
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.engine.experiments import run
 from cudfkd.runs.context import Context
-from cudfkd.runs.study import to_bytes
+from cudfkd.runs.student_batch import to_bytes
 
 RECORDS = ROOT / "analysis" / "records" / "methods"
 SEEDS = (0, 1, 2)

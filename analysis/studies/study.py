@@ -21,13 +21,14 @@ import pandas as pd
 import torch
 
 from analysis.checks import validate
-from analysis.checks.statistics import Interval, mean_over_seeds
+from analysis.checks.statistics import mean_over_seeds
 from analysis.origin import ROOT
 from analysis.studies.trials import Trial, numbers, perform
 from cudfkd.base import machine
 from cudfkd.base.errors import ConfigError, CudfkdError, DataError, unknown
 from cudfkd.base.files import read_json, write_bytes
 from cudfkd.config import DistillConfig, Experiment
+from cudfkd.evaluation import Estimate
 
 RECORDS = ROOT / "analysis" / "records"
 LENGTH: dict[str, Any] = {"epochs": 10, "steps_per_epoch": 30}
@@ -141,19 +142,19 @@ def table(name: str, folder: Path = RECORDS) -> pd.DataFrame:
     )
 
 
-def by_variant(found: pd.DataFrame, column: str) -> dict[str, Interval]:
+def by_variant(found: pd.DataFrame, column: str) -> dict[str, Estimate]:
     """The mean of a number over seeds, with its 95 % interval (Student's t), by variant."""
     groups = found.groupby("variant", sort=False)[column]
     return {str(variant): mean_over_seeds(values.to_numpy(dtype=np.float64)) for variant, values in groups}
 
 
-def difference(found: pd.DataFrame, column: str, first: str, second: str) -> Interval:
+def difference(found: pd.DataFrame, column: str, first: str, second: str) -> Estimate:
     """first - second, paired by seed, with its 95 % interval."""
     wide = found.pivot(index="seed", columns="variant", values=column)
     return mean_over_seeds((wide[first] - wide[second]).dropna().to_numpy(dtype=np.float64))
 
 
-def null(found: pd.DataFrame, column: str, variant: str) -> Interval:
+def null(found: pd.DataFrame, column: str, variant: str) -> Estimate:
     """One variant against itself, later seeds minus earlier ones, with the 95 % interval: an effect of none."""
     values = found[found["variant"] == variant].set_index("seed").sort_index()[column].to_numpy(dtype=np.float64)
     half = len(values) // 2

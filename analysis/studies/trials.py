@@ -11,14 +11,12 @@ from torch import Tensor
 
 from analysis.live.accounts import Account, account
 from analysis.live.probe import Probe
-from cudfkd import data, models
 from cudfkd.base.validation import Described
 from cudfkd.callbacks import Callback
 from cudfkd.config import DistillConfig, Experiment
-from cudfkd.engine.loop import distill
+from cudfkd.engine.experiments import run
 from cudfkd.engine.run import Run
 from cudfkd.runs.context import Context
-from cudfkd.teachers import load_teacher
 
 
 class Trial(Described):
@@ -94,22 +92,12 @@ class Nudge(Callback):
 
 def perform(trial: Trial, *others: Callback, gradient: bool = False) -> Outcome:
     """Runs a trial, evaluating on dev; other callbacks come before the probe. `gradient` as in `Probe`."""
-    about, asked = data.info(trial.experiment.data), trial.experiment
-    config = asked.distill.model_copy(update={"mean": about.mean, "std": about.std})
-    teacher = load_teacher(asked.data, asked.teacher, asked.teacher_seed)
-    student = models.build(asked.student, about.num_classes, about.channels, about.image_size, config.seed)
     held = [] if trial.frozen == "no" else [Held(trial.frozen_after, trial.frozen)]
     probe = Probe(trial.every, trial.samples, gradient=gradient) if trial.every else None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="the curriculum is dead")  # it is what some trials show
-        run = distill(
-            teacher,
-            student,
-            config,
-            evaluate_on=data.load(asked.data, "dev"),
-            callbacks=[*held, *others, *_some(probe)],
-        )
-    return Outcome(run, account(probe) if probe else None)
+        done = run(trial.experiment, callbacks=[*held, *others, *_some(probe)])
+    return Outcome(done, account(probe) if probe else None)
 
 
 def numbers(outcome: Outcome) -> dict[str, Any]:

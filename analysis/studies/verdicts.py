@@ -8,9 +8,10 @@ import pandas as pd
 from jaxtyping import Float
 
 from analysis.checks import Check, check
-from analysis.checks.statistics import Interval, mean_over_seeds
+from analysis.checks.statistics import mean_over_seeds
 from analysis.live.accounts import Account
 from analysis.studies import study as studies
+from cudfkd.evaluation import Estimate
 
 MARGIN = 0.05  # of accuracy; fixed before the runs were made
 MOVING, BLIND, STILL, DEAD = "default", "no adversary", "frozen, eval mode", "lambda too small"
@@ -77,7 +78,7 @@ def one_setting(found: pd.DataFrame, regularizer: str, margin: float = MARGIN) -
     The best is taken after the fact, by its mean over the same seeds, which favours the fixed pace. The violation is
     how far the lower end of the paired difference's interval lies below -margin. The control: the smallest lambda.
     """
-    means = {name: one.estimate for name, one in studies.by_variant(found, "accuracy").items()}
+    means = {name: one.value for name, one in studies.by_variant(found, "accuracy").items()}
     behind, wrong = [], []
     for loss in studies.LOSSES:
         best = max((f"{regularizer}, {loss}, {lam:g}" for lam in studies.FIXED), key=lambda name: means[name])
@@ -114,11 +115,11 @@ def conclude(found: Account) -> str:
     return f"tracking only (T6): generator and lambda gave back {back:.0f} % of what the student took off"
 
 
-def _change(found: pd.DataFrame, variant: str) -> Interval:
+def _change(found: pd.DataFrame, variant: str) -> Estimate:
     return mean_over_seeds(_column(found, variant, "loss_late") - _column(found, variant, "loss_early"))
 
 
-def _net(found: pd.DataFrame, variant: str) -> Interval:
+def _net(found: pd.DataFrame, variant: str) -> Estimate:
     return mean_over_seeds(_column(found, variant, "end") - _column(found, variant, "start"))
 
 
@@ -130,4 +131,4 @@ def _column(found: pd.DataFrame, variant: str, name: str) -> Float[np.ndarray, "
 def _pace_row(group: pd.DataFrame) -> dict[str, float]:
     accuracy = mean_over_seeds(group["accuracy"].to_numpy(dtype=np.float64))
     dead = float(group["dead_steps"].to_numpy(dtype=np.float64).mean())
-    return {"accuracy": accuracy.estimate, "low": accuracy.low, "high": accuracy.high, "dead": dead}
+    return {"accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high, "dead": dead}

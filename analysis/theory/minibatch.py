@@ -14,10 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.checks import Check, check, validate
-from analysis.checks.statistics import Interval, bootstrap_mean
+from analysis.checks.statistics import bootstrap_mean
 from analysis.theory.toys.descent import run
 from analysis.theory.toys.objective import Objective, objective
 from analysis.theory.toys.problems import Problem, Student, Theta, solvable, student
+from cudfkd.evaluation import Estimate
 from cudfkd.regularizers import Regularizer
 
 Gradients = Float[Tensor, "n d"]
@@ -35,8 +36,8 @@ class Expectation(NamedTuple):
 class Regression(NamedTuple):
     """mean dPhi = -eta slope + eta^2 bend, fitted over batches. slope estimates |grad Phi|^2 = squared."""
 
-    slope: Interval
-    bend: Interval
+    slope: Estimate
+    bend: Estimate
     squared: float
 
 

@@ -13,11 +13,12 @@ import torch
 from jaxtyping import Float
 
 from analysis.checks import Check, check, validate
-from analysis.checks.statistics import Interval, block_bootstrap_mean, bootstrap_mean, wilson
+from analysis.checks.statistics import block_bootstrap_mean, bootstrap_mean, share
 from analysis.theory.minibatch import expectation, sample_gradients
 from analysis.theory.toys.descent import run
 from analysis.theory.toys.objective import Objective, objective
 from analysis.theory.toys.problems import Problem, Theta
+from cudfkd.evaluation import Estimate
 from cudfkd.regularizers import Regularizer
 
 Series = Float[np.ndarray, " steps"]
@@ -41,15 +42,15 @@ class Walk:
         """Steps first <= k < last."""
         return Walk(*(series[first:last] for series in vars(self).values()))
 
-    def falls(self) -> Interval:
+    def falls(self) -> Estimate:
         """Share of the steps after which Phi is lower, with Wilson's interval, which takes steps for independent."""
-        return wilson(int((self.change < 0).sum()), len(self.change))
+        return share(int((self.change < 0).sum()), len(self.change))
 
-    def mean_change(self, block: int, seed: int = 0) -> Interval:
+    def mean_change(self, block: int, seed: int = 0) -> Estimate:
         """Mean dPhi a step, with a block bootstrap."""
         return block_bootstrap_mean(self.change, block, seed)
 
-    def slope_gap(self, block: int, seed: int = 0) -> Interval:
+    def slope_gap(self, block: int, seed: int = 0) -> Estimate:
         """Mean of a - |grad Phi|^2, which T7 puts at 0, with a block bootstrap."""
         return block_bootstrap_mean(self.slope - self.squared, block, seed)
 
@@ -85,7 +86,7 @@ def walk(
 class Curve(NamedTuple):
     """Over step lengths: mean dPhi with intervals, -eta |grad|^2, and T7's bound."""
 
-    changes: list[Interval]
+    changes: list[Estimate]
     drops: list[float]
     bounds: list[float]
 
@@ -126,6 +127,6 @@ def _gradient(phi: Objective, theta: Theta, chosen: torch.Tensor, divide: bool) 
     return slope + phi.problem.decay * theta
 
 
-def _outside(found: Interval) -> float:
+def _outside(found: Estimate) -> float:
     """How far 0 lies outside the interval."""
     return max(found.low, -found.high)

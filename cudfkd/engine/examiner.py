@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from cudfkd.data import ImageSet
-from cudfkd.evaluation import Evaluation, as_tensors, check_labels, compare, predict
+from cudfkd.data.foreign import as_tensors, check_labels
+from cudfkd.evaluation import Evaluation, compare, predict
 from cudfkd.runs.context import Context
 
 

@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from cudfkd import data, methods, models, teachers
 from cudfkd.base.errors import DataError
 from cudfkd.base.files import read_json, write_json
 from cudfkd.base.ranks import Ranks
 from cudfkd.callbacks import Callback
-from cudfkd.config import Experiment
+from cudfkd.config import DistillConfig, Experiment
 from cudfkd.engine.loop import distill
 from cudfkd.engine.run import Run, load_run
 from cudfkd.runs.context import Context
@@ -31,12 +33,7 @@ def run(
 
     The run folder also gets experiment.json, which says what the names were. Raises as `cudfkd.distill`.
     """
-    about = data.info(experiment.data)
-    teacher = teachers.read_teacher(teachers.locate(experiment.data, experiment.teacher, experiment.teacher_seed))
-    config = experiment.distill
-    if config.mean is None:
-        config = config.model_copy(update={"mean": about.mean, "std": about.std})
-    student = models.build(experiment.student, about.num_classes, about.channels, about.image_size, config.seed)
+    teacher, student, config = build(experiment)
     dev = data.load(experiment.data, "dev", data_root)
     real = methods.get(config.method).ABOUT.real_images
     train = data.load(experiment.data, "train", data_root) if real else None
@@ -59,6 +56,20 @@ def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Cal
     if Ranks.here().size == 1 and (folder / SUMMARY).exists():
         return load_run(folder)
     return run(experiment, folder, resume=True, callbacks=callbacks)
+
+
+def build(experiment: Experiment) -> tuple[nn.Module, nn.Module, DistillConfig]:
+    """The teacher and a new student of an experiment, and its configuration with the data set's mean and std.
+
+    Raises:
+        ConfigError, DataError: as `cudfkd.teachers.locate`.
+    """
+    about, config = data.info(experiment.data), experiment.distill
+    teacher = teachers.read_teacher(teachers.locate(experiment.data, experiment.teacher, experiment.teacher_seed))
+    if config.mean is None:
+        config = config.model_copy(update={"mean": about.mean, "std": about.std})
+    student = models.build(experiment.student, about.num_classes, about.channels, about.image_size, config.seed)
+    return teacher, student, config
 
 
 def names(run_dir: Path) -> dict[str, Any]:

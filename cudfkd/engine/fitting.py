@@ -9,11 +9,12 @@ from cudfkd import methods
 from cudfkd.base.errors import ConfigError
 from cudfkd.base.ranks import Ranks
 from cudfkd.config import DistillConfig
-from cudfkd.evaluation import as_tensors, refuse_normalisation
+from cudfkd.data.foreign import as_tensors
+from cudfkd.evaluation import refuse_normalisation
 from cudfkd.models.compiling import is_compiled, is_torchscript
 from cudfkd.models.normalize import Normalize
 from cudfkd.runs.context import Context, Shape
-from cudfkd.runs.study import TrainingImages
+from cudfkd.runs.student_batch import TrainingImages
 
 
 def training_images(ctx: Context, train_on: Dataset | None) -> TrainingImages | None:

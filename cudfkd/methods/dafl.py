@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from cudfkd import losses
 from cudfkd.base.errors import ConfigError
+from cudfkd.base.precision import at_least_float32
 from cudfkd.methods.parts.contract import About, Method
 from cudfkd.methods.parts.generator import Divergence, Images, generator_method
 from cudfkd.methods.parts.options import GeneratorOptions, Positive, Weight
@@ -57,7 +58,7 @@ class Terms:
             with self.watch.recording() as seen:
                 t = ctx.teacher_logits(images)
             (feature,) = seen.values()
-            terms["activation_term"] = -o.activation * losses.at_least_float32(feature).abs().mean()
+            terms["activation_term"] = -o.activation * at_least_float32(feature).abs().mean()
         entropy = losses.class_entropy(ctx.ranks.gather(t))
         return terms | {"one_hot_term": o.one_hot * losses.one_hot(t), "class_entropy_term": -o.class_entropy * entropy}
 

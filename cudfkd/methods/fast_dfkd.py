@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from cudfkd import losses
 from cudfkd.base.errors import ConfigError
+from cudfkd.base.precision import at_least_float32
 from cudfkd.methods.parts.contract import About, Method
 from cudfkd.methods.parts.generator import Images, adam, imagine, new_generator
 from cudfkd.methods.parts.images import Best, class_term, image_method, random_classes
@@ -98,7 +99,7 @@ class SmoothedStatistics(nn.Module):
         """The teacher's logits, and the sum over layers of the distances of means and of variances."""
         with self._watch.recording() as seen:
             t = ctx.teacher_logits(images)
-        self._mixed = {name: self._mix(name, losses.at_least_float32(x)) for name, x in seen.items()}
+        self._mixed = {name: self._mix(name, at_least_float32(x)) for name, x in seen.items()}
         gaps = [(mixed - self._stored[name]).norm(dim=1).sum() for name, mixed in self._mixed.items()]
         return t, torch.stack(gaps).sum()
 

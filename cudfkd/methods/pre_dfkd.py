@@ -27,6 +27,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cudfkd import losses
+from cudfkd.base.precision import at_least_float32
 from cudfkd.methods import dafl
 from cudfkd.methods.parts.contract import About, Method, Store
 from cudfkd.methods.parts.generator import (
@@ -44,7 +45,7 @@ from cudfkd.methods.parts.terms import gap, kl_to_normal, moments
 from cudfkd.models import Generator
 from cudfkd.models.encoder import Encoder
 from cudfkd.runs.context import Context
-from cudfkd.runs.study import Study
+from cudfkd.runs.student_batch import StudentBatch
 
 ABOUT = About("Binici et al., 2022b", dafl.ABOUT.needs, round_steps=10)
 
@@ -111,7 +112,7 @@ class Replay:
         """L_VAE of a batch, by term."""
         o = self.options
         with ctx.autocast():
-            mean, log_variance = (losses.at_least_float32(part) for part in self.encoder(images))
+            mean, log_variance = (at_least_float32(part) for part in self.encoder(images))
         z = mean + (log_variance / 2).exp() * ctx.noise(*mean.shape)
         again = imagine(ctx, self.decoder, z)
         terms = {"replay_term": (again - images).abs().mean()}
@@ -161,10 +162,10 @@ class Replayed:
     replay: Replay
     share: float
 
-    def draw(self, ctx: Context) -> Study:
+    def draw(self, ctx: Context) -> StudentBatch:
         images = self.store.draw(ctx).images
         count = min(len(images) - 1, max(1, round(self.share * len(images))))
-        return Study(torch.cat([images[:-count], self.replay.images(ctx, count)]))
+        return StudentBatch(torch.cat([images[:-count], self.replay.images(ctx, count)]))
 
 
 def build(options: Options, ctx: Context) -> Method:

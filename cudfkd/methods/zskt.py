@@ -24,13 +24,14 @@ from torch import Tensor
 
 from cudfkd import losses
 from cudfkd.base.errors import ConfigError
+from cudfkd.base.precision import at_least_float32
 from cudfkd.methods.parts.contract import About, Method
 from cudfkd.methods.parts.generator import Images, generator_method
 from cudfkd.methods.parts.options import GeneratorOptions, Positive, Store, Weight
 from cudfkd.methods.parts.terms import attention_gap, gap
 from cudfkd.models.watch import Watch, last_of_each_size, map_sizes
 from cudfkd.runs.context import Context
-from cudfkd.runs.study import Study
+from cudfkd.runs.student_batch import StudentBatch
 
 ABOUT = About(
     "Micaelli and Storkey, 2019",
@@ -78,7 +79,7 @@ class WithAttention:
     teacher: Watch
     student: Watch
 
-    def losses(self, ctx: Context, study: Study) -> Float[Tensor, " batch"]:
+    def losses(self, ctx: Context, study: StudentBatch) -> Float[Tensor, " batch"]:
         o = self.options
         with torch.no_grad(), self.teacher.recording() as of_teacher:
             t = ctx.teacher_logits(study.images)
@@ -88,7 +89,7 @@ class WithAttention:
         ctx.note("divergence_term", divergence.mean())
         if not of_teacher:
             return divergence
-        maps = [[losses.at_least_float32(one) for one in seen.values()] for seen in (of_teacher, of_student)]
+        maps = [[at_least_float32(one) for one in seen.values()] for seen in (of_teacher, of_student)]
         looking = o.attention * attention_gap(*maps)
         ctx.note("attention_term", looking.mean())
         return divergence + looking

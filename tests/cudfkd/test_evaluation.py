@@ -10,7 +10,8 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 import cudfkd
 from cudfkd import evaluation
 from cudfkd.base.errors import ConfigError
-from cudfkd.evaluation import as_tensors, average, compare, jensen_shannon, loyalty, loyalty_published, predict
+from cudfkd.data.foreign import as_tensors
+from cudfkd.evaluation import average, compare, jensen_shannon, loyalty, loyalty_published, predict
 
 N = 300
 

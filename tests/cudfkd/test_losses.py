@@ -8,7 +8,8 @@ from torch import nn
 
 from cudfkd import losses
 from cudfkd.base.errors import ConfigError
-from cudfkd.losses import BatchNormStatistics, adversarial, class_entropy, js, kl, l1, l2, one_hot
+from cudfkd.losses import adversarial, class_entropy, js, kl, l1, l2, one_hot
+from cudfkd.models.batch_norm_statistics import BatchNormStatistics
 
 TEMPERATURES = pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0, 20.0])
 EVERY = [kl, l1, l2, js]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cudfkd.runs.context import Context
-from cudfkd.runs.study import Study
+from cudfkd.runs.student_batch import StudentBatch
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Synthesizer(Protocol):
 class Store(Protocol):
     """Where the student's next batch comes from."""
 
-    def draw(self, ctx: Context) -> Study:
+    def draw(self, ctx: Context) -> StudentBatch:
         """A batch of images in [0, 1], without gradient."""
         ...
 
@@ -54,7 +54,7 @@ class Store(Protocol):
 class Objective(Protocol):
     """What the student learns from a batch. Per sample: the engine applies the curriculum."""
 
-    def losses(self, ctx: Context, study: Study) -> Float[Tensor, " batch"]:
+    def losses(self, ctx: Context, study: StudentBatch) -> Float[Tensor, " batch"]:
         """The loss of each sample, all terms summed, differentiable in the student's parameters."""
         ...
 

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
 from cudfkd.base.precision import at_least_float32
-from cudfkd.losses import DIVERGENCES, BatchNormStatistics
+from cudfkd.losses import DIVERGENCES
 from cudfkd.methods.parts.contract import Method, Objective
 from cudfkd.methods.parts.options import GeneratorOptions
 from cudfkd.methods.parts.stores import build_store
 from cudfkd.models import Generator
+from cudfkd.models.batch_norm_statistics import BatchNormStatistics
 from cudfkd.runs.context import Context
-from cudfkd.runs.study import Study
+from cudfkd.runs.student_batch import StudentBatch
 
 Images = Float[Tensor, "batch channels size size"]
 Logits = Float[Tensor, "batch classes"]
@@ -30,7 +31,7 @@ class Divergence:
     loss: str
     temperature: float
 
-    def losses(self, ctx: Context, study: Study) -> Float[Tensor, " batch"]:
+    def losses(self, ctx: Context, study: StudentBatch) -> Float[Tensor, " batch"]:
         t = ctx.soft_labels(study.images) if study.teacher_logits is None else study.teacher_logits
         return DIVERGENCES[self.loss](t, ctx.student_logits(study.images), self.temperature)
 

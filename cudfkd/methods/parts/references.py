@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from cudfkd.methods.parts.augment import shift_and_mirror
 from cudfkd.runs.context import Context
-from cudfkd.runs.study import Study
+from cudfkd.runs.student_batch import StudentBatch
 
 
 @dataclass
@@ -20,27 +20,27 @@ class RealImages:
 
     shift: int
 
-    def draw(self, ctx: Context) -> Study:
+    def draw(self, ctx: Context) -> StudentBatch:
         assert ctx.training is not None
         study = ctx.training.at(ctx.integers(len(ctx.training.labels), ctx.config.batch_size))
         assert study.labels is not None
         images = shift_and_mirror(ctx, study.images, self.shift)
-        return Study(ctx.ranks.mine(images), ctx.ranks.mine(study.labels))
+        return StudentBatch(ctx.ranks.mine(images), ctx.ranks.mine(study.labels))
 
 
 @dataclass
 class NormalNoise:
     """Pixels drawn from N(0, 1) as the networks see them, cut to what an image can be."""
 
-    def draw(self, ctx: Context) -> Study:
+    def draw(self, ctx: Context) -> StudentBatch:
         size = ctx.shape.image_size
         noise = ctx.noise(ctx.config.batch_size, ctx.shape.channels, size, size)
-        return Study(ctx.normalize.inverse(ctx.ranks.mine(noise)).clamp(0, 1))
+        return StudentBatch(ctx.normalize.inverse(ctx.ranks.mine(noise)).clamp(0, 1))
 
 
 class Labels:
     """The student learns the labels: the cross-entropy of each sample."""
 
-    def losses(self, ctx: Context, study: Study) -> Float[Tensor, " batch"]:
+    def losses(self, ctx: Context, study: StudentBatch) -> Float[Tensor, " batch"]:
         assert study.labels is not None
         return cross_entropy(ctx.student_logits(study.images), study.labels, reduction="none")

@@ -18,7 +18,7 @@ from cudfkd.methods.parts.contract import Store
 from cudfkd.methods.parts.memory import Memory
 from cudfkd.methods.parts.options import StoreOptions
 from cudfkd.runs.context import Context
-from cudfkd.runs.study import Study, to_bytes
+from cudfkd.runs.student_batch import StudentBatch, to_bytes
 
 Source = Callable[..., Tensor]  # of a context and, where fresh, a number of batches
 SHIFT = 4  # pixels, as in the published augmentation of pools at 32 x 32
@@ -33,15 +33,15 @@ class Fresh:
 
     source: Source
     labelled: bool = False
-    waiting: list[Study] = field(default_factory=list)
+    waiting: list[StudentBatch] = field(default_factory=list)
 
-    def draw(self, ctx: Context) -> Study:
+    def draw(self, ctx: Context) -> StudentBatch:
         if not self.waiting:
             left = ctx.config.round_steps - ctx.step % ctx.config.round_steps
             count = min(left, ctx.batches_at_once)
             images = self.source(ctx, batches=count)
             labels = ctx.soft_labels(images).chunk(count) if self.labelled else [None] * count
-            self.waiting = [Study(*one) for one in zip(images.chunk(count), [None] * count, labels, strict=True)]
+            self.waiting = [StudentBatch(*one) for one in zip(images.chunk(count), [None] * count, labels, strict=True)]
         return self.waiting.pop(0)
 
 
@@ -53,10 +53,10 @@ class Same:
     images: Tensor = field(default_factory=lambda: torch.empty(0))
     round: int = -1
 
-    def draw(self, ctx: Context) -> Study:
+    def draw(self, ctx: Context) -> StudentBatch:
         if ctx.round != self.round:
             self.images, self.round = self.source(ctx)[: ctx.config.batch_size], ctx.round
-        return Study(self.images)
+        return StudentBatch(self.images)
 
 
 @dataclass
@@ -68,14 +68,14 @@ class Pool:
     augment: bool
     round: int = -1
 
-    def draw(self, ctx: Context) -> Study:
+    def draw(self, ctx: Context) -> StudentBatch:
         if ctx.round != self.round:
             self.memory.add(to_bytes(ctx.ranks.gather(self.source(ctx))))
             self.round = ctx.round
         images = unit(self.memory.draw(ctx, ctx.config.batch_size))
         if self.augment:
             images = shift_and_mirror(ctx, images, min(SHIFT, ctx.shape.image_size // 8))
-        return Study(ctx.ranks.mine(images))
+        return StudentBatch(ctx.ranks.mine(images))
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Mixture:
     share: float
     round: int = -1
 
-    def draw(self, ctx: Context) -> Study:
+    def draw(self, ctx: Context) -> StudentBatch:
         size = ctx.config.batch_size
         old = min(size - 1, max(1, round(self.share * size))) if len(self.memory) else 0
         fresh = ctx.ranks.gather(self.source(ctx))[: size - old]
@@ -95,7 +95,7 @@ class Mixture:
         if ctx.round != self.round:
             self.memory.add(to_bytes(fresh))
             self.round = ctx.round
-        return Study(ctx.ranks.mine(images))
+        return StudentBatch(ctx.ranks.mine(images))
 
 
 def build_store(

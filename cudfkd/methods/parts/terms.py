@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from cudfkd import losses
+from cudfkd.base.precision import at_least_float32
 
 Images = Float[Tensor, "batch channels size size"]
 Maps = Float[Tensor, "batch channels height width"]
@@ -38,7 +39,7 @@ def attention_gap(teacher: Sequence[Tensor], student: Sequence[Tensor]) -> PerSa
 
 def channel_means(seen: Mapping[str, Tensor]) -> Float[Tensor, "batch features"]:
     """What a network saw of each image: the mean over pixels of each channel of each layer, side by side."""
-    return torch.cat([losses.at_least_float32(maps).mean((2, 3)) for maps in seen.values()], 1)
+    return torch.cat([at_least_float32(maps).mean((2, 3)) for maps in seen.values()], 1)
 
 
 def info_nce(

@@ -1,22 +1,22 @@
 import numpy as np
 import pytest
 
-from analysis.checks.statistics import block_bootstrap_mean, bootstrap_mean, mean_over_seeds, wilson
+from analysis.checks.statistics import block_bootstrap_mean, bootstrap_mean, mean_over_seeds, share
 from cudfkd.base.errors import ConfigError
 
 
 def test_wilson_of_known_counts():
-    every = wilson(400, 400)
-    assert (every.estimate, every.high) == pytest.approx((1.0, 1.0), abs=1e-12)
+    every = share(400, 400)
+    assert (every.value, every.high) == pytest.approx((1.0, 1.0), abs=1e-12)
     assert every.low == pytest.approx(0.990, abs=1e-3)
-    some = wilson(223, 300)
+    some = share(223, 300)
     assert (some.low, some.high) == pytest.approx((0.691, 0.789), abs=1e-3)
-    assert wilson(0, 10).low == 0.0
+    assert share(0, 10).low == 0.0
 
 
 def test_wilson_covers_as_often_as_it_says():
     rng = np.random.default_rng(0)
-    covered = [wilson(int(count), 40).covers(0.3) for count in rng.binomial(40, 0.3, size=2000)]
+    covered = [share(int(count), 40).covers(0.3) for count in rng.binomial(40, 0.3, size=2000)]
     assert 0.93 < np.mean(covered) < 0.98
 
 
@@ -30,16 +30,15 @@ def test_bootstrap_is_reproducible_and_centred():
     values = np.arange(10.0)
     assert bootstrap_mean(values, 3) == bootstrap_mean(values, 3)
     one = bootstrap_mean(values, 3)
-    assert one.low < one.estimate == 4.5 < one.high
+    assert one.low < one.value == 4.5 < one.high
 
 
 @pytest.mark.parametrize(("call", "line"), [
     (lambda: bootstrap_mean(np.ones(1)), "n = 1"),
     (lambda: bootstrap_mean(np.array([1.0, np.nan])), "values = nan"),
-    (lambda: bootstrap_mean(np.ones(3), level=1.0), "level = 1.0"),
-    (lambda: wilson(11, 10), "successes = 11"),
-    (lambda: wilson(0, 0), "n = 0"),
-    (lambda: wilson(2.5, 4), "successes = 2.5"),
+    (lambda: share(11, 10), "successes = 11"),
+    (lambda: share(0, 0), "n = 0"),
+    (lambda: share(2.5, 4), "successes = 2.5"),
     (lambda: bootstrap_mean(np.ones((3, 2))), r"shape of values = \(3, 2\)"),
     (lambda: bootstrap_mean(np.ones(3), resamples=0), "resamples = 0"),
 ])  # fmt: skip
@@ -50,7 +49,7 @@ def test_bad_input(call, line):
 
 def test_interval_over_seeds_covers_as_often_as_it_says():
     rng = np.random.default_rng(0)
-    covered = [mean_over_seeds(rng.normal(size=5)).covers(0) for _ in range(1000)]
+    covered = [mean_over_seeds(rng.normal(size=5)).covers(0.0) for _ in range(1000)]
     assert 0.93 <= np.mean(covered) <= 0.97
 
 

@@ -35,7 +35,7 @@ def test_epochs_to_a_level():
 
 def test_censored_runs_count_at_the_horizon_and_make_the_median_infinite():
     found = [Reach(2, censored=False), Reach(10, censored=True), Reach(10, censored=True)]
-    assert stability.restricted_mean(found, 10).estimate == pytest.approx(22 / 3)
+    assert stability.restricted_mean(found, 10).value == pytest.approx(22 / 3)
     assert stability.median_epoch(found) == float("inf")
     assert stability.median_epoch([*found, *([Reach(4, censored=False)] * 2)]) == 4
     with pytest.raises(ConfigError, match="horizon = 20"):

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from analysis import plots
-from analysis.checks.statistics import Interval
 from analysis.live.accounts import account
 from analysis.theory import sgd
 from analysis.theory.toys import problems
+from cudfkd.evaluation import Estimate
 from tests.analysis.live.toys import config, probed
 
 
@@ -37,7 +37,7 @@ def test_drift_lies_below_its_bounds_in_the_figure():
 
 
 def test_bars_have_the_height_of_the_means():
-    one = {part: Interval(value, value - 1, value + 1, 0.95, 10) for part, value in
+    one = {part: Estimate(value, value - 1, value + 1, 10) for part, value in
            (("student", -3.0), ("lambda", 1.0), ("generator", 2.0), ("total", 0.5))}  # fmt: skip
     ax = plots.parts_by_variant({"a": one})
     assert [bar.get_height() for bar in ax.patches] == [-3.0, 1.0, 2.0, 0.5]

@@ -34,7 +34,7 @@ def test_the_slope_on_the_way_is_the_squared_gradient_and_not_when_divided():
 
 def test_falls_and_windows():
     walked = sgd.walk(problems.student(0, n=32, hidden=4), "log", 2.0, 0.3, 4, 60)
-    assert walked.falls().estimate == np.mean(walked.change < 0)
+    assert walked.falls().value == np.mean(walked.change < 0)
     assert len(walked.window(10, 30).change) == 20
     assert walked.mean_change(5).covers(walked.change.mean())
 

@@ -12,8 +12,8 @@ from cudfkd import data
 from cudfkd.base.errors import ConfigError, DataError
 from cudfkd.data import fashion_mnist, idx
 from cudfkd.data.fashion_mnist import FashionMnist
+from cudfkd.data.foreign import as_tensors
 from cudfkd.data.images import held_out
-from cudfkd.evaluation import as_tensors
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 DEV_IMAGES, DEV_LABELS = "dev-images-idx3-ubyte", "dev-labels-idx1-ubyte"

@@ -82,9 +82,9 @@ def test_dfad_descends_the_negative_of_what_its_student_descends():
     x = images()
     gap = sum(abs(float(a - b)) for a, b in zip(ctx.teacher(x).flatten(), ctx.student(x).flatten(), strict=True)) / 80
     assert float(found["adversarial_term"]) == pytest.approx(-gap, rel=1e-4)
-    from cudfkd.runs.study import Study
+    from cudfkd.runs.student_batch import StudentBatch
 
-    assert float(build(ctx).objective.losses(ctx, Study(x)).mean()) == pytest.approx(gap, rel=1e-4)
+    assert float(build(ctx).objective.losses(ctx, StudentBatch(x)).mean()) == pytest.approx(gap, rel=1e-4)
 
 
 ALONE = {"one_hot": 0.0, "class_entropy": 0.0, "bn": 0.0}

@@ -9,7 +9,7 @@ from cudfkd.losses import kl
 from cudfkd.methods import zskt
 from cudfkd.methods.parts.terms import attention_gap
 from cudfkd.models.watch import Watch
-from cudfkd.runs.study import Study
+from cudfkd.runs.student_batch import StudentBatch
 from tests.cudfkd.engine.test_loop import networks
 from tests.cudfkd.methods.tiny import build, config, context, distill, images
 
@@ -25,12 +25,12 @@ def maps(network, x):
 def test_the_students_loss_is_divergence_plus_attention():
     ctx, x = context(config("zskt", options={"attention": 3.0})), images()
     expected = kl(ctx.teacher(x), ctx.student(x)) + 3 * attention_gap(maps(ctx.teacher, x), maps(ctx.student, x))
-    torch.testing.assert_close(build(ctx).objective.losses(ctx, Study(x)), expected)
+    torch.testing.assert_close(build(ctx).objective.losses(ctx, StudentBatch(x)), expected)
 
 
 def test_without_attention_it_is_the_divergence():
     ctx, x = context(config("zskt", options={"attention": 0.0})), images()
-    torch.testing.assert_close(build(ctx).objective.losses(ctx, Study(x)), kl(ctx.teacher(x), ctx.student(x)))
+    torch.testing.assert_close(build(ctx).objective.losses(ctx, StudentBatch(x)), kl(ctx.teacher(x), ctx.student(x)))
 
 
 def test_by_default_the_last_maps_of_each_common_size_are_matched():

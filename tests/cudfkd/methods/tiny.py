@@ -9,7 +9,7 @@ from cudfkd.engine.run import Run
 from cudfkd.methods.parts.contract import Method
 from cudfkd.models.normalize import Normalize
 from cudfkd.runs.context import Context, Shape
-from cudfkd.runs.study import TrainingImages
+from cudfkd.runs.student_batch import TrainingImages
 from tests.cudfkd.engine.test_loop import held_out, networks
 
 SIZES = {

@@ -9,10 +9,10 @@ from torch.utils.data import Dataset
 
 from cudfkd.data import ImageSet
 from cudfkd.data.images import unit
-from cudfkd.evaluation import as_tensors
+from cudfkd.data.foreign import as_tensors
 
 
-class Study(NamedTuple):
+class StudentBatch(NamedTuple):
     """A batch for the student: images in [0, 1] without gradient; what is known of them already.
 
     labels: of real images. teacher_logits: where the images were made and labelled together.
@@ -37,9 +37,9 @@ class TrainingImages(NamedTuple):
         images, labels = as_tensors(dataset)
         return cls(to_bytes(images.to(device)), labels.to(device))
 
-    def at(self, index: Int[Tensor, " batch"]) -> Study:
+    def at(self, index: Int[Tensor, " batch"]) -> StudentBatch:
         """The images of these numbers."""
-        return Study(unit(self.pixels[index]), self.labels[index])
+        return StudentBatch(unit(self.pixels[index]), self.labels[index])
 
 
 def to_bytes(images: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:
