@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from analysis.studies import grid
-from cudfkd.errors import CudfkdError
+from cudfkd.base.errors import CudfkdError
 
 try:
     GRID = grid.read(config) if config else grid.load(Path(workflow.basedir) / "grids" / "smoke.yaml")

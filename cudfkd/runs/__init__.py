@@ -1,0 +1,1 @@
+"""One run: its values, its state, what watches it, its folder."""
