@@ -52,7 +52,7 @@ rule run:
         **GRID.resources.declared(),
     shell:
         "{sys.executable} -m cudfkd.cli distill {params.arguments}"
-        " && {sys.executable} -m analysis.studies.result {params.folder:q} {output:q}"
+        " && {sys.executable} -m analysis.studies take {params.folder:q} {output:q}"
 
 
 rule tables:
@@ -61,9 +61,9 @@ rule tables:
     output:
         expand(GRID.folder / "{name}", name=["runs.csv", "methods.csv", "rates.json"]),
     run:  # and no command: the names of a large grid's results are longer than one may be
-        from analysis.studies import collect
+        from analysis.studies import reports
 
-        collect.tables(Path(output[0]).parent, map(Path, input))
+        reports.tables(Path(output[0]).parent, reports.union(map(Path, input)))
 
 
 rule figures:
@@ -72,13 +72,13 @@ rule figures:
     output:
         expand(FIGURES / "{{group}}" / "{file}", file=DRAWN),
     shell:
-        "{sys.executable} -m analysis.studies.collect figures $(dirname {output[0]:q}) {GRID.name} {input:q}"
+        "{sys.executable} -m analysis.studies figures $(dirname {output[0]:q}) {GRID.name} {input:q}"
 
 
 rule recorded:
     input:
-        sorted(Path(workflow.basedir).glob("analysis/records/methods/*.json")),
+        Path(workflow.basedir) / "analysis" / "records" / "methods.json",
     output:
         expand("out/recorded/{file}", file=DRAWN),
     shell:
-        "{sys.executable} -m analysis.studies.collect figures $(dirname {output[0]:q}) recorded {input:q}"
+        "{sys.executable} -m analysis.studies figures $(dirname {output[0]:q}) recorded {input:q}"

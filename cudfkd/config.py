@@ -1,7 +1,5 @@
 """Descriptions of a run: frozen, validated, plain data. Every value that a user can set is checked when one is made."""
 
-import json
-from hashlib import sha256
 from typing import Annotated, Any
 
 from pydantic import (
@@ -13,7 +11,7 @@ from pydantic import (
 
 from cudfkd import data, methods, models, teachers
 from cudfkd.base.errors import ConfigError
-from cudfkd.base.validation import Described
+from cudfkd.base.validation import Described, digest
 from cudfkd.curriculum import Curriculum
 from cudfkd.runs.settings import Settings
 
@@ -103,5 +101,4 @@ class Experiment(Described):
     def key(self) -> str:
         """Short hash of all values and of the teacher's weights: equal descriptions have equal keys."""
         values = self.model_dump(mode="json", exclude={"teacher", "teacher_seed"})
-        canonical = json.dumps([values, self.teacher_card()["sha256"]], sort_keys=True)
-        return sha256(canonical.encode()).hexdigest()[:16]
+        return digest([values, self.teacher_card()["sha256"]])

@@ -1,6 +1,5 @@
 """The Snakefile, run: on this machine, through an executor that submits, after a kill, past a failure, refused."""
 
-import json
 import re
 import shlex
 import subprocess
@@ -15,7 +14,8 @@ import pytest
 import yaml
 
 from analysis.origin import ROOT
-from analysis.studies import collect, grid
+from analysis.studies import grid, records
+from analysis.studies.__main__ import main
 from cudfkd.engine.experiments import run
 
 PLUGIN = "snakemake_executor_plugin_cluster_generic"
@@ -114,7 +114,8 @@ def test_submitted_the_killed_run_goes_on_and_ends_with_the_bits_of_one_left_alo
         assert (story.folder / cell("cudfkd").folder / name).read_bytes() == (
             story.folder / "alone" / name
         ).read_bytes()
-    assert len(json.loads((story.folder / cell("cudfkd").result).read_text())["rows"]) == 5
+    ((_, _, kept),) = records.read(story.folder / cell("cudfkd").result).runs()
+    assert len(kept.rows) == 5
 
 
 def test_what_was_finished_before_is_not_run_again(story):
@@ -132,7 +133,7 @@ def test_written_anew_the_same_grid_has_only_figures_to_do_and_committed_records
     assert story.third.code == 0
     assert set(re.findall(r"^(?:local)?rule (\w+):", story.third.said, re.M)) == {"figures", "recorded", "all"}
     recorded = re.search(r"rule recorded:\n *input: (.*)\n *output: (.*)\n", story.third.said)
-    assert "analysis/records/methods/cudfkd-seed0.json" in recorded[1]
+    assert "analysis/records/methods.json" in recorded[1]
     assert "records" not in recorded[2]
 
 
@@ -141,9 +142,9 @@ def test_the_command_for_figures_draws_what_its_rule_promises(story, monkeypatch
     monkeypatch.chdir(story.folder)
     said = story.third.said[story.third.said.index("rule figures:") :]
     promised = re.search(r"output: (.*)\n", said)[1].split(", ")
-    words = re.search(r"-m analysis\.collect (figures .*)", said)[1]
+    words = re.search(r"-m analysis\.studies (figures .*)", said)[1]
     words = re.sub(r"\$\(dirname (\S+)\)", lambda found: str(Path(found[1]).parent), words)
-    assert collect.main(shlex.split(words)) == 0
+    assert main(shlex.split(words)) == 0
     assert len(promised) == 6
     assert all(Path(file).stat().st_size for file in promised)
 

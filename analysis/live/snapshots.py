@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cudfkd.base.errors import ConfigError
 from cudfkd.curriculum import weigh
 from cudfkd.engine.run import Run, load_run
+from cudfkd.evaluation import Estimate, average
 from cudfkd.losses import DIVERGENCES
 from cudfkd.models import Generator
 from cudfkd.models.normalize import Normalize
@@ -69,3 +70,14 @@ def easiest_to_hardest(taken: Snapshot, count: int) -> Tensor:
     """Indices of `count` samples at equal steps of rank, from the smallest loss to the largest."""
     order = taken.losses.argsort(stable=True)
     return order[torch.linspace(0, len(order) - 1, count).round().long()]
+
+
+def change_in_loss(early: Snapshot, late: Snapshot) -> Estimate:
+    """Mean over latents of (late loss - early loss), paired by latent, with its 95 % interval.
+
+    Raises:
+        ConfigError: the snapshots have different numbers of samples.
+    """
+    if len(early.losses) != len(late.losses):
+        raise ConfigError(f"snapshots of {len(early.losses)} and {len(late.losses)} samples cannot be paired")
+    return average((late.losses - early.losses).double())

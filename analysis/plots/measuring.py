@@ -62,10 +62,10 @@ def batch_sizes(values: Mapping[str, tuple[np.ndarray, float, float]]) -> Axes:
 
 
 def modes(tables: Mapping[str, pd.DataFrame], column: str, label: str) -> Figure:
-    """A panel a table (columns variant, seed and `column`, a share): a line a seed across the variants, and means."""
+    """A panel a table (columns granularity, seed and `column`, a share): a line a seed across them, and means."""
     figure, axes = plt.subplots(1, len(tables), figsize=(4.6 * len(tables), 3.8), squeeze=False)
     for ax, (title, table) in zip(axes[0], tables.items(), strict=True):
-        wide = 100 * table.pivot(index="seed", columns="variant", values=column)[["sample", "batch", "none"]]
+        wide = 100 * table.pivot(index="seed", columns="granularity", values=column)[["sample", "batch", "none"]]
         ax.plot(wide.T.to_numpy(), color="0.7", linewidth=0.9)
         ax.plot(wide.mean().to_numpy(), color="C3", marker="o", linewidth=2, label="mean over seeds")
         ax.set_xticks(range(3), ["per sample", "per batch", "none"])

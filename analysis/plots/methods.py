@@ -39,7 +39,7 @@ def races(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
 
 
 def accuracies(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """A point a method with its interval over seeds, best above. table: of `analysis.studies.comparison.table`."""
+    """A point a method with its interval over seeds, best above. table: of `analysis.studies.table.summary`."""
     ax = ax or plt.subplots(figsize=(7, 0.9 + 0.3 * len(table)))[1]
     for height, (_, row) in enumerate(table.iterrows()):
         ax.plot([max(row["low"], 0), min(row["high"], 100)], [height, height], color="C0", linewidth=1.5)

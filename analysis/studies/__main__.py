@@ -1,7 +1,141 @@
-"""`python -m analysis.studies`."""
+"""`python -m analysis.studies list | record | check | take | tables | figures | costs | cost`.
 
+A study is named by its name, or by its file, whose record then lies beside it. The record of a grid is
+out/grid/NAME/record.json.
+"""
+
+import argparse
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from analysis.studies.study import main
+from analysis.studies import catalog, cost, grid, records, reports, run, study, table
+from analysis.studies.again import again
+from analysis.studies.study import Study
+from cudfkd import methods
+from cudfkd.base.errors import CudfkdError
+from cudfkd.base.files import write_json
 
-sys.exit(main())
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code: 0, 1 if a repeated run differs, 2 for bad input."""
+    requested = _parser().parse_args(arguments)
+    try:
+        return requested.run(requested) or 0
+    except CudfkdError as error:
+        sys.stderr.write(f"analysis.studies: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("analysis.studies: interrupted; finished runs are recorded, and the same command goes on\n")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.studies", description="Studies: many runs, and their records."
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, function: Callable[[argparse.Namespace], int | None], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=function)
+        return command
+
+    add("list", _list, "the studies, their questions, and how many runs their records lack")
+    fill = add("record", _record, "run what a record lacks")
+    fill.add_argument("study", help="name or file of a study, or a grid")
+    fill.add_argument("cases", nargs="*", metavar="CASE", help="only these cases")
+    fill.add_argument("--seeds", type=int, nargs="+", default=[], help="only these seeds")
+    fill.add_argument("--processes", type=int, default=0, help="k runs at a time, each in a process of its own")
+    repeat = add("check", _check, "run one again and compare it with its record")
+    repeat.add_argument("study", help="name or file of a study")
+    repeat.add_argument("case")
+    repeat.add_argument("seed", type=int)
+    repeat.add_argument("--tolerance", type=float, help="of every number, relative to max(1, recorded)")
+    take = add("take", _take, "the folder of a finished run as a record")
+    take.add_argument("folder", type=Path)
+    take.add_argument("out", type=Path, help="the record's file")
+    tables = add("tables", _tables, "a row a run, and a row a method")
+    figures = add("figures", _figures, "methods side by side, from records that may be compared with each other")
+    for command in (tables, figures):
+        command.add_argument("out", type=Path, help="folder")
+    figures.add_argument("title", help="printed on the figures")
+    for command in (tables, figures):
+        command.add_argument("records", type=Path, nargs="+")
+    add("costs", _costs, "write what `cudfkd methods` says of seconds and memory, from the record of methods")
+    plan = add("cost", _cost, "how long a grid takes")
+    plan.add_argument("grid", type=Path, help="a grid's YAML file")
+    plan.add_argument("rates", type=Path, nargs="*", help="files with measured rates, besides the known rates")
+    return parser
+
+
+def _list(requested: argparse.Namespace) -> None:  # noqa: ARG001
+    for name in catalog.names():
+        described = catalog.get(name)
+        missing = len(records.lacking(described, records.begun(described, records.path_of(name))))
+        state = f"{missing} of {len(described.cases) * len(described.seeds)} runs lacking" if missing else "complete"
+        _say(f"{name:<12} {state:<24} {described.purpose.question}")
+
+
+def _record(requested: argparse.Namespace) -> None:
+    described, path = _study(requested.study)
+    root = grid.load(Path(requested.study)).data_root if path.parent.parent == grid.OUT else ""
+    for line in run.fill(
+        described, path, processes=requested.processes, labels=requested.cases, seeds=requested.seeds,
+        data_root=Path(root) if root else None,
+    ):  # fmt: skip
+        _say(line)
+
+
+def _check(requested: argparse.Namespace) -> int:
+    described, path = _study(requested.study)
+    repeat = again(described, records.read(path), requested.case, requested.seed, requested.tolerance)
+    _say(repeat.numbers.to_string(float_format=lambda value: f"{value:.6g}"))
+    where = "the same" if repeat.same_machine else "another"
+    if repeat.differing:
+        _say(f"differ, on {where} machine than the record's: {', '.join(repeat.differing)}")
+        return 1
+    _say(f"the same as recorded, within the tolerance for {where} machine")
+    return 0
+
+
+def _take(requested: argparse.Namespace) -> None:
+    records.write(requested.out, run.of_folder(requested.folder))
+
+
+def _tables(requested: argparse.Namespace) -> None:
+    reports.tables(requested.out, reports.union(requested.records))
+
+
+def _figures(requested: argparse.Namespace) -> None:
+    reports.figures(requested.out, requested.title, reports.union(requested.records))
+
+
+def _costs(requested: argparse.Namespace) -> None:  # noqa: ARG001
+    write_json(methods.COSTS, table.costs(table.frame(records.load("methods"))))
+
+
+def _cost(requested: argparse.Namespace) -> None:
+    for line in cost.lines(grid.load(requested.grid), cost.known(requested.rates)):
+        _say(line)
+
+
+def _study(name: str) -> tuple[Study, Path]:
+    """A study and the file of its record: by name, or from a file of a study or of a grid."""
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        return catalog.get(name), records.path_of(name)
+    values = study.values_of(path)
+    if "pairs" in values:
+        crossed = grid.read(values)
+        return crossed.study(), crossed.folder / "record.json"
+    return study.of(values), path.with_suffix(".json")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """How long a grid takes, from rates that were measured and from nothing else.
 
-    python -m analysis.studies.cost grids/paper.yaml [RATES.json ...]
+    python -m analysis.studies cost grids/paper.yaml [RATES.json ...]
 
 A rate is seconds a student step of one kind of run on one kind of hardware: a method with its settings (all but seed
 and length), a pair, a data set. `python benchmarks/rates.py GRID` measures those of a grid on the hardware in question,
@@ -9,8 +9,6 @@ benchmarks/*.json, and those in files that are named. A kind without a rate is c
 evaluation are not in a rate.
 """
 
-import argparse
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,11 +18,12 @@ import pandas as pd
 from pydantic import Field
 
 from analysis.origin import ROOT
-from analysis.studies import comparison, grid
-from analysis.studies.comparison import Recorded, fingerprint
-from cudfkd.base.errors import ConfigError, CudfkdError
+from analysis.studies import catalog, grid, records
+from analysis.studies.grid import architecture
+from analysis.studies.records import CaseRecord, Entry, StudyRecord
+from cudfkd.base.errors import ConfigError
 from cudfkd.base.files import read_json
-from cudfkd.base.validation import Described
+from cudfkd.base.validation import Described, digest
 
 LENGTH = ("seed", "epochs", "steps_per_epoch", "keep_epochs")
 
@@ -43,7 +42,7 @@ class Rate(Described):
     @property
     def kind(self) -> str:
         """A hash of what must agree for a rate to hold for a run."""
-        return fingerprint(self.model_dump(include={"data", "teacher", "student", "settings"}))
+        return digest(self.model_dump(include={"data", "teacher", "student", "settings"}))
 
 
 def kind_of(one: grid.Cell) -> dict[str, Any]:
@@ -52,17 +51,16 @@ def kind_of(one: grid.Cell) -> dict[str, Any]:
     return {"data": one.data, "teacher": one.pair.teacher, "student": one.pair.student, "settings": settings}
 
 
-def teacher(one: Recorded) -> str:
-    """The architecture of a record's teacher, whose name may be that of its file."""
-    return Path(one.experiment["teacher"]).name.split("-seed")[0]
+def rates(record: StudyRecord) -> list[dict[str, Any]]:
+    """The rates that recorded runs measured on the way, as plain data; runs of which no rows were kept have none.
 
-
-def rates(records: Iterable[Recorded]) -> list[dict[str, Any]]:
-    """What runs have measured on the way, as plain data. The last epoch's pace counts, where there are several.
-
-    (The first holds what happens once: kernels chosen, memory taken.)
+    The last epoch counts where there are several: the first chooses kernels and takes memory.
     """
-    return [_measured(one).model_dump() for one in records]
+    return [
+        _measured(case, entry).model_dump()
+        for case, _, entry in record.runs()
+        if entry.rows and "seconds" in entry.rows[-1]
+    ]
 
 
 def known(files: Iterable[Path] = ()) -> list[Rate]:
@@ -72,10 +70,10 @@ def known(files: Iterable[Path] = ()) -> list[Rate]:
         DataError: a file is damaged.
         ConfigError: one of `files` is not there, or holds something else than rates.
     """
-    ours = [one for many in comparison.recorded().values() for one in many]
+    ours = [rates(records.load(name)) for name in catalog.names() if records.path_of(name).exists()]
     measured = [read_json(path).get("rates", []) for path in sorted((ROOT / "benchmarks").glob("*.json"))]
     measured += [rates_in(path) for path in files]
-    return [_measured(one) for one in ours] + [Rate(**one) for many in measured for one in many]
+    return [Rate(**values) for group in (*ours, *measured) for values in group]
 
 
 def rates_in(path: Path) -> list[dict[str, Any]]:
@@ -96,7 +94,7 @@ def plan(asked: grid.Grid, measured: Iterable[Rate], hardware: str) -> pd.DataFr
     for group, cells in asked.groups().items():
         for one in (one for one in cells if one.seed == asked.seeds[0]):
             steps, runs = one.distill().total_steps, len(asked.seeds)
-            pace = np.mean(paces.get(fingerprint(kind_of(one)), [np.nan]))
+            pace = np.mean(paces.get(digest(kind_of(one)), [np.nan]))
             rows.append((group, one.method, runs, steps, pace, runs * steps * pace / 3600))
     return pd.DataFrame(rows, columns=["group", "method", "runs", "student steps", "seconds a step", "hours"])
 
@@ -122,29 +120,15 @@ def lines(asked: grid.Grid, measured: Sequence[Rate]) -> Iterator[str]:
         yield f"{count}, and no measured rate for any of them: no hours yet; measure with benchmarks/rates.py"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the plan; 0, or 2 for bad input, in one line."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.studies.cost", description="How long a grid takes.")
-    parser.add_argument("grid", type=Path, help="a grid's YAML file")
-    parser.add_argument("rates", type=Path, nargs="*", help="files with measured rates, besides those that are known")
-    asked = parser.parse_args(arguments)
-    try:
-        for line in lines(grid.load(asked.grid), known(asked.rates)):
-            sys.stdout.write(line + "\n")
-        return 0
-    except CudfkdError as error:
-        sys.stderr.write(f"analysis.studies.cost: {error}\n")
-        return 2
-
-
-def _measured(one: Recorded) -> Rate:
-    before, last = ([{"student_steps": 0}, *one.rows])[-2], one.rows[-1]
+def _measured(case: CaseRecord, entry: Entry) -> Rate:
+    experiment, rows = case.case["experiment"], entry.rows or []
+    before, last = ([{"student_steps": 0}, *rows])[-2], rows[-1]
     return Rate(
-        data=one.experiment["data"],
-        teacher=teacher(one),
-        student=one.experiment["student"],
-        settings=_without_length(one.experiment["distill"]),
-        hardware=one.hardware,
+        data=experiment["data"],
+        teacher=architecture(experiment["teacher"]),
+        student=experiment["student"],
+        settings=_without_length(experiment["distill"]),
+        hardware=entry.made["hardware"],
         student_steps=last["student_steps"] - before["student_steps"],
         seconds=last["seconds"],
     )
@@ -152,7 +136,3 @@ def _measured(one: Recorded) -> Rate:
 
 def _without_length(distill: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in distill.items() if name not in LENGTH}
-
-
-if __name__ == "__main__":
-    sys.exit(main())

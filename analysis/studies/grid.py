@@ -18,9 +18,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-import yaml
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from analysis.studies.study import Case, Place, Purpose, Study, merged, values_of
 from cudfkd.base.errors import ConfigError, CudfkdError, DataError, unknown
 from cudfkd.base.validation import Described
 from cudfkd.config import DistillConfig, Experiment
@@ -114,6 +114,8 @@ class Grid(Described):
     """where run folders lie, each under the hash of its description: grids share them"""
     resources: Resources = Resources()
     """of one run"""
+    purpose: Purpose = Purpose()
+    """question and hypothesis of the grid as a study"""
 
     @field_validator("methods", "data", mode="before")
     @classmethod
@@ -154,6 +156,16 @@ class Grid(Described):
         """Where its results go."""
         return OUT / self.name
 
+    def study(self) -> Study:
+        """The grid as a study: its cases on the axes data, teacher, student and method.
+
+        Raises:
+            ConfigError, DataError: as `Cell.experiment`.
+        """
+        firsts = [cell for cell in self.cells.values() if cell.seed == self.seeds[0]]
+        cases = tuple(cell.case() for cell in firsts)
+        return Study(name=self.name, purpose=self.purpose, cases=cases, seeds=tuple(self.seeds), keep="rows")
+
     def groups(self) -> dict[str, list["Cell"]]:
         """The runs that are compared with each other: those of one data set and pair."""
         found: dict[str, list[Cell]] = {}
@@ -183,7 +195,7 @@ class Cell(NamedTuple):
 
     @property
     def result(self) -> Path:
-        """Its record, in the form of `analysis.studies.comparison`."""
+        """The record of this run alone, in the form of `analysis.studies.records`."""
         return self.grid.folder / "results" / f"{self.name}.json"
 
     @property
@@ -196,7 +208,7 @@ class Cell(NamedTuple):
         found: dict[str, Any] = {}
         for place in (self.grid.distill, self.grid.data[self.data], self.grid.methods[self.method]):
             for layer in place.layers(self.data, self.pair.name):
-                found |= {name: _together(found.get(name), value) for name, value in layer.items()}
+                found |= {name: merged(found.get(name), value) for name, value in layer.items()}
         return found
 
     def experiment(self) -> Experiment:
@@ -214,6 +226,11 @@ class Cell(NamedTuple):
             )  # fmt: skip
         except CudfkdError as error:
             raise type(error)(f"{self.name}: {error}") from error
+
+    def case(self) -> Case:
+        """The case of the grid's study that this run belongs to, with seed 0. Raises as `experiment`."""
+        case = Case(at=place(self.data, self.pair.teacher, self.pair.student, self.method))
+        return case.model_copy(update={"experiment": self._replace(seed=0).experiment()})
 
     def distill(self) -> DistillConfig:
         """The settings alone, checked, wherever teacher and data are. Raises ConfigError."""
@@ -268,16 +285,17 @@ def read(values: Any) -> Grid:
 
 def load(path: Path) -> Grid:
     """A grid from its file, not looking whether its runs could begin. Raises ConfigError if it is none."""
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} is missing or not YAML: it must hold lines of name: value") from error
-    return Grid.model_validate(values)
+    return Grid.model_validate(values_of(path))
 
 
-def _together(old: Any, new: Any) -> Any:
-    """The newer value; of two dicts, both, where they differ the newer."""
-    return {**old, **new} if _is_dict(old) and _is_dict(new) else new
+def place(data: str, teacher: str, student: str, method: str) -> dict[str, Place]:
+    """The place of a run on the axes of a grid's study. A teacher that is a file goes by its architecture."""
+    return {"data": data, "teacher": architecture(teacher), "student": student, "method": method}
+
+
+def architecture(teacher: str) -> str:
+    """The architecture of a teacher, whose name may be that of its file."""
+    return Path(teacher).name.split("-seed")[0]
 
 
 def _is_dict(value: Any) -> bool:

@@ -1,25 +1,22 @@
-"""The same small search for every method, and what it chose.
+"""The search for each method's settings, as a study: the same small search for all, and the choice that it leads to.
 
-Every method, CuDFKD and the references included, gets TRIALS trials of LENGTH: the first at its defaults, the others
-drawn at random from its SPACE, which always holds the student's learning rate. A trial is one seed, SEED, which is none
-of those that are reported; its score is the accuracy of the last student on *dev*. Trials stay as JSON lines in
-profiles/tuning/METHOD.jsonl. Nobody looks at *test*. `python benchmarks/tune.py` runs it.
+Every method, CuDFKD and the references included, gets TRIALS trials of LENGTH. The first trial has the method's
+defaults. The others are drawn at random from its SPACE, which always holds the student's learning rate. All trials have
+one seed, SEED, which no reported run has. The score of a trial is the accuracy of its last student on *dev*. Nobody
+looks at *test*.
 """
 
-import json
 import random
-from pathlib import Path
 from typing import Any
 
-from analysis.origin import PROFILES
-from cudfkd import methods
-from cudfkd.base.errors import DataError, TrainingError
-from cudfkd.base.files import read_json, write_json_lines
-from cudfkd.config import DistillConfig, Experiment
-from cudfkd.engine.experiments import run
+import pandas as pd
 
-FOLDER = PROFILES / "tuning"
-CHOSEN = FOLDER / "chosen.json"
+from analysis.studies.study import Case, Purpose, Study
+from cudfkd import methods
+from cudfkd.base.errors import DataError
+from cudfkd.config import DistillConfig, Experiment
+
+NAME = "tuning"
 TRIALS = 6
 SEED = 1000
 LENGTH: dict[str, int] = {"epochs": 8, "steps_per_epoch": 100}
@@ -43,78 +40,55 @@ SPACE: dict[str, dict[str, list]] = {
     "scratch": {"shift": [0, 1, 2]},
 }
 
+PURPOSE = Purpose(
+    question="Which settings does each method get in the comparison?",
+    hypothesis="no hypothesis: the search chooses, and decides no claim",
+    statistic="accuracy of the last student on dev",
+    test="the best of a method's trials",
+    control="the first trial has the method's defaults",
+)
+
+
+def study() -> Study:
+    """The search: for each method its trials, at their places on the axes method and trial."""
+    cases = tuple(
+        Case(at={"method": method, "trial": number}, experiment=_experiment(method, settings))
+        for method in SPACE
+        for number, settings in enumerate(trials(method))
+    )
+    return Study(name=NAME, purpose=PURPOSE, cases=cases, seeds=(SEED,))
+
 
 def trials(method: str) -> list[dict[str, Any]]:
-    """The settings of a method's trials, the same at every call: its defaults first, none twice."""
+    """The settings of a method's trials, the same at every call: its defaults first, no settings twice.
+
+    Raises:
+        DataError: the method has no search space.
+    """
     if method not in SPACE:
         methods.get(method)
         raise DataError(f"method {method} has no search space: add it to SPACE")
     rng, space = random.Random(f"{method} {SEED}"), STUDENT | SPACE[method]
-    found: list[dict[str, Any]] = [{"options": {}}]
-    while len(found) < TRIALS:
+    settings: list[dict[str, Any]] = [{"options": {}}]
+    while len(settings) < TRIALS:
         drawn = {name: rng.choice(values) for name, values in space.items()}
         student = {name: drawn.pop(name) for name in STUDENT}
-        if (one := student | {"options": drawn}) not in found:
-            found.append(one)
-    return found
+        if (candidate := student | {"options": drawn}) not in settings:
+            settings.append(candidate)
+    return settings
 
 
-def tune(method: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
-    """Runs the trials that the method's file lacks, adding each as it ends; returns all of them."""
-    path = folder / f"{method}.jsonl"
-    done = read_trials(path)
-    for settings in trials(method)[len(done) :]:
-        done.append(trial(method, settings))
-        write_json_lines(path, done)
-    return done
+def choose(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """The settings of the best trial of every method whose search is complete.
 
-
-def trial(method: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """One trial: its settings, the accuracy on dev (null when the run stopped itself), seconds."""
-    values: dict[str, Any] = settings | LENGTH | {"method": method, "seed": SEED}
-    row: dict[str, Any] = {"method": method, "seed": SEED, **LENGTH, "settings": settings}
-    try:
-        summary = run(Experiment(distill=DistillConfig(**values))).summary
-    except TrainingError as error:
-        return row | {"accuracy": None, "stopped": str(error)}
-    return row | {"accuracy": summary["accuracy"]["value"], "seconds": round(summary["total_seconds"], 1)}
-
-
-def read_trials(path: Path) -> list[dict[str, Any]]:
-    """The trials in a file, in order; none if there is no file.
-
-    Raises:
-        DataError: it is damaged, or its trials are not those of today's space: the search would not be one.
+    Arguments:
+        runs: `analysis.studies.table.frame` of the search's record; a trial that stopped itself has no accuracy.
     """
-    if not path.exists():
-        return []
-    try:
-        found = [json.loads(line) for line in path.read_text().splitlines()]
-        wanted = [{"settings": one} | LENGTH | {"seed": SEED} for one in trials(path.stem)]
-        same = all(
-            one[name] == value for one, asked in zip(found, wanted, strict=False) for name, value in asked.items()
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged: remove it, and the search starts again") from error
-    if not same or len(found) > TRIALS:
-        raise DataError(f"{path} holds trials of another search space: remove it, and the search starts again")
-    return found
+    complete = runs.groupby("method").filter(lambda group: len(group) == TRIALS).dropna(subset=["accuracy"])
+    best = complete.loc[complete.groupby("method")["accuracy"].idxmax()]
+    return {row["method"]: trials(row["method"])[row["trial"]] for _, row in best.iterrows()}
 
 
-def choose(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
-    """The best trial's settings of every method whose search is complete, with its score and how many there were."""
-    chosen = {}
-    for method in methods.names():
-        found = read_trials(folder / f"{method}.jsonl")
-        scored = [one for one in found if one["accuracy"] is not None]
-        if len(found) == TRIALS and scored:
-            best = max(scored, key=lambda one: one["accuracy"])
-            chosen[method] = {"settings": best["settings"], "accuracy": best["accuracy"], "trials": TRIALS}
-    return chosen
-
-
-def settings(method: str) -> dict[str, Any]:
-    """What the search chose for a method, as arguments of DistillConfig; its defaults where it has not come to it."""
-    methods.get(method)
-    chosen = read_json(CHOSEN) if CHOSEN.exists() else {}
-    return chosen[method]["settings"] if method in chosen else {"options": {}}
+def _experiment(method: str, settings: dict[str, Any]) -> Experiment:
+    values: dict[str, Any] = settings | LENGTH | {"method": method}
+    return Experiment(distill=DistillConfig(**values))

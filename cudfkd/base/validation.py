@@ -1,7 +1,9 @@
 """The base of every description of a run: frozen, strictly typed, unknown keys refused, errors of one line."""
 
+import json
 import re
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 from pydantic import (
@@ -47,6 +49,11 @@ class Described(BaseModel):
                     allowed = f"float32 holds numbers from {SMALLEST:.2g} to {LARGEST:.2g}, and 0"
                     raise ConfigError(f"{name} = {number} is not allowed: {allowed}")
         return self
+
+
+def digest(plain: Any) -> str:
+    """Hash of plain data, 16 hexadecimal digits: equal descriptions have equal hashes."""
+    return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def difference(one: Any, other: Any) -> tuple[str, Any, Any] | None:

@@ -12,17 +12,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from cudfkd.models.compiling import Compiled
-from cudfkd.runs.log import EpochLog
-from cudfkd.models.batch_norm_statistics import BatchNormStatistics
 from cudfkd.base.precision import at_least_float32
-from cudfkd.models import is_ours
-from cudfkd.models.normalize import Normalize
 from cudfkd.base.ranks import ALONE, Ranks
+from cudfkd.models import is_ours
+from cudfkd.models.batch_norm_statistics import BatchNormStatistics
+from cudfkd.models.compiling import Compiled
+from cudfkd.models.normalize import Normalize
+from cudfkd.models.watch import hooked
 from cudfkd.regularizers import Lam
+from cudfkd.runs.log import EpochLog
 from cudfkd.runs.settings import Settings
 from cudfkd.runs.student_batch import TrainingImages
-from cudfkd.models.watch import hooked
 
 
 @dataclass(frozen=True)

@@ -27,17 +27,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from cudfkd.runs import checkpoint
 from cudfkd import models
-from cudfkd.runs.checkpoint import State, separate
 from cudfkd.base.errors import ConfigError, DataError
 from cudfkd.base.files import make_folder, remove_empty, write_bytes, write_json, write_json_lines
 from cudfkd.base.machine import made
-from cudfkd.runs.metrics import Row
 from cudfkd.base.ranks import ALONE, Ranks
+from cudfkd.base.version import __version__
+from cudfkd.runs import checkpoint
+from cudfkd.runs.checkpoint import State, separate
+from cudfkd.runs.metrics import Row
 from cudfkd.runs.records import CONFIG, METRICS, SUMMARY, read_description, read_rows, read_summary, refuse_other
 from cudfkd.runs.settings import Settings
-from cudfkd.base.version import __version__
 
 
 @dataclass

@@ -5,10 +5,10 @@ import sys
 import torch
 from torch import Tensor
 
-from cudfkd.runs.context import Context
-from cudfkd.curriculum import DEAD_WEIGHT, difficulty
 from cudfkd.base.errors import ConfigError
+from cudfkd.curriculum import DEAD_WEIGHT, difficulty
 from cudfkd.evaluation import Evaluation
+from cudfkd.runs.context import Context
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 

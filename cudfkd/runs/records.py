@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from cudfkd.base.errors import ConfigError, DataError
-from cudfkd.evaluation import Estimate, Evaluation
 from cudfkd.base.files import read_json
-from cudfkd.runs.metrics import Row
 from cudfkd.base.validation import difference
+from cudfkd.evaluation import Estimate, Evaluation
+from cudfkd.runs.metrics import Row
 
 CONFIG, SUMMARY, METRICS = "config.json", "summary.json", "metrics.jsonl"
 

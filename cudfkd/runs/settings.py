@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from cudfkd.base import devices
-from cudfkd.curriculum import Curriculum
 from cudfkd.base.validation import Described
+from cudfkd.curriculum import Curriculum
 
 Count = Annotated[int, Field(ge=1)]
 PerChannel = Annotated[tuple[float, ...], Field(strict=False, min_length=1)]

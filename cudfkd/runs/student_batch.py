@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cudfkd.data import ImageSet
-from cudfkd.data.images import unit
 from cudfkd.data.foreign import as_tensors
+from cudfkd.data.images import unit
 
 
 class StudentBatch(NamedTuple):

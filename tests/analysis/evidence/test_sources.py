@@ -21,10 +21,8 @@ def house(tmp_path, monkeypatch):
         "analysis/room/__init__.py": "from analysis.room import deep",
         "analysis/room/deep.py": "import cudfkd.far",
         "analysis/studies/__init__.py": "",
-        "analysis/studies/study.py": "",
-        "analysis/studies/comparison.py": "",
+        "analysis/studies/records.py": "",
         "analysis/records/drift.json": "1",
-        "analysis/records/methods/cmi-seed0.json": "1",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -68,16 +66,9 @@ def test_a_change_counts_if_the_notebook_meets_it(house, changed, other):
     assert (sources.fingerprint("04") != before) == other
 
 
-@pytest.mark.parametrize(
-    ("reader", "changed", "other"),
-    [
-        ("study", "drift.json", True), ("study", "methods/cmi-seed0.json", False),
-        ("comparison", "methods/cmi-seed0.json", True), ("comparison", "drift.json", False),
-    ],
-)  # fmt: skip
-def test_records_count_if_the_notebook_meets_what_reads_them(house, reader, changed, other):
-    path = house / "analysis" / "records" / changed
-    for cells, counts in ((CELLS, False), ([*CELLS, f"from analysis.studies import {reader}"], other)):
+def test_records_count_if_the_notebook_meets_what_reads_them(house):
+    path = house / "analysis" / "records" / "drift.json"
+    for cells, counts in ((CELLS, False), ([*CELLS, "from analysis.studies import records"], True)):
         save(house, cells, "prose")
         path.write_text("1")
         before = sources.fingerprint("04")
@@ -85,10 +76,10 @@ def test_records_count_if_the_notebook_meets_what_reads_them(house, reader, chan
         assert (sources.fingerprint("04") != before) == counts
 
 
-@pytest.mark.parametrize("gone", ["analysis/studies/study.py", "analysis/records/methods/cmi-seed0.json"])
+@pytest.mark.parametrize("gone", ["analysis/studies/records.py", "analysis/records/drift.json"])
 def test_records_that_moved_are_missed_loudly(house, gone):
     """A reader or a record that is looked for in its old place must not drop out of the hash in silence."""
-    save(house, [*CELLS, "from analysis.studies import study, comparison"], "prose")
+    save(house, [*CELLS, "from analysis.studies import records"], "prose")
     sources.fingerprint("04")
     (house / gone).unlink()
     with pytest.raises(AssertionError, match="name"):

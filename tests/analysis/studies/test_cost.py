@@ -5,7 +5,8 @@ import json
 import pytest
 
 from analysis.origin import ROOT
-from analysis.studies import comparison, cost, grid
+from analysis.studies import cost, grid, records
+from analysis.studies.__main__ import main
 from cudfkd import ConfigError
 
 LENGTH = {"epochs": 10, "steps_per_epoch": 100}
@@ -56,11 +57,13 @@ def test_without_any_rate_no_hours_are_given():
 
 
 def test_runs_measure_on_the_way_by_their_last_epoch():
-    (one,) = comparison.recorded()["cudfkd"][:1]
-    (found,) = cost.rates([one])
+    record = records.load("methods")
+    rates = cost.rates(record)
+    assert len(rates) == len(list(record.runs()))
+    (_, _, run), found = next(record.runs()), rates[0]
     assert found["student_steps"] == 100
-    assert found["seconds"] == one.rows[-1]["seconds"]
-    assert found["hardware"] == one.hardware
+    assert found["seconds"] == run.rows[-1]["seconds"]
+    assert found["hardware"] == run.made["hardware"]
     assert not set(cost.LENGTH) & set(found["settings"])
 
 
@@ -68,7 +71,7 @@ def test_recorded_runs_are_known_and_so_are_files_that_are_named(tmp_path):
     path = tmp_path / "rates.json"
     path.write_text(json.dumps({"rates": [rate(5.0, "mine").model_dump()]}))
     before, after = cost.known(), cost.known([path])
-    assert len(before) >= len(comparison.recorded())
+    assert len(before) >= len(list(records.load("methods").runs()))
     assert after == [*before, rate(5.0, "mine")]
 
 
@@ -84,16 +87,16 @@ def test_a_named_file_without_rates_is_refused(content, tmp_path, capsys):
     path = tmp_path / "rates.json"
     if content is not None:
         path.write_text(json.dumps(content))
-    assert cost.main([str(ROOT / "grids" / "smoke.yaml"), str(path)]) == 2
-    assert capsys.readouterr().err.startswith(f"analysis.studies.cost: there are no rates in {path}: name a file")
+    assert main(["cost", str(ROOT / "grids" / "smoke.yaml"), str(path)]) == 2
+    assert capsys.readouterr().err.startswith(f"analysis.studies: there are no rates in {path}: name a file")
 
 
 def test_the_papers_set_has_no_hours_until_it_is_measured(capsys):
     """The records that ship are of small networks on a CPU."""
-    assert cost.main([str(ROOT / "grids" / "paper.yaml")]) == 0
+    assert main(["cost", str(ROOT / "grids" / "paper.yaml")]) == 0
     assert capsys.readouterr().out.startswith("paper: 1350 runs, and no measured rate for any of them")
 
 
 def test_bad_input_is_one_line(capsys):
-    assert cost.main(["nowhere.yaml"]) == 2
-    assert capsys.readouterr().err.startswith("analysis.studies.cost: nowhere.yaml is missing or not YAML")
+    assert main(["cost", "nowhere.yaml"]) == 2
+    assert capsys.readouterr().err.startswith("analysis.studies: nowhere.yaml is missing or not YAML")

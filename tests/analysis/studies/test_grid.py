@@ -237,7 +237,7 @@ def test_the_papers_grid_has_its_methods_pairs_and_data_sets():
 
 def test_a_file_that_is_no_grid_is_refused(tmp_path):
     (tmp_path / "list.yaml").write_text("- 1\n")
-    with pytest.raises(ConfigError, match=r"Grid = \[1\] is not allowed"):
+    with pytest.raises(ConfigError, match="is missing or not YAML"):
         grid.load(tmp_path / "list.yaml")
     with pytest.raises(ConfigError, match="is missing or not YAML"):
         grid.load(Path("nowhere.yaml"))

@@ -1,0 +1,75 @@
+"""Runs a recorded run again, and says whether it is the same."""
+
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+
+from analysis.studies import run
+from analysis.studies.records import StudyRecord
+from analysis.studies.study import Case, Study
+from cudfkd.base.errors import DataError
+
+SAME_MACHINE = 1e-6  # of any number, relative to max(1, recorded): the same bits, written as text
+OTHER_MACHINE = 0.02  # of accuracy: rounding differs between processors, and training multiplies it
+STAMP = ("torch", "hardware", "vectors", "threads")
+
+
+class Repeat(NamedTuple):
+    """A run that was done again.
+
+    numbers: a row a number, with columns recorded, again, difference.
+    same_machine: whether both runs were made with the same torch, hardware, vector instructions and threads.
+    differing: names of the numbers that differ by more than the tolerance.
+    """
+
+    numbers: pd.DataFrame
+    same_machine: bool
+    differing: list[str]
+
+
+def again(study: Study, record: StudyRecord, label: str, seed: int, tolerance: float | None = None) -> Repeat:
+    """Runs one recorded run again, as it was described then, with as many threads.
+
+    On the same machine all numbers must agree within `SAME_MACHINE`, on another the accuracy within `OTHER_MACHINE`.
+    `tolerance` takes the place of both, for all numbers, relative to max(1, recorded).
+
+    Raises:
+        ConfigError: no such case or seed in the record.
+        DataError: the record was made before a setting was there that the run would need now.
+    """
+    kept, old = record.find(label, seed)
+    case = _as_described(study.name, kept.at, kept.case)
+    if threads := old.made.get("threads"):
+        torch.set_num_threads(threads)
+    new = run.entry(study, case, seed)
+    rows = [(name, *pair) for name in old.numbers for pair in _pairs(old.numbers[name], new.numbers.get(name))]
+    table = pd.DataFrame(rows, columns=["number", "recorded", "again"]).set_index("number").astype(float)
+    table["difference"] = (table["again"] - table["recorded"]).abs()
+    same = all(old.made.get(name) == new.made[name] for name in STAMP)
+    strict = same or tolerance is not None
+    limit = tolerance if tolerance is not None else SAME_MACHINE if same else OTHER_MACHINE
+    differing = [
+        name
+        for name, recorded, difference in zip(table.index, table["recorded"], table["difference"], strict=True)
+        if (strict or name == "accuracy") and not difference <= limit * max(1, abs(recorded))
+    ]
+    if (old.stopped is None) != (new.stopped is None):
+        differing.append("stopped")
+    return Repeat(table, same, list(dict.fromkeys(differing)))
+
+
+def _as_described(name: str, at: dict[str, Any], plain: dict[str, Any]) -> Case:
+    """The case of a description that leaves nothing to today's defaults."""
+    case = Case(at=at, **plain)
+    if case.plain != plain:
+        raise DataError(f"the record {name}, {case.label!r} does not say all settings of today: record it again")
+    return case
+
+
+def _pairs(old: Any, new: Any) -> list[tuple[Any, Any]]:
+    """Numbers to compare; one that is there on one side only is compared with None, and so differs."""
+    if isinstance(old, list):
+        return list(zip_longest(old, new or []))
+    return [] if old is None and new is None else [(old, new)]

@@ -1,0 +1,133 @@
+"""What a study is: cases on axes, one hash of what is run, a purpose; and the project's own studies."""
+
+import json
+
+import pytest
+import yaml
+
+from analysis.evidence.execute import profile_parameters
+from analysis.studies import catalog, records, study, table, tuning
+from analysis.studies.study import Case, Study
+from cudfkd import ConfigError, methods
+from tests.analysis.studies.tiny import VALUES, tiny
+
+
+def test_axes_are_crossed_and_name_each_case():
+    crossed = tiny(
+        axes={"lambda": {0.5: {"experiment": {"distill": {"curriculum": {"lam_start": 0.5}}}}, "usual": None}}
+    )
+    assert [case.label for case in crossed.cases] == ["sample, 0.5", "sample, usual", "none, 0.5", "none, usual"]
+    assert crossed.cases[0].at == {"granularity": "sample", "lambda": 0.5}
+    assert crossed.cases[0].experiment.distill.curriculum.lam_start == 0.5
+    assert crossed.case("none, usual").experiment.distill.options.latent_dim == 8
+
+
+def test_points_stand_where_no_single_axis_gives_them():
+    points = [
+        {"at": {"start": s}, "set": {"experiment": {"distill": {"curriculum": {"lam_start": s}}}}} for s in (1.0, 2.0)
+    ]
+    cases = tiny(cases=points).cases
+    assert [(case.label, case.experiment.distill.curriculum.lam_start) for case in cases] == [
+        ("sample, 1", 1.0), ("sample, 2", 2.0), ("none, 1", 1.0), ("none, 2", 2.0),
+    ]  # fmt: skip
+
+
+def test_the_key_is_of_what_is_run_and_of_nothing_else():
+    case = tiny().cases[0]
+    assert case.key == case.model_copy(update={"at": {"called": "otherwise"}}).key
+    assert case.key != case.changed(lr=0.07).key
+    assert case.key != case.model_copy(update={"latents": 9}).key
+
+
+def test_the_hash_of_a_study_sees_every_change():
+    keys = [tiny().key, tiny(seeds=[0]).key, tiny(keep="rows").key, tiny(purpose={"margin": 0.01}).key]
+    keys += [tiny(base={"latents": 9}).key]
+    assert len(set(keys)) == len(keys)
+    assert tiny().key == tiny().key
+
+
+def test_a_changed_case_keeps_all_other_values():
+    case = catalog.get("drift").case("strong adversary")
+    other = case.changed(epochs=2, steps_per_epoch=4, curriculum={"lam_start": 4.0}).with_seed(3)
+    assert (other.experiment.distill.seed, other.experiment.distill.total_steps) == (3, 8)
+    assert other.experiment.distill.options == case.experiment.distill.options
+    assert other.experiment.distill.curriculum.lam_end == case.experiment.distill.curriculum.lam_end
+    assert other.with_seed(0).changed(epochs=10, steps_per_epoch=30, curriculum={"lam_start": 2.0}) == case
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"nonsense": 1}, "unknown option 'nonsense'"),
+        ({"base": {"held": "maybe"}}, "unknown held 'maybe'"),
+        ({"base": {"experiment": {"distill": {"epochs": 0}}}}, "epochs = 0 is not allowed"),
+        ({"axes": {"granularity": {"sample": {"experiment": {"teacher": "nobody"}}}}}, "unknown teacher"),
+        ({"seeds": []}, r"seeds = \[\] is not allowed"),
+        ({"keep": "all"}, "unknown keep 'all'"),
+        ({"cases": [{}, {}]}, "study tiny has two cases called 'sample'"),
+        ({"name": "Two Words"}, "name = 'Two Words' is not allowed"),
+    ],
+)
+def test_what_is_no_study_is_refused_in_one_line(changes, line):
+    with pytest.raises(ConfigError, match=line):
+        tiny(**changes)
+
+
+def test_a_study_is_a_file(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(VALUES, sort_keys=False))
+    assert study.load(path) == tiny()
+    for text in ("{", "- 1"):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match="is missing or not YAML"):
+            study.load(path)
+
+
+def test_an_unknown_study_or_case_is_named_with_its_neighbours():
+    with pytest.raises(ConfigError, match="unknown study 'drifts': did you mean 'drift'"):
+        catalog.get("drifts")
+    with pytest.raises(ConfigError, match="unknown case of tiny 'samples': did you mean 'sample'"):
+        tiny().case("samples")
+
+
+@pytest.mark.parametrize("name", catalog.names())
+def test_the_projects_studies_say_what_they_are_for_and_their_records_are_theirs(name):
+    described = catalog.get(name)
+    assert described.name == name
+    assert all([described.purpose.question, described.purpose.hypothesis, described.purpose.statistic])
+    assert len({case.key for case in described.cases}) == len(described.cases)
+    record = records.load(name)
+    assert record.study == records.begun(described).study
+    assert list(record.cases) == [case.key for case in described.cases]
+    assert [case.at for case in record.cases.values()] == [case.at for case in described.cases]
+    assert records.lacking(described, record) == []
+
+
+def test_the_committed_accounts_close():
+    assert table.frame(records.load("drift"))["relative"].max() <= 1e-12
+
+
+def test_methods_are_compared_with_the_settings_that_the_search_chose():
+    chosen = tuning.choose(table.frame(records.load("tuning")))
+    compared = {case.label: case for case in catalog.get("methods").cases}
+    assert set(compared) == set(methods.names())
+    for method, case in compared.items():
+        assert case.plain == _with_settings(method, chosen.get(method, {})).plain
+
+
+def _with_settings(method: str, settings: dict) -> Case:
+    set_values = {name: value for name, value in settings.items() if value != {}}
+    return Case.model_validate({"experiment": {"distill": {"method": method, "epochs": 25} | set_values}})
+
+
+def test_the_quick_study_runs_what_notebook_00_runs():
+    (case,) = catalog.get("quick").cases
+    profile = profile_parameters("quick", "00")
+    assert case.experiment.distill.epochs == profile["epochs"]
+    assert case.experiment.distill.steps_per_epoch == profile["steps_per_epoch"]
+    assert case.changed(keep_epochs=()) == Case(at=case.at).changed(epochs=25, steps_per_epoch=100)
+
+
+def test_a_study_is_plain_data():
+    again = Study.model_validate(json.loads(tiny().model_dump_json()))
+    assert again.key == tiny().key
