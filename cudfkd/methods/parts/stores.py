@@ -67,7 +67,7 @@ class Same:
 
 @dataclass
 class Pool:
-    """Store of all images made so far, or of the newest images. A round adds a batch; a student batch is a random draw."""
+    """Store of all images made so far, or the newest images. A round adds a batch; student batches are random draws."""
 
     source: Source
     memory: Memory
