@@ -17,8 +17,8 @@ all other images, in the batch and in a bank of earlier images.
     anchors       the local crops only
     head          learns together with the generators, and is kept from round to round
 
-Published: 200 inner steps for 400 student steps, batches of 256 images, latents of length 256, a bank of 40,960 images,
-of which 4,096 are drawn for a step.
+Published: 200 inner steps for 400 student steps, batches of 256 images, latents of length 256, a bank of 40,960 images.
+A step draws 4,096 images of the bank.
 
 Where we differ from the public code:
 

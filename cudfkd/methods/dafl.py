@@ -10,8 +10,8 @@ A generator makes images for the student. The terms of its loss ask for three pr
     L_S = mean_i KL(p_t || p_s)
 
 The generator's loss does not depend on the student. The public repositories disagree. Our default takes its steps as
-in the code of CMI (Fang et al., 2021), whose numbers the later papers compare with. Where we differ from the authors'
-code:
+in the code of CMI (Fang et al., 2021), because the later papers compare with the numbers of that code. Where we differ
+from the authors' code:
 
     | authors' code                                             | ours                                              |
     |-----------------------------------------------------------|---------------------------------------------------|

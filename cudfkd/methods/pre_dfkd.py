@@ -27,7 +27,7 @@ Where we differ from the public code:
     | the generator has spectral normalisation                 | our generator, without spectral normalisation     |
     | the generator's weights start uniform                    | our generator's weights start normal              |
     | JS is another quantity                                   | JS is the Jensen-Shannon divergence in nats       |
-    | the schedule lasts 400 epochs, whatever the run's length | the schedule lasts as long as the run             |
+    | the schedule lasts 400 epochs for a run of any length    | the schedule lasts as long as the run             |
 """
 
 from dataclasses import dataclass
