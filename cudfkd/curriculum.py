@@ -110,9 +110,8 @@ class Pace(nn.Module):
         lambda_n = lambda_{n-1} + r_n (c q_n - lambda_{n-1}),    r_n = (1 - m) / (1 - m^n)
 
     c = quantile_times, m = quantile_memory, and q_n is the quantile of the losses of batch n. So lambda_n is c times a
-    weighted average of q_1 ... q_n. A weight of this average shrinks by the factor m at each later step. As r_1 = 1,
-    the average is not biased towards lam_start. The level of the quantile rises in equal steps from quantile_start to
-    quantile_end.
+    weighted average of q_1 ... q_n, in which q_(k-1) weighs m times as much as q_k. As r_1 = 1, the average is not
+    biased towards lam_start. The level of the quantile rises in equal steps from quantile_start to quantile_end.
 
     Lambda then has the units of the loss, and may fall when the losses fall. The only state is lambda: a buffer on the
     device, which the host never reads.

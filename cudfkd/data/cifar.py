@@ -52,14 +52,14 @@ class Cifar(Source):
         self._torchvision_class()(str(cache()), download=True)
 
     def read(self, split: str, data_root: str | Path | None) -> tuple[Tensor, Tensor]:
-        root, dataset_class = self.folder(split, data_root), self._torchvision_class()
+        root, reader = self.folder(split, data_root), self._torchvision_class()
         for name, md5 in [
-            *dataset_class.train_list,
-            *dataset_class.test_list,
-            (dataset_class.meta["filename"], dataset_class.meta["md5"]),
+            *reader.train_list,
+            *reader.test_list,
+            (reader.meta["filename"], reader.meta["md5"]),
         ]:
             verify(root / self.base / name, md5)
-        published = dataset_class(str(root), train=split != "test")
+        published = reader(str(root), train=split != "test")
         pixels, labels = torch.from_numpy(published.data).permute(0, 3, 1, 2), torch.tensor(published.targets)
         if split != "test":
             keep = held_out(len(labels), DEV_EVERY) == (split == "dev")

@@ -43,11 +43,11 @@ class Svhn(Source):
             raise DataError(_NO_SCIPY) from error
 
     def read(self, split: str, data_root: str | Path | None) -> tuple[Tensor, Tensor]:
-        folder, dataset_class = self.folder(split, data_root), import_torchvision().datasets.SVHN
-        _, name, md5 = dataset_class.split_list[_part(split)]
+        folder, reader = self.folder(split, data_root), import_torchvision().datasets.SVHN
+        _, name, md5 = reader.split_list[_part(split)]
         verify(folder / name, md5)
         try:
-            published = dataset_class(str(folder), split=_part(split))
+            published = reader(str(folder), split=_part(split))
         except ImportError as error:
             raise DataError(_NO_SCIPY) from error
         pixels, labels = torch.from_numpy(np.ascontiguousarray(published.data)), torch.from_numpy(published.labels)

@@ -95,7 +95,7 @@ def _wnid(path: Path) -> str:
 
 
 def _numbered(named: list[tuple[str, Path]], folder: Path) -> tuple[list[Path], Tensor]:
-    """Paths sorted by class and file name, and their class numbers. Raises DataError if images or classes are missing."""
+    """Paths sorted by class and file name, and class numbers. Raises DataError if a count is wrong."""
     each, counts = EACH[folder.name], Counter(wnid for wnid, _ in named)
     for wnid, count in sorted(counts.items()):
         if count != each:

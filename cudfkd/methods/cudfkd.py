@@ -63,7 +63,7 @@ class Options(GeneratorOptions):
     """cosine: generator_lr falls along half a cosine to 0 over the run, with the student's rate, so that both networks
     settle; constant: generator_lr stays the same"""
     class_entropy: Weight = 5.0
-    """weight of the entropy of the batch's mean prediction, which asks for all classes equally (20)"""
+    """weight of the class entropy, which makes all classes equally frequent in a batch (20)"""
     one_hot: Weight = 2.0
     """weight of the teacher's certainty (1)"""
     bn: Weight = 3.0

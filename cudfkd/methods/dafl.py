@@ -45,7 +45,7 @@ class Options(GeneratorOptions):
     one_hot: Weight = 1.0
     """weight of the teacher's certainty"""
     class_entropy: Weight = 20.0
-    """weight of the entropy of the batch's mean prediction, which asks for all classes equally"""
+    """weight of the class entropy, which makes all classes equally frequent in a batch"""
     activation: Weight = 1e-3
     """weight of a large feature in the teacher; 0 for a teacher without a linear layer"""
     feature: str = ""

@@ -43,7 +43,7 @@ class Options(GeneratorOptions):
     one_hot: Weight = 1.0
     """weight of the teacher's certainty"""
     class_entropy: Weight = 20.0
-    """weight of the entropy of the batch's mean prediction, which asks for all classes equally"""
+    """weight of the class entropy, which makes all classes equally frequent in a batch"""
     temperature: Positive = 1.0
     """temperature of the divergence, in the generator's loss and in the student's"""
 

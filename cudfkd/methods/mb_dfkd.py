@@ -3,7 +3,7 @@ Synthetic Data", 2022): the generator of DAFL, and a memory bank of images of ea
 
     L_G as in `cudfkd.methods.dafl`,    L_S = mean_i KL(p_t || p_s)
 
-The student's batch holds fresh images, and a share of memory_share of images from the bank. The bank is there so that
+The student's batch holds fresh images and images from the bank; memory_share is the share of images from the bank. So
 the student does not forget images that the generator no longer makes. The authors' code is not public. Our choices:
 
     | theirs, from the description        | ours                                                              |

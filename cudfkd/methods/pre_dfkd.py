@@ -2,15 +2,15 @@
 Replay", 2022).
 
 In place of a bank of earlier images, a variational autoencoder (encoder E, decoder D) learns to reproduce them. The
-student's batch holds fresh images, and a share of replay_share of images that D makes ("replayed" images):
+student's batch holds fresh images and "replayed" images, which D makes; replay_share is the share of replayed images:
 
     L_G   = one_hot * CE(t, argmax t) + class_entropy * (-H(mean p_t)) + activation * (-mean |f|)
             - adversarial * mean JS_T(p_t, p_s)
     L_VAE = mean |x' - x| + logits * mean |t' - t| + prior * KL(N(mu, sigma^2) || N(0, 1)),   x' = D(mu + sigma e)
     L_S   = mean_i mean_c |t_ic - s_ic|
 
-The batch x of the autoencoder is half fresh images and half its own replayed images, so that it forgets neither. Before
-latents are replayed, they take one Adam step down CE(t, argmax t) - replay_entropy * H(mean p_t) + moments(z).
+The batch x of the autoencoder is half fresh images and half replayed images, so that it does not forget either kind.
+Before latents are replayed, they take one Adam step down CE(t, argmax t) - replay_entropy * H(mean p_t) + moments(z).
 
 Published:
 
@@ -68,7 +68,7 @@ class Options(dafl.Options):
     loss: Loss = "l1"
     """loss that the student descends: kl, l1, l2 or js"""
     class_entropy: Weight = 5.0
-    """weight of the entropy of the batch's mean prediction, which asks for all classes equally"""
+    """weight of the class entropy, which makes all classes equally frequent in a batch"""
     activation: Weight = 0.1
     """weight of a large feature in the teacher; 0 for a teacher without a linear layer"""
     adversarial: Weight = 1.0
@@ -86,7 +86,7 @@ class Options(dafl.Options):
     replay_prior: Weight = 1e-5
     """weight of the distance of the latents from a standard normal distribution"""
     replay_entropy: Weight = 5.0
-    """weight of the class entropy of the replayed images, which asks for all classes equally"""
+    """weight of the class entropy of the replayed images, which makes all classes equally frequent"""
 
 
 @dataclass

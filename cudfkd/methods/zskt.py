@@ -1,7 +1,7 @@
 """ZSKT (Micaelli and Storkey, "Zero-shot Knowledge Transfer via Adversarial Belief Matching", 2019).
 
 The generator looks for images on which student and teacher differ. The student follows the teacher's logits, and also
-the teacher's attention maps A:
+the teacher's attention maps A, which are computed from the maps f of some layers:
 
     L_G = -mean_i KL(p_t || p_s)
     l_i = KL(p_t || p_s) + attention * sum_layers mean_pixels (A_t - A_s)^2,   A = the unit vector of mean_channels f^2
