@@ -53,11 +53,7 @@ class Cifar(Source):
 
     def read(self, split: str, data_root: str | Path | None) -> tuple[Tensor, Tensor]:
         root, reader = self.folder(split, data_root), self._torchvision_class()
-        for name, md5 in [
-            *reader.train_list,
-            *reader.test_list,
-            (reader.meta["filename"], reader.meta["md5"]),
-        ]:
+        for name, md5 in [*reader.train_list, *reader.test_list, (reader.meta["filename"], reader.meta["md5"])]:
             verify(root / self.base / name, md5)
         published = reader(str(root), train=split != "test")
         pixels, labels = torch.from_numpy(published.data).permute(0, 3, 1, 2), torch.tensor(published.targets)

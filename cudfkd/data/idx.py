@@ -22,7 +22,7 @@ def write_idx(path: Path, array: np.ndarray) -> None:
 
 
 def read_idx(path: Path, expected: str) -> Tensor:
-    """Reads the uint8 array of an idx file. A file with a name in .gz is unpacked.
+    """Reads the uint8 array of an idx file. If its name ends in .gz, the file is unpacked.
 
     Arguments:
         path: the file.
