@@ -1,4 +1,4 @@
-"""What the student studies now: the weights of the samples, the pace lambda, the adversarial ramp."""
+"""The curriculum: the weights of the samples, the pace lambda over the run, and the adversarial ramp."""
 
 from math import inf
 from typing import Annotated, Literal, NamedTuple
@@ -13,16 +13,16 @@ from cudfkd.base.errors import ConfigError
 from cudfkd.base.validation import Described
 from cudfkd.regularizers import Lam
 
-DEAD_WEIGHT = 1e-3  # a batch none of whose samples weighs more moves the student by less than 0.1 % of a plain step
+DEAD_WEIGHT = 1e-3  # when no weight of a batch is larger, the student moves by less than 0.1 % of a plain step
 
-LEAST_PACE = 1e-6  # of pace "quantile": losses that are all 0 must not make lambda 0, outside its domain
+LEAST_PACE = 1e-6  # least lambda with pace "quantile": if all losses are 0, lambda must not be 0, outside its domain
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class Curriculum(Described):
-    """How samples are weighed, and how the pace lambda grows over the whole run."""
+    """Settings: how samples are weighted, and how the pace lambda changes over the run."""
 
     regularizer: Annotated[
         str,
@@ -30,23 +30,26 @@ class Curriculum(Described):
         Field(description=f"{', '.join(regularizers.names())}; log is the paper's"),
     ] = "log"
     granularity: Literal["sample", "batch", "none"] = "sample"
-    """a weight per sample (the paper), one per batch (the public code), or none (plain distillation)"""
+    """sample: a weight for each sample (the paper); batch: a weight for each batch (the public code); none: all weights
+    are 1 (plain distillation)"""
     lam_start: Positive = 2.0
     """lambda at the start of the run, in the units of the loss"""
     lam_end: Positive = 4.0
-    """lambda at its end"""
+    """lambda at the end of the run"""
     pace: Literal["schedule", "quantile"] = "schedule"
-    """lambda from lam_start to lam_end in equal steps, or a multiple of a moving quantile of the losses so far"""
+    """schedule: lambda goes from lam_start to lam_end in equal steps; quantile: lambda is a multiple of a moving
+    quantile of the losses so far"""
     quantile_start: Share = 0.5
-    """which quantile at the start of the run, with pace quantile: half of the losses lie below 0.5"""
+    """with pace quantile: the quantile at the start of the run; at 0.5, half of the losses lie below it"""
     quantile_end: Share = 0.95
-    """which at its end"""
+    """with pace quantile: the quantile at the end of the run"""
     quantile_times: Positive = 3.0
-    """lambda is so many times the quantile"""
+    """with pace quantile: lambda is the moving quantile times this number"""
     quantile_memory: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """how much of its past the moving quantile keeps at each step; 0: it is that of the last batch"""
+    """with pace quantile: share of its old value that the moving quantile keeps at each step; 0: only the last batch
+    counts"""
     on_dead: Literal["stop", "warn"] = "stop"
-    """at the end of an epoch in which every weight fell to nothing: stop, or warn and go on"""
+    """at the end of an epoch in which every weight fell to about 0: stop, or warn and go on"""
 
     @model_validator(mode="after")
     def _lambda_in_domain(self) -> "Curriculum":
@@ -65,10 +68,12 @@ class Curriculum(Described):
 
 
 class Weighed(NamedTuple):
-    """A batch as the curriculum sees it: the objective to descend, and the weight of each sample, detached."""
+    """A batch after weighting."""
 
     objective: Float[Tensor, ""]
+    """the loss that the student descends"""
     weights: Float[Tensor, " batch"]
+    """the weight of each sample, detached"""
 
 
 def weigh(curriculum: Curriculum, losses: Float[Tensor, " batch"], lam: Lam) -> Weighed:
@@ -89,24 +94,27 @@ def weigh(curriculum: Curriculum, losses: Float[Tensor, " batch"], lam: Lam) -> 
 
 
 def pace(curriculum: Curriculum, step: int, total_steps: int) -> float:
-    """lambda of student step `step` (from 0): lam_start + (lam_end - lam_start) step / total_steps.
+    """Lambda of student step `step` (from 0): lam_start + (lam_end - lam_start) step / total_steps.
 
-    The public code adds a constant alpha a step; total_steps * alpha = lam_end - lam_start is the same schedule.
+    The public code adds a constant alpha at each step. With total_steps * alpha = lam_end - lam_start, both schedules
+    are the same.
     """
     return curriculum.lam_start + (curriculum.lam_end - curriculum.lam_start) * step / total_steps
 
 
 class Pace(nn.Module):
-    """lambda over a run. It is settled before the batch that it weighs is drawn: lambda is data of a student step.
+    """Lambda over a run. Lambda of a step is fixed before its batch is drawn: it depends on earlier batches only.
 
-    With pace "schedule" it is `pace`. With "quantile" it starts at lam_start, and after n student steps it is
+    With pace "schedule", lambda is `pace`. With pace "quantile", lambda starts at lam_start. After n student steps:
 
-        lambda_n = lambda_{n-1} + r_n (c q_n - lambda_{n-1}),    r_n = (1 - m) / (1 - m^n),    m = quantile_memory,
+        lambda_n = lambda_{n-1} + r_n (c q_n - lambda_{n-1}),    r_n = (1 - m) / (1 - m^n)
 
-    c = quantile_times times the average of the batches' quantiles q, with weights that fall by m a step, not biased
-    towards lam_start (r_1 = 1). The quantile rises in equal steps from quantile_start to quantile_end. lambda then is
-    in the units of whatever loss there is, and may fall when the losses do. Its only state is lambda itself: a buffer,
-    on the device, never read.
+    c = quantile_times, m = quantile_memory, and q_n is the quantile of the losses of batch n. So lambda_n is c times a
+    weighted average of q_1 ... q_n, in which q_(k-1) weighs m times as much as q_k. As r_1 = 1, the average is not
+    biased towards lam_start. The level of the quantile rises in equal steps from quantile_start to quantile_end.
+
+    Lambda then has the units of the loss, and may fall when the losses fall. The only state is lambda: a buffer on the
+    device, which the host never reads.
     """
 
     lam: Tensor
@@ -118,12 +126,12 @@ class Pace(nn.Module):
             self.register_buffer("lam", torch.full((), curriculum.lam_start, device=device))
 
     def at(self, step: int) -> Lam:
-        """lambda of student step `step` (from 0), the next one."""
+        """Lambda of student step `step` (from 0), which comes next."""
         c = self._curriculum
         return self.lam if c.pace == "quantile" else pace(c, step, self._total_steps)
 
     def after(self, losses: Float[Tensor, " batch"], step: int) -> Lam:
-        """lambda of student step `step`, the next one, now that the step before it had these losses."""
+        """Lambda of student step `step`, which comes next; `losses` are the losses of step `step` - 1."""
         c = self._curriculum
         if c.pace == "quantile":
             share = c.quantile_start + (c.quantile_end - c.quantile_start) * step / self._total_steps
@@ -134,15 +142,18 @@ class Pace(nn.Module):
 
 
 def ramp(epoch: int, epochs: int, start: float, end: float, begin: float, finish: float) -> float:
-    """The adversarial weight during epoch `epoch` (from 0), which rises from `start` to `end` in equal steps.
+    """The adversarial weight during epoch `epoch` (from 0). The weight rises from `start` to `end` in equal steps.
 
-    As in the public code, a step is taken at the end of each epoch e with int(epochs begin) < e < int(epochs finish).
-    A run too short for any such epoch takes the whole rise at int(epochs finish).
+    As in the public code, the weight rises at the end of each epoch e with int(epochs begin) < e < int(epochs finish).
+    If a short run has no epoch in this range, the weight rises in one step, at epoch int(epochs finish).
 
     Arguments:
-        epoch, epochs: the epoch's number, and how many the run has.
-        start, end: the weight before and after the ramp.
-        begin, finish: fractions of the run.
+        epoch: the number of the epoch.
+        epochs: number of epochs of the run.
+        start: the weight before the ramp.
+        end: the weight after the ramp.
+        begin: where the ramp begins, as a fraction of the run.
+        finish: where the ramp ends, as a fraction of the run.
     """
     first, last = int(epochs * begin), int(epochs * finish)
     rises = last - first - 1
@@ -152,5 +163,5 @@ def ramp(epoch: int, epochs: int, start: float, end: float, begin: float, finish
 
 
 def difficulty(losses: Float[Tensor, " n"], weights: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-    """Mean loss under the curriculum's distribution, sum of v l over sum of v; 0 when every weight is 0."""
+    """Mean loss under the curriculum's distribution: sum of v l over sum of v; 0 when every weight is 0."""
     return (weights * losses).sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)

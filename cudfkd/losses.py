@@ -1,6 +1,7 @@
-"""The terms that methods are made of: per-sample divergences of logits, and what a generator is trained on.
+"""Loss terms of the methods: divergences of logits for each sample, and terms of the generator's loss.
 
-t and s are logits of teacher and student for the same batch.
+t: logits of the teacher for a batch.
+s: logits of the student for the same batch.
 """
 
 from collections.abc import Callable
@@ -19,20 +20,20 @@ Scalar = Float[Tensor, ""]
 def kl(t: Logits, s: Logits, temperature: float = 1.0) -> PerSample:
     """T^2 KL(p_t || p_s) of each sample with p = softmax(logits / T), in nats.
 
-    Clamped at 0, which rounding undershoots once student and teacher nearly agree. T^2 keeps the size of the gradient
-    as T grows (Hinton et al., 2015).
+    The result is clamped at 0: when student and teacher nearly agree, rounding can make it negative. The factor T^2
+    keeps the size of the gradient as T grows (Hinton et al., 2015).
     """
     log_p, log_q = log_softmax(t / temperature, 1), log_softmax(s / temperature, 1)
     return (temperature**2 * (log_p.exp() * (log_p - log_q)).sum(1)).clamp(min=0)
 
 
 def l1(t: Logits, s: Logits, temperature: float = 1.0) -> PerSample:  # noqa: ARG001
-    """Mean over classes of |t - s| of each sample. It does not depend on the temperature."""
+    """Mean over classes of |t - s| of each sample. The temperature has no effect."""
     return (t - s).abs().mean(1)
 
 
 def l2(t: Logits, s: Logits, temperature: float = 1.0) -> PerSample:  # noqa: ARG001
-    """Mean over classes of (t - s)^2 of each sample. It does not depend on the temperature."""
+    """Mean over classes of (t - s)^2 of each sample. The temperature has no effect."""
     return (t - s).square().mean(1)
 
 
@@ -47,7 +48,7 @@ DIVERGENCES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {"kl": kl, "
 
 
 def class_entropy(t: Logits, temperature: float = 1.0) -> Scalar:
-    """Entropy in nats of the batch's mean prediction softmax(t / T): ln(classes) when all classes are drawn equally."""
+    """Entropy in nats of the batch mean of softmax(t / T): ln(classes) when all classes are equally frequent."""
     log_mean = torch.logsumexp(log_softmax(t / temperature, 1), 0) - log(len(t))
     return -(log_mean.exp() * log_mean).sum()
 
@@ -58,9 +59,10 @@ def one_hot(t: Logits) -> Scalar:
 
 
 def adversarial(t: Logits, s: Logits, temperature: float = 3.0) -> Scalar:
-    """What the generator gains by making the student err: minus the mean of 1[argmax t = argmax s] T^2 KL(p_t || p_s).
+    """Adversarial term of the generator: minus the mean of 1[argmax t = argmax s] T^2 KL(p_t || p_s).
 
-    Only samples on which both still agree count (the mask of CuDFKD's public code); the mean is over the whole batch.
+    The generator lowers it by images on which the student errs. Only samples on which both networks give the same label
+    count (the mask of CuDFKD's public code). The mean is over all samples of the batch.
     """
     agree = t.argmax(1) == s.argmax(1)
     return -torch.where(agree, kl(t, s, temperature), 0.0).mean()

@@ -1,15 +1,17 @@
-"""Self-paced regularizers: which weight v in [0, 1] does a sample of loss l deserve at pace lambda?
+"""Self-paced regularizers: the weight v in [0, 1] of a sample with loss l at pace lambda.
 
-Each is a convex penalty g(v; lambda) on the weight, normalised so that g(1) = 0. With it come
+A regularizer is a convex penalty g(v; lambda) on the weight, normalised so that g(1) = 0. It defines
 
     weight    v*(l) = argmin over v of  v l + g(v)
     latent    F(l)  = min over v of     v l + g(v)  =  integral of v* from 0 to l,   F(0) = 0
-    limit     F(inf) = g(0), the most that one sample can cost; may be infinite
+    limit     F(inf) = g(0), the highest cost of a sample; may be infinite
 
-(Kumar et al., 2010; Meng, Zhao and Jiang, 2017, "A theoretical understanding of self-paced learning"; the last four
-are the implicit regularizers of Fan et al., 2017.) All functions are pure: tensors in, tensors out, any float dtype and
-device, no value checks (they would make the host wait for the device). In float32 and float64 they are finite for l
-in [0, 1e4] and lambda in [1e-3, 1e3]; JiangLog is defined for lambda in (0, 1) only. Forms are chosen for accuracy
+Sources: Kumar et al., 2010; Meng, Zhao and Jiang, 2017, "A theoretical understanding of self-paced learning". Welsch,
+Cauchy, L1L2 and Huber are the implicit regularizers of Fan et al., 2017.
+
+All functions are pure: tensors in, tensors out. They take any float dtype and any device. They do not check values, as
+a check would make the host wait for the device. In float32 and float64 the results are finite for l in [0, 1e4] and
+lambda in [1e-3, 1e3]. JiangLog is defined for lambda in (0, 1) only. The formulas are written so that they are accurate
 at small l.
 """
 
@@ -28,21 +30,24 @@ Lam = float | Tensor
 
 
 class Regularizer(ABC):
-    """One row of the table of regularizers. A subclass gives the four formulas, with lambda as a 0-d tensor.
+    """Base class of the regularizers. A subclass gives the four formulas, with lambda as a 0-d tensor.
 
-    Everywhere: loss is any float tensor of losses l >= 0, v a tensor of weights in [0, 1], lam a float or 0-d tensor.
-    Results have the shape and dtype of the first argument (`latent_limit`: 0-d, float64 for a float lam).
+    loss: a float tensor of losses l >= 0, of any shape.
+    v: a tensor of weights in [0, 1].
+    lam: lambda, a float or a 0-d tensor.
+
+    Results have the shape and dtype of the first argument. `latent_limit` gives a 0-d tensor, float64 for a float lam.
     """
 
     name: ClassVar[str]
-    lam_below: ClassVar[float] = inf  # lambda must be smaller than this
+    lam_below: ClassVar[float] = inf  # lambda must be smaller
 
     def weight(self, loss: Tensor, lam: Lam) -> Tensor:
         """v*(l; lambda), in [0, 1], nonincreasing in l."""
         return self._weight(loss, _like(lam, loss))
 
     def latent(self, loss: Tensor, lam: Lam) -> Tensor:
-        """F(l; lambda), the loss that reweighting descends; concave, nondecreasing, F(0) = 0."""
+        """F(l; lambda), the loss that training with the weights descends; concave, nondecreasing, F(0) = 0."""
         return self._latent(loss, _like(lam, loss))
 
     def penalty(self, v: Tensor, lam: Lam) -> Tensor:
@@ -50,7 +55,7 @@ class Regularizer(ABC):
         return self._penalty(v, _like(lam, v))
 
     def latent_limit(self, lam: Lam) -> Tensor:
-        """F(inf; lambda)."""
+        """F(inf; lambda), the limit of the latent loss for large l."""
         return self._latent_limit(lam if isinstance(lam, Tensor) else torch.tensor(lam, dtype=torch.float64))
 
     @abstractmethod
@@ -109,8 +114,9 @@ class Linear(Regularizer):
 class Logistic(Regularizer):
     """CuDFKD's "log": v* = (1 + e^-lambda) / (1 + e^(l - lambda)). Not Jiang's "logarithmic".
 
-    F = (1 + e^-lambda) ln[(1 + e^-lambda) / (e^-l + e^-lambda)], a smooth min(l, lambda) up to ln 2 for lambda >= 1.23;
-    g = mu ln mu + v ln v + lambda mu with mu = 1 + e^-lambda - v. As lambda -> 0 the weight tends to 2 / (1 + e^l).
+    F = (1 + e^-lambda) ln[(1 + e^-lambda) / (e^-l + e^-lambda)]. F is smooth, and within ln 2 of min(l, lambda) for
+    lambda >= 1.23. g = mu ln mu + v ln v + lambda mu with mu = 1 + e^-lambda - v. As lambda -> 0, v* tends to
+    2 / (1 + e^l).
     """
 
     name: ClassVar[str] = "log"
@@ -119,7 +125,8 @@ class Logistic(Regularizer):
         return (1 + torch.exp(-lam)) * torch.sigmoid(lam - loss)
 
     def _latent(self, loss: Tensor, lam: Tensor) -> Tensor:
-        small = loss < 1  # each form where it is accurate; the clamp keeps the unused one's gradient finite
+        # `near` is accurate below 1, `far` from 1 on. The loss 0 keeps the gradient finite where `near` is not used.
+        small = loss < 1
         near = -torch.log1p(torch.expm1(-torch.where(small, loss, 0.0)) * torch.sigmoid(lam))
         far = softplus(-lam) - torch.logaddexp(-loss, -lam)
         return (1 + torch.exp(-lam)) * torch.where(small, near, far)
@@ -160,9 +167,9 @@ class Polynomial(Regularizer):
 
 @dataclass(frozen=True)
 class Mixture(Regularizer):
-    """Jiang et al. (2014), hard below, soft above: l2 = ratio lambda, l1 = lambda, z = l1 l2 / (l1 - l2).
+    """Jiang et al. (2014), hard below l2 and soft above: l2 = ratio lambda, l1 = lambda, z = l1 l2 / (l1 - l2).
 
-    v* = 1 for l <= l2, z/l - z/l1 between, 0 from l1 on; g = z ln[(1 + z/l1) / (v + z/l1)]; 0 < ratio < 1.
+    v* = 1 for l <= l2, z/l - z/l1 between l2 and l1, 0 from l1 on; g = z ln[(1 + z/l1) / (v + z/l1)]; 0 < ratio < 1.
     """
 
     ratio: float = 0.5
@@ -195,7 +202,7 @@ class Mixture(Regularizer):
 class JiangLog(Regularizer):
     """Jiang et al. (2014), "logarithmic", 0 < lambda < 1, z = 1 - lambda: v* = ln(l + z) / ln z for l < lambda, else 0.
 
-    g = z (v - 1) + z (1 - z^(v-1)) / ln z. Not monotone in lambda, which a self-paced regularizer should be.
+    g = z (v - 1) + z (1 - z^(v-1)) / ln z. A self-paced v* should be monotone in lambda; this v* is not.
     """
 
     name: ClassVar[str] = "jiang-log"
@@ -219,7 +226,7 @@ class JiangLog(Regularizer):
         return -(z * log_z + lam) / log_z
 
     def _z(self, lam: Tensor) -> tuple[Tensor, Tensor]:
-        """z and ln z, for a lambda that its dtype has rounded to 1 too."""
+        """z and ln z, also for a lambda that was rounded to 1 in its dtype."""
         below = lam.clamp(max=1 - torch.finfo(lam.dtype).eps)
         return 1 - below, torch.log1p(-below)
 
@@ -313,10 +320,10 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Regularizer:
-    """The regularizer of that name with its default shape: get("log") is Logistic(), get("soft") is Linear().
+    """The regularizer called `name`, with its default parameters: get("log") is Logistic(), get("soft") is Linear().
 
     Raises:
-        ConfigError: unknown name.
+        ConfigError: no regularizer has this name.
     """
     if name not in _BY_NAME:
         raise ConfigError(unknown("regularizer", name, _BY_NAME))
@@ -324,7 +331,7 @@ def get(name: str) -> Regularizer:
 
 
 def _like(lam: Lam, tensor: Tensor) -> Tensor:
-    """lambda as a 0-d tensor beside `tensor`, made on its device."""
+    """Lambda as a 0-d tensor, with the dtype and on the device of `tensor`."""
     return lam.to(tensor) if isinstance(lam, Tensor) else tensor.new_full((), lam)
 
 

@@ -1,12 +1,17 @@
-"""What the data sets are: sizes, classes, the paper's normalisation, source and licence.
+"""Facts of the data sets: sizes, classes, the paper's normalisation, source and licence.
 
-mean and std are the numbers of the paper's code (its NORMALIZE_DICT), also where they are not those of the images:
-- CIFAR-10: its std is the mean of the images' own deviations; over all pixels it would be (0.2470, 0.2435, 0.2616).
-- SVHN: 0.5 throughout, which maps [0, 1] to [-1, 1].
-- Tiny-ImageNet: the repositories differ. Taken is that of CuDFKD's last commit; the follow-up's has 0.5 throughout, and
-  other forks have ImageNet's (0.485, 0.456, 0.406) and (0.229, 0.224, 0.225). A teacher from elsewhere needs its own.
-Fashion-MNIST is not in the paper; its numbers are those of all pixels of its 60,000 training images, the black border's
-at 32 pixels a side among them.
+mean and std are the numbers of the paper's code (its NORMALIZE_DICT), even where they differ from the statistics of the
+images:
+
+    CIFAR-10        std is the mean of the deviations of single images; over all pixels it would be
+                    (0.2470, 0.2435, 0.2616)
+    SVHN            0.5 throughout, which maps [0, 1] to [-1, 1]
+    Tiny-ImageNet   the repositories differ: ours are the numbers of CuDFKD's last commit; the follow-up work has 0.5
+                    throughout; other forks have the numbers of ImageNet, (0.485, 0.456, 0.406) and
+                    (0.229, 0.224, 0.225); a teacher from elsewhere needs its own numbers
+
+Fashion-MNIST is not in the paper. Its numbers are the statistics of all pixels of its 60,000 training images. At 32
+pixels a side, the pixels of the black border are included.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +19,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What a data set is. Networks see (x - mean) / std, x in [0, 1], a number a channel."""
+    """Facts of a data set. Networks take (x - mean) / std with x in [0, 1]. mean and std have a number a channel."""
 
     name: str
     num_classes: int
@@ -23,7 +28,7 @@ class DataInfo:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     classes: tuple[str, ...]
-    """names in the order of the labels; empty for Tiny-ImageNet: its own words.txt names them"""
+    """names of the classes in the order of the labels; empty for Tiny-ImageNet: its file words.txt has the names"""
     source: str
     licence: str
 

@@ -1,8 +1,10 @@
 """CIFAR-10 and CIFAR-100 in torchvision's layout: folders cifar-10-batches-py and cifar-100-python.
 
-Their files are Python pickles, which run code when they are loaded. So each is opened only after its MD5 was found to
-be the published one, here (to name the file) and again by torchvision. dev is every 25th of the 50,000 training images
-in the order of the files, which their authors shuffled: 2,000 images, about 200 a class in CIFAR-10, 20 in CIFAR-100.
+The files are Python pickles, which run code when they are loaded. So each file is opened only if its MD5 is the
+published MD5. It is checked twice: here, so that the message can name the file, and again by torchvision.
+
+dev is every 25th of the 50,000 training images, in the order of the files, which their authors shuffled. These are
+2,000 images: about 200 for each class of CIFAR-10, and 20 for each class of CIFAR-100.
 """
 
 from dataclasses import dataclass
@@ -21,14 +23,17 @@ DEV_EVERY = 25
 
 @dataclass(frozen=True)
 class Cifar(Source):
-    """See the module."""
+    """Source of CIFAR-10 or CIFAR-100, see the module."""
 
     info: DataInfo
     torchvision_name: str
+    """name of the class in torchvision.datasets"""
     base: str
     """the folder of the files"""
     names: tuple[str, ...]
+    """names of the files in this folder"""
     archive: str
+    """name of the published archive"""
 
     @property
     def advice(self) -> str:
@@ -47,11 +52,11 @@ class Cifar(Source):
         self._torchvision_class()(str(cache()), download=True)
 
     def read(self, split: str, data_root: str | Path | None) -> tuple[Tensor, Tensor]:
-        root, kind = self.folder(split, data_root), self._torchvision_class()
-        for name, md5 in [*kind.train_list, *kind.test_list, (kind.meta["filename"], kind.meta["md5"])]:
+        root, reader = self.folder(split, data_root), self._torchvision_class()
+        for name, md5 in [*reader.train_list, *reader.test_list, (reader.meta["filename"], reader.meta["md5"])]:
             verify(root / self.base / name, md5)
-        whole = kind(str(root), train=split != "test")
-        pixels, labels = torch.from_numpy(whole.data).permute(0, 3, 1, 2), torch.tensor(whole.targets)
+        published = reader(str(root), train=split != "test")
+        pixels, labels = torch.from_numpy(published.data).permute(0, 3, 1, 2), torch.tensor(published.targets)
         if split != "test":
             keep = held_out(len(labels), DEV_EVERY) == (split == "dev")
             pixels, labels = pixels[keep], labels[keep]

@@ -1,7 +1,7 @@
-"""Fashion-MNIST: dev and test ship with the package; the training images are looked for, or downloaded.
+"""Fashion-MNIST. The splits dev and test ship with the package; the training images are looked for, or downloaded.
 
-dev is every 30th of the 60,000 training images, 2,000 of them. fashion-mnist-32 is the same images with a border of two
-black pixels, for networks made for 32 x 32 pixels, from the same files.
+dev is every 30th of the 60,000 training images: 2,000 images. fashion-mnist-32 is made of the same files. Its images
+have a border of two black pixels, for networks that take 32 x 32 pixels.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ ASSETS = Path(__file__).parent.parent / "assets"
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 DEV_EVERY = 30
 
-# of the uncompressed idx files
+# SHA-256 of the uncompressed idx files
 SHA256 = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -34,7 +34,7 @@ SHA256 = {
 
 @dataclass(frozen=True)
 class FashionMnist(Source):
-    """See the module."""
+    """Source of Fashion-MNIST, see the module."""
 
     info: DataInfo = FASHION_MNIST
     advice = (
@@ -65,11 +65,12 @@ class FashionMnist(Source):
 
 
 def full_training_set(data_root: str | Path | None = None) -> tuple[Tensor, Tensor]:
-    """All 60,000 training images of Fashion-MNIST (uint8, (n, 28, 28)) and labels, dev included; see `load`."""
+    """All 60,000 training images of Fashion-MNIST, uint8 of shape (n, 28, 28), and their labels. dev is included."""
     return _read_pair(FashionMnist().folder("train", data_root), "train")
 
 
 def _read_pair(folder: Path, prefix: str) -> tuple[Tensor, Tensor]:
+    """The images and the labels of the files whose names begin with `prefix`."""
     return _read(folder, f"{prefix}-images-idx3-ubyte"), _read(folder, f"{prefix}-labels-idx1-ubyte")
 
 

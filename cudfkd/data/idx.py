@@ -1,4 +1,7 @@
-"""The idx format of MNIST and its kin: two zeros, the type, the number of dimensions, each of them, the bytes."""
+"""The idx format of MNIST and similar data sets.
+
+A file holds two zero bytes, the type, the number of dimensions, the size of each dimension, and then the values.
+"""
 
 import gzip
 import zlib
@@ -13,20 +16,20 @@ from cudfkd.base.errors import DataError
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
-    """Writes a uint8 array as a gzipped idx file, the same bytes every time."""
+    """Writes a uint8 array as a gzipped idx file. The same array always gives the same bytes."""
     header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, dtype=">i4").tobytes()
     path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes(), compresslevel=9, mtime=0))
 
 
 def read_idx(path: Path, expected: str) -> Tensor:
-    """The uint8 array in an idx file, gzipped if its name ends in .gz.
+    """Reads the uint8 array of an idx file. If its name ends in .gz, the file is unpacked.
 
     Arguments:
         path: the file.
-        expected: SHA-256 of its uncompressed content; the compressed one differs from one distributor to the next.
+        expected: SHA-256 of the uncompressed content. The SHA-256 of the compressed file differs between distributors.
 
     Raises:
-        DataError: the file cannot be read or has another hash.
+        DataError: the file cannot be read, or its hash is not `expected`.
     """
     try:
         raw = path.read_bytes()

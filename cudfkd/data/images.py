@@ -1,4 +1,4 @@
-"""Images in memory: bytes as long as possible, float32 in [0, 1] when they are looked at."""
+"""Images in memory: stored as bytes, converted to float32 in [0, 1] on access."""
 
 import torch
 from jaxtyping import Bool, Float, Integer, UInt8
@@ -9,9 +9,9 @@ from torch.utils.data import TensorDataset
 class ImageSet(TensorDataset):
     """Pairs of an image, float32 in [0, 1] of shape (channels, size, size), and a label, int64.
 
-    Kept are bytes, a quarter of the memory: 1.2 GB rather than 4.9 GB for Tiny-ImageNet's training images. `tensors` is
-    all of it as float32, made anew at each access: take it once. For the large sets take batches from `pixels` and
-    `labels` instead, and turn each into floats with `unit`.
+    The images are stored as bytes, which need a quarter of the memory of float32: 1.2 GB in place of 4.9 GB for the
+    training images of Tiny-ImageNet. `tensors` makes float32 images of the complete set at each access, so access it
+    once. For a large set, take batches from `pixels` and `labels`, and convert each batch with `unit`.
     """
 
     def __init__(self, pixels: UInt8[Tensor, "n channels height width"], labels: Integer[Tensor, " n"]) -> None:
@@ -30,10 +30,10 @@ class ImageSet(TensorDataset):
 
 
 def unit(pixels: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Bytes as float32 in [0, 1]."""
+    """Converts bytes to float32 in [0, 1]."""
     return pixels.float().div_(255)
 
 
 def held_out(n: int, every: int, block: int = 1) -> Bool[Tensor, " {n}"]:
-    """Which of n training images are *dev*: of every `every` blocks of `block` images in a row, the first."""
+    """A mask of the n training images that are *dev*: the first of every `every` blocks of `block` images in a row."""
     return (torch.arange(n) // block) % every == 0

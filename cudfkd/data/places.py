@@ -1,4 +1,4 @@
-"""Where data sets lie: the folder asked for, else the usual ones. And whether what lies there is what it should be."""
+"""Folders of the data sets: the folder that the user names, else the usual folders. Also checks of the files."""
 
 import hashlib
 import os
@@ -11,42 +11,42 @@ from cudfkd.base.errors import DataError
 
 
 class Found(NamedTuple):
-    """Where a data set lies: the first folder with the fewest of its files missing."""
+    """Result of a search: the folder that lacks the fewest files of a data set; the first such folder in a tie."""
 
     folder: Path | None
-    """None: not one of its files is in any folder that was looked into"""
+    """the folder; None if no folder holds any of the files"""
     missing: tuple[str, ...]
-    """files that are not there, relative to the folder"""
+    """the files that are missing, relative to the folder"""
 
 
 def asked_for(data_root: str | Path | None) -> Path | None:
-    """The folder that was asked for: `data_root`, else the one that CUDFKD_DATA names. Nothing may stand in for it."""
-    asked = data_root or os.environ.get("CUDFKD_DATA")
-    return Path(_expanded(asked)) if asked else None
+    """The folder that the user names: `data_root`, else CUDFKD_DATA, else None. No other folder may replace it."""
+    requested = data_root or os.environ.get("CUDFKD_DATA")
+    return Path(_expanded(requested)) if requested else None
 
 
 def cache() -> Path:
-    """Where downloads go, in torchvision's own layout."""
+    """The folder for downloads, in torchvision's layout."""
     return Path(os.environ.get("XDG_CACHE_HOME") or _expanded("~/.cache")) / "cudfkd"
 
 
 def find(files: Sequence[str], folders: Sequence[Path], endings: Sequence[str] = ("",)) -> Found:
-    """The folder where most of `files` are, each under its name or its name with an ending. Opens none of them."""
-    found = [Found(folder, tuple(name for name in files if not there(folder / name, endings))) for folder in folders]
-    best = min(found, key=lambda one: len(one.missing))
+    """Finds the folder that holds most of `files`, each under its name plus one of `endings`. Opens no file."""
+    results = [Found(folder, tuple(name for name in files if not there(folder / name, endings))) for folder in folders]
+    best = min(results, key=lambda result: len(result.missing))
     return best if len(best.missing) < len(files) else Found(None, tuple(files))
 
 
 def there(path: Path, endings: Sequence[str] = ("",)) -> Path | None:
-    """The file or folder of that name, with the first of the endings that exists."""
+    """The file or folder `path` with the first of `endings` that exists; None if none exists."""
     try:
         return next((p for p in (path.with_name(path.name + ending) for ending in endings) if p.exists()), None)
-    except OSError:  # a folder on the way that may not be entered
+    except OSError:  # the system forbids access to a folder of the path
         return None
 
 
 def verify(path: Path, md5: str) -> None:
-    """Raises DataError unless `path` has this MD5: the file that its authors published."""
+    """Raises DataError unless the file `path` has the MD5 `md5` that its authors published."""
     try:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
@@ -57,7 +57,7 @@ def verify(path: Path, md5: str) -> None:
 
 
 def import_torchvision() -> ModuleType:
-    """torchvision, or a DataError that says why it does not import; the data sets that ship do without it."""
+    """Imports torchvision. Raises DataError with the reason if that fails. The data sets that ship do not need it."""
     try:
         import torchvision
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
@@ -70,5 +70,5 @@ def import_torchvision() -> ModuleType:
 
 
 def _expanded(path: str | Path) -> str:
-    """With ~ replaced by the home folder; unlike Path.expanduser, nothing is raised where there is none."""
+    """The path with ~ replaced by the home folder. Unlike Path.expanduser, it raises no error without a home folder."""
     return os.path.expanduser(path)  # noqa: PTH111

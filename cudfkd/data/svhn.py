@@ -1,8 +1,9 @@
 """SVHN, cropped digits, in torchvision's layout: train_32x32.mat and test_32x32.mat. Its "extra" images are not used.
 
-Digits of one house number follow each other in the file, cut from the same photograph. So dev is not every n-th image,
-which would leave its neighbours in train, but every 37th block of 100 in a row: 2,000 of 73,257 images. Classes are as
-unequal there as in the whole: house numbers have more ones than nines. The file's label 10 is the digit 0.
+Digits of one house number follow each other in the file, and are cut from the same photograph. If dev were every n-th
+image, neighbours of its images would stay in train. So dev is every 37th block of 100 images in a row: 2,000 of 73,257
+images. The classes are as unequal in dev as in the complete set: house numbers have more digits 1 than 9. The file's
+label 10 is the digit 0.
 """
 
 from pathlib import Path
@@ -21,7 +22,7 @@ DEV_EVERY, DEV_BLOCK = 37, 100
 
 
 class Svhn(Source):
-    """See the module."""
+    """Source of SVHN, see the module."""
 
     info = SVHN
     advice = (
@@ -42,14 +43,14 @@ class Svhn(Source):
             raise DataError(_NO_SCIPY) from error
 
     def read(self, split: str, data_root: str | Path | None) -> tuple[Tensor, Tensor]:
-        folder, kind = self.folder(split, data_root), import_torchvision().datasets.SVHN
-        _, name, md5 = kind.split_list[_part(split)]
+        folder, reader = self.folder(split, data_root), import_torchvision().datasets.SVHN
+        _, name, md5 = reader.split_list[_part(split)]
         verify(folder / name, md5)
         try:
-            whole = kind(str(folder), split=_part(split))
+            published = reader(str(folder), split=_part(split))
         except ImportError as error:
             raise DataError(_NO_SCIPY) from error
-        pixels, labels = torch.from_numpy(np.ascontiguousarray(whole.data)), torch.from_numpy(whole.labels)
+        pixels, labels = torch.from_numpy(np.ascontiguousarray(published.data)), torch.from_numpy(published.labels)
         if split != "test":
             keep = held_out(len(labels), DEV_EVERY, DEV_BLOCK) == (split == "dev")
             pixels, labels = pixels[keep], labels[keep]

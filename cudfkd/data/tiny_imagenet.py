@@ -1,13 +1,18 @@
-"""Tiny-ImageNet-200 as JPEG files: train/WNID/images/*.JPEG, 500 a class, and val/, 50 a class.
+"""Tiny-ImageNet-200 as JPEG files: train/WNID/images/*.JPEG with 500 images a class, and val/ with 50 images a class.
 
-Classes are numbered in the order of their WNIDs (WordNet identifiers such as n01443537), as torchvision's ImageFolder
-does. *test* is the validation set: the labels of the set's own test images were never published. val/ may be as
-published (val/images and val_annotations.txt) or re-arranged into folders named by WNIDs. dev is every 50th training
-image, sorted by class and then by file name: 10 of each class, 2,000 in all; only the files of a split are read.
+Classes are numbered in the order of their WNIDs (WordNet identifiers such as n01443537), as in torchvision's
+ImageFolder. The splits are:
 
-No hashes of these files were published, so what is checked is that each class has its number of images and that each
-is a whole JPEG of 64 x 64 pixels. A cut file is always noticed; a single changed bit seldom: of all 13,240 in one such
-file 1,130 were, 3,133 changed no pixel and 8,977 went unnoticed.
+    train   the training images without dev
+    dev     every 50th training image, sorted by class and then by file name: 10 of each class, 2,000 in all
+    test    the validation set, because the labels of the set's own test images were never published
+
+The folder val/ may be as published (val/images and val_annotations.txt), or re-arranged into folders named by WNIDs.
+Only the files of a split are read.
+
+No hashes of these files were published. So two things are checked: each class has its number of images, and each image
+is a complete JPEG of 64 x 64 pixels. A cut file is always noticed. A single changed bit is seldom noticed: of all
+13,240 bits of such a file, 1,130 were noticed, 3,133 changed no pixel, and 8,977 went unnoticed.
 """
 
 from collections import Counter
@@ -24,11 +29,11 @@ from cudfkd.data.places import cache, import_torchvision
 from cudfkd.data.source import Source
 
 DEV_EVERY = 50
-EACH = {"train": 500, "val": 50}
+EACH = {"train": 500, "val": 50}  # images of each class
 
 
 class TinyImageNet(Source):
-    """See the module."""
+    """Source of Tiny-ImageNet, see the module."""
 
     info = TINY_IMAGENET
     advice = (
@@ -60,23 +65,23 @@ def _part(split: str) -> str:
 def _training(folder: Path) -> list[tuple[str, Path]]:
     """WNID and path of each training image."""
     try:
-        found = import_torchvision().datasets.ImageFolder(str(folder), allow_empty=True)
+        listing = import_torchvision().datasets.ImageFolder(str(folder), allow_empty=True)
     except OSError as error:
         raise DataError(f"{folder} holds no folders of classes: {TinyImageNet.advice}") from error
-    return [(found.classes[label], Path(path)) for path, label in found.samples]
+    return [(listing.classes[label], Path(path)) for path, label in listing.samples]
 
 
 def _validation(folder: Path) -> list[tuple[str, Path]]:
-    """WNID and path of each validation image: val_annotations.txt names its class, else a folder that it lies in."""
-    stated, found = _annotations(folder / "val_annotations.txt"), {path.name: path for path in folder.rglob("*.JPEG")}
-    missing = sorted(stated.keys() - found.keys())
+    """WNID and path of each validation image. The WNID is from val_annotations.txt, else from a folder of the path."""
+    stated, images = _annotations(folder / "val_annotations.txt"), {path.name: path for path in folder.rglob("*.JPEG")}
+    missing = sorted(stated.keys() - images.keys())
     if missing:
         raise DataError(f"{folder}: {missing[0]} is missing, which val_annotations.txt names: unpack the set again")
-    return [(stated.get(name) or _wnid(path.relative_to(folder)), path) for name, path in found.items()]
+    return [(stated.get(name) or _wnid(path.relative_to(folder)), path) for name, path in images.items()]
 
 
 def _annotations(path: Path) -> dict[str, str]:
-    """WNIDs by file name; nothing without such a file."""
+    """WNIDs by file name; {} if the file `path` does not exist."""
     try:
         lines = path.read_text().splitlines() if path.exists() else []
         return {name: wnid for name, wnid, *_ in (line.split() for line in lines)}
@@ -85,11 +90,12 @@ def _annotations(path: Path) -> dict[str, str]:
 
 
 def _wnid(path: Path) -> str:
-    return next((part for part in path.parts if part[:1] == "n" and part[1:].isdigit()), "no WNID")
+    """The first folder of the path that is named by a WNID."""
+    return next((name for name in path.parts if name[:1] == "n" and name[1:].isdigit()), "no WNID")
 
 
 def _numbered(named: list[tuple[str, Path]], folder: Path) -> tuple[list[Path], Tensor]:
-    """Paths sorted by class and name, and the numbers of their classes. Raises DataError unless all are there."""
+    """Paths sorted by class and file name, and class numbers. Raises DataError if a count is wrong."""
     each, counts = EACH[folder.name], Counter(wnid for wnid, _ in named)
     for wnid, count in sorted(counts.items()):
         if count != each:
@@ -98,12 +104,12 @@ def _numbered(named: list[tuple[str, Path]], folder: Path) -> tuple[list[Path], 
         belong = TINY_IMAGENET.num_classes
         raise DataError(f"{folder}: images of {len(counts)} classes where {belong} belong: unpack the set again")
     numbers = {wnid: number for number, wnid in enumerate(sorted(counts))}
-    ordered = sorted(named, key=lambda one: (one[0], one[1].name))
+    ordered = sorted(named, key=lambda row: (row[0], row[1].name))
     return [path for _, path in ordered], torch.tensor([numbers[wnid] for wnid, _ in ordered])
 
 
 def _decoded(paths: list[Path]) -> Tensor:
-    """Bytes (n, 3, 64, 64). Some of the files are grey: their three channels are equal."""
+    """Reads images as bytes (n, 3, 64, 64). Some files are grey; their three channels are equal."""
     size = TINY_IMAGENET.image_size
     images = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
     for image, path in zip(images, paths, strict=True):

@@ -1,4 +1,4 @@
-"""Methods by name. Each is a module with typed `Options`, `build(options, ctx) -> Method` and `ABOUT`."""
+"""The methods by name. A method is a module with typed `Options`, `build(options, ctx) -> Method` and `ABOUT`."""
 
 from pathlib import Path
 from types import ModuleType
@@ -30,17 +30,17 @@ COSTS = Path(__file__).parent.parent / "assets" / "methods.json"
 
 
 def costs() -> dict[str, dict[str, float]]:
-    """Seconds and MB of each method's run at the quick size, as recorded; {} where no record ships."""
+    """Recorded cost of a run of each method at the quick size, in seconds and MB; {} if no record ships."""
     return read_json(COSTS) if COSTS.exists() else {}
 
 
 def names() -> list[str]:
-    """The methods there are."""
+    """The names of all methods, sorted."""
     return sorted(_METHODS)
 
 
 def get(name: str) -> ModuleType:
-    """The module of a method. Raises ConfigError for an unknown name."""
+    """The module of the method called `name`. Raises ConfigError for an unknown name."""
     if name not in _METHODS:
         raise ConfigError(unknown("method", name, _METHODS))
     return _METHODS[name]

@@ -1,22 +1,37 @@
 """CMI (Fang et al., "Contrastive Model Inversion for Data-Free Knowledge Distillation", 2021).
 
-Each round a new generator and new latents are optimised together until their one batch is good; all batches go into a
-pool on which the student learns. Diversity comes from a contrastive term: by what the teacher's layers see of two crops
-of each image, embedded by a head, an image must be told from all others of the batch and of a bank of earlier ones:
+Each round optimises a new generator together with new latents, until they make one good batch. All batches go into a
+pool, on which the student learns:
 
     L(G, z) = bn * BN(x) + one_hot * CE(t, y) + adversarial * (-mean 1[agree] KL(p_t || p_s)) + contrast * C(x)
     C(x)    = mean over the batch + mean over the bank of InfoNCE(h(local crop), h(global crop))
     L_S     = mean_i T^2 KL(p_t || p_s)
 
-What a layer sees is the mean over pixels of each channel that goes into a BatchNorm layer. The global crop shifts by up
-to crop_padding pixels, the local one is a part of area local_crop to 1; both mirror. The head learns along and is kept.
-Published: 200 steps for 400 student steps, batches of 256, latents of 256, a bank of 40,960 of which 4,096 are drawn.
+The contrastive term C makes the images differ from each other. Each image gives two crops, and the head h embeds the
+teacher's features of each crop. The two embeddings of an image must be closer to each other than to the embeddings of
+all other images, in the batch and in a bank of earlier images.
 
-Where we differ from the public code: a smaller bank by default, for the small networks; square crops; anchors are the
-local crops only; the features are those of all layers with BatchNorm, for every network (theirs: of the stages, for
-ResNet-34). Its terms bn, one_hot and adversarial look at the global crop, ours at the image; its positives are
-constants and alone in the denominator, ours learn too and share it with the other anchors; its head has no BatchNorm
-and an Adam with betas (0.9, 0.999), ours (0.5, 0.999).
+    features      mean over the pixels of each channel that enters a BatchNorm layer of the teacher
+    global crop   the image, shifted by up to crop_padding pixels and mirrored at random
+    local crop    a random square with a share of local_crop to 1 of the image's area, mirrored at random
+    anchors       the local crops only
+    head          learns together with the generators, and is kept from round to round
+
+Published: 200 inner steps for 400 student steps, batches of 256 images, latents of length 256, a bank of 40,960 images.
+A step draws 4,096 images of the bank.
+
+Where we differ from the public code:
+
+    | theirs                                              | ours                                             |
+    |-----------------------------------------------------|--------------------------------------------------|
+    | bank of 40,960 images, 4,096 drawn for a step       | defaults 4,096 and 256, for the small networks   |
+    | local crops change the ratio of sides (3/4 to 4/3)  | local crops are square                           |
+    | ResNet-34: the stages give the features             | all layers with BatchNorm do, in every network   |
+    | bn, one_hot and adversarial look at the global crop | bn, one_hot and adversarial look at the image    |
+    | positives are constants                             | positives learn too                              |
+    | denominator of InfoNCE: only the positives          | denominator: the positives and the other anchors |
+    | head without BatchNorm                              | head with BatchNorm                              |
+    | Adam of the head: betas (0.9, 0.999)                | Adam of the head: betas (0.5, 0.999)             |
 """
 
 from dataclasses import dataclass, field
@@ -39,44 +54,44 @@ from cudfkd.models.watch import Watch, names_of
 from cudfkd.runs.context import Context
 
 ABOUT = About("Fang et al., 2021", "BatchNorm2d in the teacher, unless bn = 0 and contrast = 0")
-RATIO = 0.5  # inner steps a student step: 200 for 400
+RATIO = 0.5  # inner steps for each student step: 200 for 400
 
 
 class Options(ImageOptions):
-    """CMI's own settings."""
+    """Settings of CMI. The published values are in parentheses."""
 
     latent_dim: Count = 64
     """length of the generator's latent vectors (256)"""
     generator_width: Count = 8
     """channels before the generator's last convolution (64)"""
     generator_lr: Positive = 1e-2
-    """learning rate of generator, latents and head (1e-3)"""
+    """learning rate of the generator, the latents and the head (1e-3)"""
     bn: Weight = 1.0
     """weight of matching the teacher's BatchNorm statistics; 0 for a teacher without BatchNorm"""
     one_hot: Weight = 0.5
-    """weight of the class that was drawn for the image"""
+    """weight of the cross-entropy of the teacher with the class that was drawn for the image"""
     adversarial: Weight = 0.5
     """weight of the divergence of student and teacher"""
     contrast: Weight = 0.8
-    """weight of telling images apart; 0 switches head and bank off"""
+    """weight of the contrastive term, which makes images differ; 0 switches the head and the bank off"""
     contrast_temperature: Positive = 0.1
     """temperature of the contrastive term"""
     head_width: Count = 64
-    """length of an embedding (256)"""
+    """length of the head's embeddings (256)"""
     bank_size: Count = 4096
-    """earlier images whose features are kept (40,960)"""
+    """number of earlier images in the bank, which keeps their features (40,960)"""
     bank_draw: Whole = 256
-    """of which so many are drawn for a step (4,096); 0: the batch alone"""
+    """images of the bank that are drawn for a step (4,096); 0: the contrastive term uses the batch only"""
     crop_padding: Whole = 4
-    """pixels by which a global crop shifts"""
+    """largest shift of a global crop in pixels"""
     local_crop: Fraction = 0.25
     """smallest area of a local crop, as a share of the image"""
     temperature: Positive = 20.0
-    """softens the student's divergence"""
+    """temperature of the divergence in the student's loss"""
 
 
 class Head(nn.Module):
-    """Embeds what the teacher saw of a crop: two linear layers with BatchNorm and ReLU between them."""
+    """Embeds the teacher's features of a crop: two linear layers with BatchNorm and ReLU between them."""
 
     def __init__(self, features: int, width: int) -> None:
         super().__init__()
@@ -91,7 +106,7 @@ class Head(nn.Module):
 
 @dataclass
 class Contrast:
-    """The contrastive term, with its head and its bank of earlier features (local and global side by side)."""
+    """The contrastive term, with its head and its bank of earlier features (local and global features side by side)."""
 
     options: Options
     watch: Watch
@@ -100,24 +115,25 @@ class Contrast:
     optimizer: torch.optim.Optimizer
 
     def features(self, ctx: Context, images: Images) -> Float[Tensor, "batch both"]:
-        """What the teacher's layers see of the local and of the global crop of each image."""
+        """The teacher's features of the local crop and of the global crop of each image, side by side."""
+        # The local crops are drawn before the global crops: this order decides the random numbers.
         o = self.options
         crops = (resized_crop(ctx, images, o.local_crop), shift_and_mirror(ctx, images, o.crop_padding))
-        found = []
+        columns = []
         for crop in crops:
             with self.watch.recording() as seen:
                 ctx.teacher_logits(crop)
-            found.append(channel_means(seen))
-        return torch.cat(found, 1)
+            columns.append(channel_means(seen))
+        return torch.cat(columns, 1)
 
     def loss(self, ctx: Context, features: Float[Tensor, "batch both"]) -> Float[Tensor, ""]:
-        """C: the batch's own mean, and that of what was drawn from the bank, among all of both."""
+        """C: mean over the batch plus mean over the images drawn from the bank, each image against all the images."""
         n, drawn = len(features), min(self.options.bank_draw, len(self.bank))
         if drawn:
             features = torch.cat([features, self.bank.draw(ctx, drawn)])
-        local, whole = features.chunk(2, dim=1)
+        local, overall = features.chunk(2, dim=1)
         self.head.train()
-        embedded = self.head(torch.cat([local, whole]))
+        embedded = self.head(torch.cat([local, overall]))
         each = info_nce(embedded[: len(local)], embedded[len(local) :], self.options.contrast_temperature)
         return each[:n].mean() + each[n:].mean() if drawn else each.mean()
 
@@ -129,7 +145,7 @@ class Contrast:
 
 @dataclass
 class Synthesizer:
-    """Optimises a new generator and its latents for one batch a round."""
+    """Optimises a new generator and its latents, for one batch a round."""
 
     options: Options
     eye: TeacherEye
@@ -138,6 +154,7 @@ class Synthesizer:
     best: Best = field(default_factory=Best)
 
     def round(self, ctx: Context) -> int:
+        # The run's generator of random numbers gives the classes first, then the latents.
         o, steps = self.options, steps_of(self.options, ctx, RATIO)
         classes = random_classes(ctx, o.synthesis_batch)
         z = ctx.noise(len(classes), o.latent_dim).requires_grad_()
@@ -156,7 +173,7 @@ class Synthesizer:
         return steps
 
     def terms(self, ctx: Context, images: Images, classes: Tensor) -> dict[str, Tensor]:
-        """L of a batch, by term."""
+        """The terms of L for a batch, by name."""
         o = self.options
         t, bn_term = self.eye.look(ctx, images)
         terms = class_term(o.one_hot, t, classes) | bn_term
@@ -168,10 +185,11 @@ class Synthesizer:
 
 
 def build(options: Options, ctx: Context) -> Method:
-    """CMI for one run.
+    """Builds CMI for one run.
 
     Raises:
-        ConfigError: bn or contrast is on and the teacher has no BatchNorm2d; a crop larger than the image.
+        ConfigError: bn or contrast is not 0 and the teacher has no BatchNorm2d layer; crop_padding is as large as the
+            image.
     """
     generator = new_generator(ctx, options.latent_dim, options.generator_width)
     contrast = _contrast(options, ctx) if options.contrast > 0 else None

@@ -1,16 +1,26 @@
 """CuDFKD (Li et al., "Dynamic Data-Free Knowledge Distillation by Easy-to-Hard Learning Strategy", 2023).
 
-A generator makes batches that the teacher is certain of (one_hot), that spread over all classes (class_entropy), that
-look like training data to the teacher's BatchNorm layers (bn), and, increasingly, on which the student errs
-(adversarial). The student follows the teacher's logits on fresh samples, weighed from easy to hard by the curriculum:
+A generator makes batches for the student. The terms of its loss ask for four properties:
+
+    one_hot         the teacher is certain of each image
+    class_entropy   the batch spreads over all classes
+    bn              the batch looks like training data to the teacher's BatchNorm layers
+    adversarial     the student errs on the images; the weight a of this term rises over the run
+
+The student follows the teacher's logits on fresh samples. The curriculum weights the samples from easy to hard:
 
     L_G = class_entropy * (-H(mean p_t)) + one_hot * CE(t, argmax t) + bn * BN(x) + a(epoch) * (-mean 1[agree] T^2 KL)
     L_S = mean_i v*(l_i; lambda) l_i
 
-Where we differ from the authors' public code, whose repository is the source of the details: weights per sample as in
-the paper are the default (their head takes one per batch: granularity "batch"); the ramp runs whatever the curriculum
-(theirs is off without one); learning rates and lambda follow the run's length, the generator's rate too (theirs is
-constant: generator_schedule).
+The authors' public repository is the source of the details. Our learning rates and lambda follow the run's length.
+Where we differ from the public code:
+
+    | theirs                                          | ours                                                 |
+    |-------------------------------------------------|------------------------------------------------------|
+    | one weight for each batch (granularity "batch") | a weight for each sample by default, as in the paper |
+    | no adversarial ramp without a curriculum        | the ramp runs with or without a curriculum           |
+    | lambda grows by a constant alpha each step      | lambda reaches lam_end at the end of the run         |
+    | the generator's learning rate is constant       | it falls over the run, as the student's rate does    |
 """
 
 from dataclasses import dataclass
@@ -33,16 +43,16 @@ ABOUT = About(
 
 
 class Options(GeneratorOptions):
-    """CuDFKD's own settings.
+    """Settings of CuDFKD.
 
-    The defaults were chosen on the dev images for the small networks that ship; the values of the authors' scripts for
-    32 x 32 images stand in parentheses.
+    The defaults were chosen on the dev images, for the small networks that ship with the package. Values in parentheses
+    are from the authors' scripts for 32 x 32 images.
     """
 
     loss: Loss = "l1"
-    """what the student descends: kl, l1, l2 or js"""
+    """loss that the student descends: kl, l1, l2 or js"""
     temperature: Positive = 1.0
-    """softens kl, js and the prediction in class_entropy"""
+    """temperature of the losses kl and js, and of the prediction in class_entropy"""
     latent_dim: Count = 64
     """length of the generator's latent vectors (512)"""
     generator_width: Count = 8
@@ -50,9 +60,10 @@ class Options(GeneratorOptions):
     generator_lr: Positive = 0.05
     """learning rate of the generator's Adam (1e-3)"""
     generator_schedule: Literal["constant", "cosine"] = "cosine"
-    """it falls along half a cosine with the student's rate, so that both settle, or stays (constant)"""
+    """cosine: generator_lr falls along half a cosine to 0 over the run, with the student's rate, so that both networks
+    settle; constant: generator_lr stays the same"""
     class_entropy: Weight = 5.0
-    """weight of drawing all classes equally (20)"""
+    """weight of the class entropy, which makes all classes equally frequent in a batch (20)"""
     one_hot: Weight = 2.0
     """weight of the teacher's certainty (1)"""
     bn: Weight = 3.0
@@ -60,11 +71,11 @@ class Options(GeneratorOptions):
     adv_start: Weight = 1.0
     """adversarial weight before its ramp (0)"""
     adv_end: Weight = 10.0
-    """adversarial weight after it (6.7 to 84)"""
+    """adversarial weight after its ramp (6.7 to 84)"""
     adv_begin: Fraction = 0.0
-    """where in the run the ramp begins, a fraction (0.25)"""
+    """where the ramp begins, as a fraction of the run (0.25)"""
     adv_finish: Fraction = 0.5
-    """where it is complete, a fraction (0.75)"""
+    """where the ramp ends, as a fraction of the run (0.75)"""
     adv_temperature: Positive = 3.0
     """temperature of the adversarial KL"""
 
@@ -78,7 +89,7 @@ class Options(GeneratorOptions):
 
 @dataclass
 class Terms:
-    """The terms of L_G for a batch of the generator's."""
+    """The terms of L_G for a batch of the generator."""
 
     options: Options
     eye: TeacherEye
@@ -99,7 +110,7 @@ class Terms:
 
 
 def build(options: Options, ctx: Context) -> Method:
-    """CuDFKD for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d."""
+    """Builds CuDFKD for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d layer."""
     terms = Terms(options, TeacherEye.of(ctx, options.bn))
     objective = Divergence(options.loss, options.temperature)
     return generator_method(options, ctx, terms, objective, settles=options.generator_schedule == "cosine")

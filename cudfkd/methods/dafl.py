@@ -1,15 +1,26 @@
 """DAFL (Chen et al., "Data-Free Learning of Student Networks", 2019).
 
-A generator whose images the teacher is certain of (one_hot), that spread over the classes (class_entropy) and that
-excite the teacher's feature f, the input of its last linear layer (activation):
+A generator makes images for the student. The terms of its loss ask for three properties:
+
+    one_hot         the teacher is certain of each image
+    class_entropy   the batch spreads over the classes
+    activation      the feature f, the input of the teacher's last linear layer, is large
 
     L_G = one_hot * CE(t, argmax t) + class_entropy * (-H(mean p_t)) + activation * (-mean |f|)
     L_S = mean_i KL(p_t || p_s)
 
-It does not look at the student. The repositories disagree: the authors take one joint step on one batch, with weights
-of their own a data set (CIFAR-10: 0.05, 5 with a logarithm to base 10, 0.01); the code of CMI, whose numbers the later
-papers compare with, takes five student steps on fresh images to a step of the generator. The latter is our default;
-round_steps=1 with store="same" is the former. Where we differ: the generator (theirs has a BatchNorm of eps 0.8).
+The generator's loss does not depend on the student. The public repositories disagree. Our default takes its steps as
+in the code of CMI (Fang et al., 2021), because the later papers compare with the numbers of that code. Where we differ
+from the authors' code:
+
+    | authors' code                                             | ours                                              |
+    |-----------------------------------------------------------|---------------------------------------------------|
+    | one joint step on one batch (round_steps=1, store="same") | a generator step, 5 student steps on fresh images |
+    | its own weights for each data set                         | one set of weights by default                     |
+    | one_hot: 0.05 (CIFAR-10)                                  | one_hot: 1                                        |
+    | class_entropy: 5, logarithm to base 10 (CIFAR-10)         | class_entropy: 20, natural logarithm              |
+    | activation: 0.01 (CIFAR-10)                               | activation: 0.001                                 |
+    | generator with a BatchNorm layer of eps 0.8               | the generator of `cudfkd.models.generator`        |
 """
 
 from dataclasses import dataclass
@@ -29,23 +40,23 @@ ABOUT = About("Chen et al., 2019", "a linear layer in the teacher, unless activa
 
 
 class Options(GeneratorOptions):
-    """DAFL's own settings."""
+    """Settings of DAFL."""
 
     one_hot: Weight = 1.0
     """weight of the teacher's certainty"""
     class_entropy: Weight = 20.0
-    """weight of drawing all classes equally"""
+    """weight of the class entropy, which makes all classes equally frequent in a batch"""
     activation: Weight = 1e-3
-    """weight of a large feature in the teacher; 0 for a teacher without linear layer"""
+    """weight of a large feature in the teacher; 0 for a teacher without a linear layer"""
     feature: str = ""
-    """module of the teacher whose input is the feature; default: its last linear layer"""
+    """name of the teacher's module that takes the feature as input; default: its last linear layer"""
     temperature: Positive = 1.0
-    """softens the student's divergence"""
+    """temperature of the divergence in the student's loss"""
 
 
 @dataclass
 class Terms:
-    """L_G of a batch."""
+    """The terms of L_G for a batch."""
 
     options: Options
     watch: Watch | None
@@ -64,14 +75,14 @@ class Terms:
 
 
 def build(options: Options, ctx: Context) -> Method:
-    """DAFL for one run. Raises ConfigError when the teacher has no such module, or no linear layer."""
+    """Builds DAFL for one run. Raises ConfigError when the teacher has no module `feature`, or no linear layer."""
     return generator_method(
         options, ctx, Terms(options, feature_watch(options, ctx)), Divergence("kl", options.temperature)
     )
 
 
 def feature_watch(options: Options, ctx: Context) -> Watch | None:
-    """What sees the feature; None where its term is off. Raises ConfigError where there is none."""
+    """A watch on the feature; None if activation is 0. Raises ConfigError if the teacher has no feature."""
     if options.activation == 0:
         return None
     linear = names_of(ctx.teacher, nn.Linear)

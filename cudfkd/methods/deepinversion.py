@@ -1,18 +1,30 @@
-"""DeepInversion and ADI, its adaptive form (Yin et al., "Dreaming to Distill: Data-free Knowledge Transfer via
+"""DeepInversion, and its adaptive form ADI (Yin et al., "Dreaming to Distill: Data-free Knowledge Transfer via
 DeepInversion", 2020).
 
-No generator: the pixels of a batch are optimised from noise, each image for a class y drawn for it, under random shifts
-and mirroring, and all batches go into a pool on which the student learns:
+The method has no generator. It optimises the pixels of a batch, starting from noise, with random shifts and mirroring.
+A class y is drawn for each image. All batches go into a pool, on which the student learns:
 
     L(x) = one_hot * CE(t, y) + bn * BN(x) + tv * TV(x) + l2 * ||x||_2 - adversarial * mean JS_T(p_t, p_s)
     L_S  = mean_i T^2 KL(p_t || p_s)
 
-adversarial > 0 is ADI: images on which student and teacher differ. The repositories disagree: NVIDIA's ends with the
-images (distillation was never released) and has other weights (bn 10, TV of the L2 norms of differences 2.5e-5,
-2,000 steps); the code of CMI is the whole method, and our default (bn 10, one_hot 1, adversarial 1, L1 TV 1e-3, 1,000
-steps for 400 student steps, T 20 for the student). Where we differ: TV has two directions (theirs: the diagonals too,
-so about twice as much at the same weight); the images kept are those of lowest loss (both repositories mean to and keep
-the last); JS is the Jensen-Shannon divergence in nats (theirs is another).
+With adversarial > 0 the method is ADI: it makes images on which student and teacher differ. The public repositories
+disagree. Our default follows the code of CMI:
+
+    | NVIDIA's code                                         | code of CMI, our default          |
+    |-------------------------------------------------------|-----------------------------------|
+    | ends with the images; distillation was never released | the whole method                  |
+    | bn 10                                                 | bn 10, one_hot 1, adversarial 1   |
+    | TV of the L2 norms of differences, weight 2.5e-5      | TV of the L1 norm, weight 1e-3    |
+    | 2,000 steps                                           | 1,000 steps for 400 student steps |
+    | no distillation                                       | temperature 20 for the student    |
+
+Where we differ from both:
+
+    | theirs                                                  | ours                                            |
+    |---------------------------------------------------------|-------------------------------------------------|
+    | TV also along the diagonals: about twice ours           | TV along rows and columns, with the same weight |
+    | keeps the last images, though it means to keep the best | keeps the images of lowest loss                 |
+    | JS is another quantity                                  | JS is the Jensen-Shannon divergence in nats     |
 """
 
 from dataclasses import dataclass, field
@@ -31,41 +43,42 @@ from cudfkd.methods.parts.terms import gap, total_variation
 from cudfkd.runs.context import Context
 
 ABOUT = About("Yin et al., 2020", "BatchNorm2d in the teacher, unless bn = 0")
-RATIO = 2.5  # inner steps a student step: 1,000 for 400
+RATIO = 2.5  # inner steps for each student step: 1,000 for 400
 
 
 class Options(ImageOptions):
-    """DeepInversion's own settings."""
+    """Settings of DeepInversion. The published value is in parentheses."""
 
     synthesis_batch: Annotated[int, Field(ge=2)] = 64
-    """images that a round makes (256)"""
+    """number of images that a round makes (256)"""
     pixel_lr: Positive = 0.1
     """learning rate of the pixels' Adam, in units of the standardised image"""
     one_hot: Weight = 1.0
-    """weight of the class that was drawn for the image"""
+    """weight of the cross-entropy of the teacher with the class that was drawn for the image"""
     bn: Weight = 10.0
     """weight of matching the teacher's BatchNorm statistics; 0 for a teacher without BatchNorm"""
     tv: Weight = 1e-3
     """weight of total variation"""
     l2: Weight = 0.0
-    """weight of the norm of the image"""
+    """weight of the L2 norm of the image"""
     adversarial: Weight = 1.0
-    """weight of the divergence of student and teacher; 0 is DeepInversion, more is ADI"""
+    """weight of the divergence of student and teacher; 0: DeepInversion; above 0: ADI"""
     adv_temperature: Positive = 3.0
-    """temperature of that divergence"""
+    """temperature of the divergence of student and teacher"""
     temperature: Positive = 20.0
-    """softens the student's divergence"""
+    """temperature of the divergence in the student's loss"""
 
 
 @dataclass
 class Synthesizer:
-    """Optimises the pixels of a batch a round, in standardised units, within what an image can be."""
+    """Optimises the pixels of a batch a round, in standardised units, within the range of an image."""
 
     options: Options
     eye: TeacherEye
     best: Best = field(default_factory=Best)
 
     def round(self, ctx: Context) -> int:
+        # The order of the draws decides the random numbers: the classes, the noise, then the jitter of each step.
         size, steps = ctx.shape.image_size, steps_of(self.options, ctx, RATIO)
         classes = random_classes(ctx, self.options.synthesis_batch)
         x = ctx.noise(len(classes), ctx.shape.channels, size, size).requires_grad_()
@@ -82,7 +95,7 @@ class Synthesizer:
         return steps
 
     def terms(self, ctx: Context, images: Images, classes: Tensor) -> dict[str, Tensor]:
-        """L(x) of a batch, by term."""
+        """The terms of L(x) for a batch, by name."""
         o = self.options
         t, bn_term = self.eye.look(ctx, images)
         terms = class_term(o.one_hot, t, classes) | bn_term
@@ -97,6 +110,6 @@ class Synthesizer:
 
 
 def build(options: Options, ctx: Context) -> Method:
-    """DeepInversion for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d."""
+    """Builds DeepInversion for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d layer."""
     synthesizer = Synthesizer(options, TeacherEye.of(ctx, options.bn))
     return image_method(options, ctx, synthesizer, synthesizer.best, options.temperature)

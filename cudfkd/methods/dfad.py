@@ -1,13 +1,19 @@
 """DFAD (Fang et al., "Data-Free Adversarial Distillation", 2019).
 
-Student and generator play against each other about one quantity, the mean absolute difference of logits:
+Student and generator play against each other. The generator raises the mean absolute difference of logits, and the
+student lowers it:
 
     L_G = -mean_i mean_c |t_ic - s_ic|,    L_S = mean_i mean_c |t_ic - s_ic|
 
-with five student steps, each on fresh images, to a step of the generator. The student is in train mode in both.
+A round is a step of the generator and five student steps, each on fresh images. The student is in train mode in both
+kinds of steps. The method needs no special layer in the teacher.
 
-Where we differ from the authors' code: the run's one learning rate schedule (theirs: a tenth at two epochs), and our
-generator with a sigmoid (theirs: tanh, then a BatchNorm layer without scale). It asks nothing of the teacher's layers.
+Where we differ from the authors' code:
+
+    | theirs                                                     | ours                                     |
+    |------------------------------------------------------------|------------------------------------------|
+    | the learning rates fall to a tenth at two epochs           | the run's one learning rate schedule     |
+    | the generator ends with tanh, then BatchNorm without scale | our generator, which ends with a sigmoid |
 """
 
 from dataclasses import dataclass
@@ -24,17 +30,17 @@ ABOUT = About("Fang et al., 2019", "nothing", round_steps=5, ranks=True)
 
 
 class Options(GeneratorOptions):
-    """DFAD's own settings."""
+    """Settings of DFAD."""
 
     loss: Loss = "l1"
-    """what generator and student are at odds about: kl, l1, l2 or js"""
+    """divergence that the generator raises and the student lowers: kl, l1, l2 or js"""
     adversarial: Weight = 1.0
-    """weight of the gap in the generator's loss"""
+    """weight of the divergence in the generator's loss"""
 
 
 @dataclass
 class Terms:
-    """L_G of a batch."""
+    """The term of L_G for a batch."""
 
     options: Options
 
@@ -45,5 +51,5 @@ class Terms:
 
 
 def build(options: Options, ctx: Context) -> Method:
-    """DFAD for one run."""
+    """Builds DFAD for one run."""
     return generator_method(options, ctx, Terms(options), Divergence(options.loss, 1.0), student_trains=True)

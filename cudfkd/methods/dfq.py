@@ -1,13 +1,22 @@
 """DFQ (Choi et al., "Data-Free Network Quantization with Adversarial Knowledge Distillation", 2020).
 
-A generator whose images look like training data to the teacher's BatchNorm layers (bn), are certain (one_hot), spread
-over the classes (class_entropy) and on which student and teacher differ (adversarial):
+A generator makes images for the student. The terms of its loss ask for four properties:
+
+    bn              the batch looks like training data to the teacher's BatchNorm layers
+    one_hot         the teacher is certain of each image
+    class_entropy   the batch spreads over the classes
+    adversarial     student and teacher differ on the images
 
     L_G = adversarial * (-mean KL(p_t || p_s)) + bn * BN(x) + one_hot * CE(t, argmax t) + class_entropy * (-H(mean p_t))
     L_S = mean_i KL(p_t || p_s)
 
-with ten student steps on fresh images to a step of the generator. Weights as in the code of CMI (Fang et al., 2021),
-which the published comparisons use, as does L_S, the sum over classes.
+A round is a step of the generator and ten student steps on fresh images. The code of CMI (Fang et al., 2021), which the
+published comparisons use, is the source of two choices:
+
+    | code of CMI               | ours             |
+    |---------------------------|------------------|
+    | the weights of L_G        | the same weights |
+    | L_S sums over the classes | the same sum     |
 """
 
 from dataclasses import dataclass
@@ -25,7 +34,7 @@ ABOUT = About("Choi et al., 2020", "BatchNorm2d in the teacher, unless bn = 0", 
 
 
 class Options(GeneratorOptions):
-    """DFQ's own settings."""
+    """Settings of DFQ."""
 
     adversarial: Weight = 1.0
     """weight of the divergence of student and teacher in the generator's loss"""
@@ -34,14 +43,14 @@ class Options(GeneratorOptions):
     one_hot: Weight = 1.0
     """weight of the teacher's certainty"""
     class_entropy: Weight = 20.0
-    """weight of drawing all classes equally"""
+    """weight of the class entropy, which makes all classes equally frequent in a batch"""
     temperature: Positive = 1.0
-    """softens the divergence, the generator's and the student's"""
+    """temperature of the divergence, in the generator's loss and in the student's"""
 
 
 @dataclass
 class Terms:
-    """L_G of a batch."""
+    """The terms of L_G for a batch."""
 
     options: Options
     eye: TeacherEye
@@ -59,6 +68,6 @@ class Terms:
 
 
 def build(options: Options, ctx: Context) -> Method:
-    """DFQ for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d."""
+    """Builds DFQ for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d layer."""
     terms = Terms(options, TeacherEye.of(ctx, options.bn))
     return generator_method(options, ctx, terms, Divergence("kl", options.temperature))

@@ -1,19 +1,31 @@
 """Fast-DFKD (Fang et al., "Up to 100x Faster Data-Free Knowledge Distillation", 2022).
 
-A generator that is a good start rather than a good generator. Each round copies it, takes a few inner steps of copy and
-new latents for one batch, and moves the start by the sum of the copy's gradients (first-order MAML):
+The generator is trained to be a good starting point, not a good generator. Each round copies it, and takes a few inner
+steps of the copy and of new latents, which make one batch. Then the generator moves by the sum of the copy's gradients
+(first-order MAML):
 
     L(G, z) = bn * BN(x) + one_hot * CE(t, y) + adversarial * (-mean 1[agree] KL(p_t || p_s))
     phi    <- Adam(phi, sum over inner steps of the gradient at the copy)
     L_S     = mean_i T^2 KL(p_t || p_s) on a pool of all batches
 
-BN(x) compares the teacher's stored statistics with an average of the batch's and earlier rounds'. Published: 2, 5 or 10
-inner steps and one batch of 256 for 400 student steps; 20 rounds without student and adversary before the first; the
-first layer set back after 0.6 of the run. Defaults are those of 5 steps.
+BN(x) compares the teacher's stored statistics with an average over the statistics of this batch and of earlier rounds.
+The learning rates of the latents and of the inner steps are constant.
 
-Where we differ: the latents' rate and the inner rate are constant; the run's schedule for the student; the inner steps
-look at images as they are (theirs: shifted and mirrored); of the warm-up's batches only the last goes into the pool
-(theirs: all). The repository's own baselines pass the teacher as student, which switches their adversarial terms off.
+Published:
+
+    inner steps   2, 5 or 10 for one batch of 256 images and 400 student steps; our defaults are the settings for 5
+    warm-up       20 rounds without a student step and without the adversarial term
+    reset         the generator's first layer starts again after 0.6 of the run
+
+Where we differ from the public code:
+
+    | theirs                                              | ours                                                  |
+    |-----------------------------------------------------|-------------------------------------------------------|
+    | the student's rate: half a cosine over 200 epochs   | the run's schedule for the student                    |
+    | the inner steps look at shifted and mirrored images | the inner steps look at the images as they are        |
+    | all batches of the warm-up go into the pool         | only the last batch of the warm-up goes into the pool |
+
+The repository passes the teacher as student to its own baselines, which switches their adversarial terms off.
 """
 
 import copy
@@ -39,40 +51,41 @@ ABOUT = About("Fang et al., 2022", "BatchNorm2d in the teacher, unless bn = 0")
 
 
 class Options(ImageOptions):
-    """Fast-DFKD's own settings."""
+    """Settings of Fast-DFKD. The published values are in parentheses."""
 
     inner_steps: Count | None = 5
-    """steps of a round (2, 5 or 10)"""
+    """optimizer steps of a round (2, 5 or 10)"""
     latent_dim: Count = 64
     """length of the generator's latent vectors (256)"""
     generator_width: Count = 8
     """channels before the generator's last convolution (64)"""
     generator_lr: Positive = 1e-2
-    """inner learning rate of the generator (3e-3); the meta step's is inner_steps times it"""
+    """learning rate of the inner steps (3e-3); the rate of the meta step is inner_steps times as large"""
     latent_lr: Positive = 1e-2
-    """inner learning rate of the latents"""
+    """learning rate of the latents in the inner steps"""
     bn: Weight = 10.0
     """weight of matching the teacher's BatchNorm statistics; 0 for a teacher without BatchNorm"""
     bn_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """share of earlier rounds in the batch's statistics"""
+    """weight of earlier rounds in the averaged statistics; 0: only the batch counts"""
     one_hot: Weight = 0.5
-    """weight of the class that was drawn for the image"""
+    """weight of the cross-entropy of the teacher with the class that was drawn for the image"""
     adversarial: Weight = 1.0
     """weight of the divergence of student and teacher"""
     warmup: Whole = 20
-    """rounds without adversary before the first student step"""
+    """rounds without the adversarial term before the first student step"""
     reset_at: Fraction = 0.6
-    """where in the run the generator's first layer is set back, a fraction; 1: never"""
+    """where the generator's first layer gets new random weights, as a fraction of the run; 1: never"""
     meta: bool = True
-    """off: every round starts where the run did, and the start does not learn"""
+    """whether the generator learns; if not, every round starts with the weights of the start of the run"""
     temperature: Positive = 20.0
-    """softens the student's divergence"""
+    """temperature of the divergence in the student's loss"""
 
 
 class SmoothedStatistics(nn.Module):
-    """The distance of BatchNorm statistics, of the batch mixed with an average over earlier rounds.
+    """Distance of averaged statistics from the teacher's stored BatchNorm statistics.
 
-    A module so that the averages are saved with the run.
+    The averaged statistics mix the statistics of the batch with an average over earlier rounds. This class is a module
+    so that the averages are saved with the run.
     """
 
     def __init__(self, ctx: Context, momentum: float) -> None:
@@ -96,7 +109,7 @@ class SmoothedStatistics(nn.Module):
         self._mixed: dict[str, Tensor] = {}
 
     def look(self, ctx: Context, images: Images) -> tuple[Tensor, Tensor]:
-        """The teacher's logits, and the sum over layers of the distances of means and of variances."""
+        """Returns the teacher's logits, and the sum over layers of the distances of the means and of the variances."""
         with self._watch.recording() as seen:
             t = ctx.teacher_logits(images)
         self._mixed = {name: self._mix(name, at_least_float32(x)) for name, x in seen.items()}
@@ -104,18 +117,18 @@ class SmoothedStatistics(nn.Module):
         return t, torch.stack(gaps).sum()
 
     def end_round(self) -> None:
-        """The statistics of the last batch, mixed, become the average."""
+        """Stores the mixed statistics of the last batch as the new average."""
         for name, mixed in self._mixed.items():
             self.get_buffer(self._names[name]).copy_(mixed.detach())
         self._mixed = {}
         self.rounds += 1
 
     def get_extra_state(self) -> Tensor:
-        """How many rounds were averaged."""
+        """The number of rounds in the average."""
         return torch.tensor(self.rounds)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Restores it."""
+        """Restores the number of rounds in the average."""
         self.rounds = int(state)
 
     def _mix(self, name: str, x: Tensor) -> Tensor:
@@ -127,7 +140,7 @@ class SmoothedStatistics(nn.Module):
 
 @dataclass
 class Synthesizer:
-    """Makes a batch a round from a copy of the generator, and moves the generator."""
+    """Makes a batch a round with a copy of the generator, and then moves the generator."""
 
     options: Options
     generator: Generator
@@ -135,7 +148,7 @@ class Synthesizer:
     statistics: SmoothedStatistics | None
     best: Best = field(default_factory=Best)
     fast: Generator = field(init=False)
-    """the copy, set to where the generator is before its steps"""
+    """the copy, which gets the generator's weights before its inner steps"""
 
     def __post_init__(self) -> None:
         self.fast = copy.deepcopy(self.generator)
@@ -149,6 +162,8 @@ class Synthesizer:
         return taken + self._inner(ctx, o.adversarial)
 
     def _inner(self, ctx: Context, adversarial: float) -> int:
+        """Takes the inner steps for one batch and moves the generator; returns the number of inner steps."""
+        # The order of the draws decides the random numbers: the classes, then the latents.
         o, steps = self.options, ctx.generator_steps(self.options.inner_steps or 5)
         classes = random_classes(ctx, o.synthesis_batch)
         z = ctx.noise(len(classes), o.latent_dim).requires_grad_()
@@ -172,7 +187,7 @@ class Synthesizer:
         return steps
 
     def terms(self, ctx: Context, images: Images, classes: Tensor, adversarial: float) -> dict[str, Tensor]:
-        """L of a batch, by term."""
+        """The terms of L for a batch, by name."""
         o = self.options
         if self.statistics:
             t, distance = self.statistics.look(ctx, images)
@@ -185,7 +200,7 @@ class Synthesizer:
         return terms
 
     def _gather(self) -> None:
-        """Adds the copy's gradients to the generator's."""
+        """Adds the gradients of the copy to the gradients of the generator."""
         for ours, theirs in zip(self.generator.parameters(), self.fast.parameters(), strict=True):
             assert theirs.grad is not None
             ours.grad = theirs.grad.clone() if ours.grad is None else ours.grad.add_(theirs.grad)
@@ -196,7 +211,7 @@ class Synthesizer:
 
 
 def build(options: Options, ctx: Context) -> Method:
-    """Fast-DFKD for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d."""
+    """Builds Fast-DFKD for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d layer."""
     generator = new_generator(ctx, options.latent_dim, options.generator_width)
     steps = ctx.generator_steps(options.inner_steps or 5)
     optimizer = adam(generator.parameters(), options.generator_lr * steps, betas=(0.5, 0.999))

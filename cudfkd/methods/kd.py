@@ -1,10 +1,13 @@
 """Reference: distillation on the real training images (Hinton et al., "Distilling the Knowledge in a Neural Network",
-2015), what data-free methods do without.
+2015). Data-free methods have to do without these images.
 
     L_S = mean_i T^2 KL(p_t || p_s)
 
-The student sees no label. Images are drawn with replacement and shifted and mirrored at random. Where we differ: no
-term for the labels.
+The student sees no label. Images are drawn with replacement, then shifted and mirrored at random. Where we differ:
+
+    | theirs                | ours                   |
+    |-----------------------|------------------------|
+    | a term for the labels | no term for the labels |
 """
 
 from cudfkd.base.validation import Described
@@ -21,13 +24,13 @@ class Options(Described):
     """Settings of distillation on real images."""
 
     loss: Loss = "kl"
-    """what the student descends: kl, l1, l2 or js"""
+    """loss that the student descends: kl, l1, l2 or js"""
     temperature: Positive = 4.0
-    """softens kl and js"""
+    """temperature of the losses kl and js"""
     shift: Whole = 2
-    """pixels of the random shift"""
+    """largest random shift in pixels"""
 
 
 def build(options: Options, ctx: Context) -> Method:  # noqa: ARG001
-    """Distillation on real images for one run."""
+    """Builds distillation on real images for one run."""
     return Method(NoSynthesis(), RealImages(options.shift), Divergence(options.loss, options.temperature))

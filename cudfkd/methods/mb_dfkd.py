@@ -1,11 +1,16 @@
 """MB-DFKD (Binici et al., "Preventing Catastrophic Forgetting and Distribution Mismatch in Knowledge Distillation via
-Synthetic Data", 2022): DAFL's generator, and a memory bank of images of earlier rounds in the student's batch.
+Synthetic Data", 2022): the generator of DAFL, and a memory bank of images of earlier rounds.
 
-    L_G as in `cudfkd.methods.dafl`,    L_S = mean_i KL(p_t || p_s) over fresh images and memory_share of earlier ones
+    L_G as in `cudfkd.methods.dafl`,    L_S = mean_i KL(p_t || p_s)
 
-Its code is not public. From the description: the bank keeps images of each round, so that the student does not forget
-what the generator no longer makes. Our choices: one batch a round enters the bank, which holds the newest memory_size;
-a quarter of each student batch is drawn from it uniformly.
+The student's batch holds fresh images and images from the bank; memory_share is the share of images from the bank. So
+the student does not forget images that the generator no longer makes. The authors' code is not public. Our choices:
+
+    | theirs, from the description        | ours                                                              |
+    |-------------------------------------|-------------------------------------------------------------------|
+    | the bank keeps images of each round | one batch a round enters the bank                                 |
+    | unknown                             | the bank holds the newest memory_size images                      |
+    | unknown                             | a quarter of each student batch is drawn from the bank, uniformly |
 """
 
 from cudfkd.methods import dafl
@@ -17,14 +22,14 @@ ABOUT = About("Binici et al., 2022", dafl.ABOUT.needs, round_steps=5, ranks=True
 
 
 class Options(dafl.Options):
-    """MB-DFKD's own settings: DAFL's, with a mixture as store."""
+    """Settings of MB-DFKD: the settings of DAFL, with a mixture as store."""
 
     store: Store = "mixture"
-    """mixture of fresh images and ones of earlier rounds; fresh switches the bank off"""
+    """mixture: fresh images and images of earlier rounds; fresh: fresh images only, without the bank"""
     memory_size: Count | None = 4096
-    """images that the bank keeps, the newest"""
+    """number of newest images that the bank keeps"""
 
 
 def build(options: Options, ctx: Context) -> Method:
-    """MB-DFKD for one run. Raises as DAFL does."""
+    """Builds MB-DFKD for one run. Raises the same errors as DAFL."""
     return dafl.build(options, ctx)

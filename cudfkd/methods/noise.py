@@ -1,8 +1,10 @@
-"""Reference: distillation on noise, what a method must beat to show that its images are worth making.
+"""Reference: distillation on noise. A method must beat it, to show that its images are worth making.
 
-    L_S = mean_i d(t_i, s_i)  on pixels drawn from N(0, 1) as the networks see them, cut to the range of an image
+    L_S = mean_i d(t_i, s_i)
 
-The student's BatchNorm layers are in eval mode when it is evaluated, with statistics of noise: that is part of it.
+The images are noise: normalised pixels are drawn from N(0, 1), then clipped to the range of an image. For the
+evaluation, the student's BatchNorm layers are in eval mode, with the statistics of noise. This belongs to the
+reference.
 """
 
 from cudfkd.base.validation import Described
@@ -19,11 +21,11 @@ class Options(Described):
     """Settings of distillation on noise."""
 
     loss: Loss = "kl"
-    """what the student descends: kl, l1, l2 or js"""
+    """loss that the student descends: kl, l1, l2 or js"""
     temperature: Positive = 1.0
-    """softens kl and js"""
+    """temperature of the losses kl and js"""
 
 
 def build(options: Options, ctx: Context) -> Method:  # noqa: ARG001
-    """Distillation on noise for one run."""
+    """Builds distillation on noise for one run."""
     return Method(NoSynthesis(), NormalNoise(), Divergence(options.loss, options.temperature))

@@ -1,21 +1,33 @@
 """PRE-DFKD (Binici et al., "Robust and Resource-Efficient Data-Free Knowledge Distillation by Generative Pseudo
 Replay", 2022).
 
-Instead of a bank of earlier images, a variational autoencoder (E, D) that learns to make them again:
+In place of a bank of earlier images, a variational autoencoder (encoder E, decoder D) learns to reproduce them. The
+student's batch holds fresh images and "replayed" images, which D makes; replay_share is the share of replayed images:
 
     L_G   = one_hot * CE(t, argmax t) + class_entropy * (-H(mean p_t)) + activation * (-mean |f|)
             - adversarial * mean JS_T(p_t, p_s)
     L_VAE = mean |x' - x| + logits * mean |t' - t| + prior * KL(N(mu, sigma^2) || N(0, 1)),   x' = D(mu + sigma e)
-    L_S   = mean_i mean_c |t_ic - s_ic|  over fresh images and replay_share of replayed ones
+    L_S   = mean_i mean_c |t_ic - s_ic|
 
-The autoencoder's batch is half fresh images, half its own (x is both), so that it does not forget either. Latents of
-the replay take one Adam step down CE(t, argmax t) - replay_entropy * H(mean p_t) + moments(z) before they are replayed.
-Published: 10 student steps to a step of the generator, the autoencoder trained in 4 of them, 1,024 fresh and 128
-replayed images, latents of 1,000, rates of 0.02.
+The batch x of the autoencoder is half fresh images and half replayed images, so that it does not forget either kind.
+Before latents are replayed, they take one Adam step down CE(t, argmax t) - replay_entropy * H(mean p_t) + moments(z).
 
-Where we differ: the autoencoder's steps come before the student's rather than in between; our generator (theirs has
-spectral normalisation and a uniform start); JS is the Jensen-Shannon divergence in nats. Its code fixes the schedule's
-length at 400 epochs whatever the run's.
+Published:
+
+    steps        10 student steps for a step of the generator; the autoencoder is trained in 4 of these 10 steps
+    batch        1,024 fresh images and 128 replayed images
+    latents      length 1,000
+    rates        0.02
+
+Where we differ from the public code:
+
+    | theirs                                                   | ours                                              |
+    |----------------------------------------------------------|---------------------------------------------------|
+    | the autoencoder's steps come between the student's       | the autoencoder's steps come before the student's |
+    | the generator has spectral normalisation                 | our generator, without spectral normalisation     |
+    | the generator's weights start uniform                    | our generator's weights start normal              |
+    | JS is another quantity                                   | JS is the Jensen-Shannon divergence in nats       |
+    | the schedule lasts 400 epochs for a run of any length    | the schedule lasts as long as the run             |
 """
 
 from dataclasses import dataclass
@@ -51,35 +63,35 @@ ABOUT = About("Binici et al., 2022b", dafl.ABOUT.needs, round_steps=10)
 
 
 class Options(dafl.Options):
-    """PRE-DFKD's own settings, besides those of DAFL's generator."""
+    """Settings of PRE-DFKD, in addition to the settings of DAFL's generator."""
 
     loss: Loss = "l1"
-    """what the student descends: kl, l1, l2 or js"""
+    """loss that the student descends: kl, l1, l2 or js"""
     class_entropy: Weight = 5.0
-    """weight of drawing all classes equally"""
+    """weight of the class entropy, which makes all classes equally frequent in a batch"""
     activation: Weight = 0.1
-    """weight of a large feature in the teacher; 0 for a teacher without linear layer"""
+    """weight of a large feature in the teacher; 0 for a teacher without a linear layer"""
     adversarial: Weight = 1.0
     """weight of the divergence of student and teacher"""
     adv_temperature: Positive = 3.0
-    """temperature of that divergence"""
+    """temperature of the divergence of student and teacher"""
     replay_share: Annotated[float, Field(ge=0, lt=1)] = 0.125
     """share of replayed images in the student's batch; 0 switches the replay off"""
     replay_steps: Whole = 4
-    """steps of the autoencoder a round, counted as generator steps"""
+    """steps of the autoencoder in a round; they count as generator steps"""
     replay_lr: Positive = 1e-2
-    """learning rate of the autoencoder and of replayed latents (0.02)"""
+    """learning rate of the autoencoder and of replayed latents (published: 0.02)"""
     replay_logits: Weight = 1.0
-    """weight of the teacher seeing the same in an image and in its reconstruction"""
+    """weight of the difference of the teacher's logits for an image and for its reconstruction"""
     replay_prior: Weight = 1e-5
-    """weight of latents being standard normal"""
+    """weight of the distance of the latents from a standard normal distribution"""
     replay_entropy: Weight = 5.0
-    """weight of drawing all classes equally in what is replayed"""
+    """weight of the class entropy of the replayed images, which makes all classes equally frequent"""
 
 
 @dataclass
 class Terms:
-    """L_G of a batch."""
+    """The terms of L_G for a batch."""
 
     options: Options
     of_dafl: dafl.Terms
@@ -94,7 +106,7 @@ class Terms:
 
 @dataclass
 class Replay:
-    """The autoencoder: learns to make what the generator made, and makes it again."""
+    """The autoencoder. It learns to reproduce images of the generator, and makes replayed images."""
 
     options: Options
     encoder: Encoder
@@ -102,17 +114,17 @@ class Replay:
     optimizer: torch.optim.Optimizer
 
     def learn(self, ctx: Context, fresh: Images) -> None:
-        """One step on fresh images and as many of its own."""
+        """Takes one step on fresh images and on as many replayed images."""
         images = torch.cat([fresh, self.images(ctx, len(fresh))])
         self.encoder.train()
         self.decoder.train()
         ctx.step_down(self.optimizer, self.terms(ctx, images))
 
     def terms(self, ctx: Context, images: Images) -> dict[str, Tensor]:
-        """L_VAE of a batch, by term."""
+        """The terms of L_VAE for a batch, by name."""
         o = self.options
         with ctx.autocast():
-            mean, log_variance = (at_least_float32(part) for part in self.encoder(images))
+            mean, log_variance = (at_least_float32(output) for output in self.encoder(images))
         z = mean + (log_variance / 2).exp() * ctx.noise(*mean.shape)
         again = imagine(ctx, self.decoder, z)
         terms = {"replay_term": (again - images).abs().mean()}
@@ -123,14 +135,14 @@ class Replay:
         return terms | {"replay_prior_term": o.replay_prior * kl_to_normal(mean, log_variance)}
 
     def images(self, ctx: Context, count: int) -> Images:
-        """Images made again, after one step of their latents."""
+        """Replayed images: `count` random latents take one step, and the decoder turns them into images."""
         self.decoder.eval()
         z = self.improved(ctx, ctx.noise(count, self.decoder.latent_dim))
         with torch.no_grad():
             return imagine(ctx, self.decoder, z)
 
     def improved(self, ctx: Context, z: Float[Tensor, "count latent"]) -> Float[Tensor, "count latent"]:
-        """The latents after one step. Adam's first step is the rate times the sign of the gradient."""
+        """The latents after one Adam step. The first step of Adam is the rate times the sign of the gradient."""
         with torch.enable_grad():
             z = z.detach().requires_grad_()
             t = ctx.teacher_logits(imagine(ctx, self.decoder, z))
@@ -141,7 +153,7 @@ class Replay:
 
 @dataclass
 class ReplayTraining:
-    """A synthesizer: the generator's steps, then the autoencoder's, on half a fresh batch each."""
+    """Synthesizer: the generator takes its steps, then the autoencoder, on half a fresh batch for each step."""
 
     generator: GeneratorTraining
     replay: Replay
@@ -156,7 +168,7 @@ class ReplayTraining:
 
 @dataclass
 class Replayed:
-    """Another store's batch, of which the last images give way to replayed ones."""
+    """Store that draws a batch from `store` and replaces the last images, a share of `share`, by replayed images."""
 
     store: Store
     replay: Replay
@@ -169,7 +181,7 @@ class Replayed:
 
 
 def build(options: Options, ctx: Context) -> Method:
-    """PRE-DFKD for one run. Raises as DAFL does."""
+    """Builds PRE-DFKD for one run. Raises the same errors as DAFL."""
     o = options
     terms = Terms(o, dafl.Terms(o, dafl.feature_watch(o, ctx)))
     method = generator_method(o, ctx, terms, Divergence(o.loss, o.temperature))

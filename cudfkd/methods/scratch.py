@@ -1,9 +1,9 @@
-"""Reference: the student trained from scratch on the labelled training images, without the teacher.
+"""Reference: training of the student from scratch on the labelled training images, without the teacher.
 
     L_S = mean_i CE(s_i, label_i)
 
-in the same number of steps, and with the same optimizer and schedule, as every method. It is no upper bound: a student
-that learns from the teacher's logits can do better in so few steps.
+The number of steps, the optimizer and the schedule are the same as for every method. The reference is no upper bound: a
+student that learns from the teacher's logits can be better after so few steps.
 """
 
 from cudfkd.base.validation import Described
@@ -20,9 +20,9 @@ class Options(Described):
     """Settings of training from scratch."""
 
     shift: Whole = 2
-    """pixels of the random shift"""
+    """largest random shift in pixels"""
 
 
 def build(options: Options, ctx: Context) -> Method:  # noqa: ARG001
-    """Training from scratch for one run."""
+    """Builds training from scratch for one run."""
     return Method(NoSynthesis(), RealImages(options.shift), Labels())

@@ -1,17 +1,25 @@
 """ZSKT (Micaelli and Storkey, "Zero-shot Knowledge Transfer via Adversarial Belief Matching", 2019).
 
-The generator looks for images on which student and teacher differ; the student also looks where the teacher looks:
+The generator looks for images on which student and teacher differ. The student follows the teacher's logits, and also
+the teacher's attention maps A, which are computed from the maps f of some layers:
 
     L_G = -mean_i KL(p_t || p_s)
     l_i = KL(p_t || p_s) + attention * sum_layers mean_pixels (A_t - A_s)^2,   A = the unit vector of mean_channels f^2
 
-with ten student steps on one batch to a step of the generator. The student is always in train mode, and the generator's
-gradient is clipped at norm 5. By default a pair of layers for each size of map that both networks have, the last of it.
+A round is a step of the generator and ten student steps on one batch. The student is always in train mode. The
+generator's gradient is clipped at norm 5. By default there is a pair of layers for each map size that both networks
+have: the last layer of this size in each network.
 
-Where we differ: the engine's SGD and schedule for the student (theirs: Adam 2e-3); the divergence is a sum over classes
-where theirs is a mean, so that attention weighs less beside it; the batch is made anew after the generator's step; our
-generator with a sigmoid (theirs ends with a BatchNorm layer). The copy of it in CMI's code, with which the later papers
-compare, has no attention term: attention=0.
+Where we differ from the authors' code:
+
+    | theirs                                                | ours                                              |
+    |-------------------------------------------------------|---------------------------------------------------|
+    | the student's optimizer is Adam with rate 2e-3        | the engine's SGD and its schedule                 |
+    | KL is a mean over classes                             | KL is a sum: attention weighs less beside it      |
+    | the student studies the batch of the generator's step | the batch is made anew after the generator's step |
+    | the generator ends with a BatchNorm layer             | our generator, which ends with a sigmoid          |
+
+The copy of ZSKT in the code of CMI, with which the later papers compare, has no attention term: set attention=0.
 """
 
 from dataclasses import dataclass
@@ -44,25 +52,25 @@ Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 
 class Options(GeneratorOptions):
-    """ZSKT's own settings."""
+    """Settings of ZSKT."""
 
     store: Store = "same"
-    """the same batch for a round; fresh, a pool or a mixture are others"""
+    """same: one batch for all steps of a round; fresh, pool and mixture are possible too"""
     attention: Weight = 250.0
-    """weight of looking where the teacher looks; 0 for networks without maps"""
+    """weight of the difference of the attention maps of student and teacher; 0 for networks without maps"""
     teacher_layers: Names = ()
-    """the teacher's modules whose maps are matched; default: the last of each size that both networks have"""
+    """names of the teacher's modules that give the maps; default: the last module for each map size of both networks"""
     student_layers: Names = ()
-    """the student's, in the same order"""
+    """names of the student's modules that give the maps, in the same order as teacher_layers"""
     temperature: Positive = 1.0
-    """softens the divergence, the generator's and the student's"""
+    """temperature of the divergence, in the generator's loss and in the student's"""
     clip: Positive = 5.0
     """largest norm of the generator's gradient"""
 
 
 @dataclass
 class Terms:
-    """L_G of a batch."""
+    """The term of L_G for a batch."""
 
     options: Options
 
@@ -73,7 +81,7 @@ class Terms:
 
 @dataclass
 class WithAttention:
-    """The student follows the teacher's logits and its attention."""
+    """Objective: the student follows the teacher's logits and the teacher's attention maps."""
 
     options: Options
     teacher: Watch
@@ -89,24 +97,25 @@ class WithAttention:
         ctx.note("divergence_term", divergence.mean())
         if not of_teacher:
             return divergence
-        maps = [[at_least_float32(one) for one in seen.values()] for seen in (of_teacher, of_student)]
+        maps = [[at_least_float32(output) for output in seen.values()] for seen in (of_teacher, of_student)]
         looking = o.attention * attention_gap(*maps)
         ctx.note("attention_term", looking.mean())
         return divergence + looking
 
 
 def build(options: Options, ctx: Context) -> Method:
-    """ZSKT for one run. Raises ConfigError when layers do not exist, or their maps do not fit together."""
+    """Builds ZSKT for one run. Raises ConfigError when layers do not exist or their maps differ in size."""
     pairs = layers(options, ctx) if options.attention > 0 else ([], [])
     objective = WithAttention(options, Watch(ctx.teacher, pairs[0]), Watch(ctx.student, pairs[1]))
     return generator_method(options, ctx, Terms(options), objective, clip=options.clip, student_trains=True)
 
 
 def layers(options: Options, ctx: Context) -> tuple[list[str], list[str]]:
-    """The teacher's modules and the student's, in pairs whose maps have one size.
+    """Names of the teacher's modules and of the student's modules, in pairs with maps of equal size.
 
     Raises:
-        ConfigError: unknown modules, numbers that differ, maps of different sizes, or no size in common.
+        ConfigError: a module is unknown, the options name different numbers of modules, the maps of a pair differ in
+            size, or the networks have no map size in common.
     """
     t, s = list(options.teacher_layers), list(options.student_layers)
     if len(t) != len(s):
@@ -119,8 +128,8 @@ def layers(options: Options, ctx: Context) -> tuple[list[str], list[str]]:
             raise ConfigError("teacher and student have no maps of one size, which attention needs: set attention=0")
         return [of_teacher[size] for size in common], [of_student[size] for size in common]
     sizes = map_sizes(ctx.teacher, probe, t), map_sizes(ctx.student, probe, s)
-    for one, other in zip(t, s, strict=True):
-        if sizes[0][one] != sizes[1][other]:
-            told = f"{one} gives the teacher's of {sizes[0][one]} pixels, {other} the student's of {sizes[1][other]}"
-            raise ConfigError(f"maps must agree in size: {told}: name other layers")
+    for left, right in zip(t, s, strict=True):
+        if sizes[0][left] != sizes[1][right]:
+            pair = f"{left} gives the teacher's of {sizes[0][left]} pixels, {right} the student's of {sizes[1][right]}"
+            raise ConfigError(f"maps must agree in size: {pair}: name other layers")
     return t, s

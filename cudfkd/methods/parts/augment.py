@@ -1,4 +1,8 @@
-"""Random changes of images that keep their class: differentiable, a draw for each image, from the run's generator."""
+"""Random changes of images that keep their class.
+
+All changes are differentiable. All random numbers come from the run's generator, and the order of the draws decides
+them.
+"""
 
 import torch
 from jaxtyping import Float
@@ -12,16 +16,17 @@ Images = Float[Tensor, "batch channels size size"]
 
 
 def require_padding(ctx: Context, pixels: int) -> None:
-    """Raises ConfigError when a shift by so many pixels could push the whole image out of the frame."""
+    """Raises ConfigError when a shift by `pixels` pixels could push the whole image out of the frame."""
     if pixels >= ctx.shape.image_size:
         size = ctx.shape.image_size
         raise ConfigError(f"crop_padding = {pixels} is not allowed: the images have {size} pixels, it must be less")
 
 
 def shift_and_mirror(ctx: Context, images: Images, pixels: int) -> Images:
-    """Shifts by whole pixels, up to `pixels` each way, black moving in; mirrored left to right with probability 1/2.
+    """Shifts each image by whole pixels, up to `pixels` each way, and mirrors it left to right with probability 1/2.
 
-    The same as a random crop of the image padded by `pixels`.
+    Black pixels fill the free border. This equals a random crop of the image after padding by `pixels`. Shift and
+    mirroring are drawn for each image.
     """
     n, size = len(images), images.shape[-1]
     offset = torch.stack([ctx.integers(2 * pixels + 1, n), ctx.integers(2 * pixels + 1, n)], 1) - pixels
@@ -30,9 +35,10 @@ def shift_and_mirror(ctx: Context, images: Images, pixels: int) -> Images:
 
 
 def resized_crop(ctx: Context, images: Images, smallest: float) -> Images:
-    """A square part of the image, of area `smallest` to 1 of the whole, back at full size; mirrored half the time.
+    """Crops a random square of each image, scales it to full size, and mirrors it with probability 1/2.
 
-    The published crops also change the ratio of the sides (3/4 to 4/3); these are square.
+    The area of the square is a share of `smallest` to 1 of the image. The published crops also change the ratio of the
+    sides (3/4 to 4/3); these crops are square. Crop and mirroring are drawn for each image.
     """
     n = len(images)
     scale = (smallest + (1 - smallest) * ctx.uniform(n)).sqrt()
@@ -41,9 +47,9 @@ def resized_crop(ctx: Context, images: Images, smallest: float) -> Images:
 
 
 def roll_and_mirror(ctx: Context, images: Images, pixels: int) -> Images:
-    """The whole batch rolled by up to `pixels` each way and mirrored half the time, as DeepInversion's jitter.
+    """Rolls the batch by up to `pixels` each way and mirrors it with probability 1/2, as the jitter of DeepInversion.
 
-    On a GPU no number is read by the host: the roll is an index.
+    Roll and mirroring are drawn once for the batch. The roll is an index, so the host reads no number from a GPU.
     """
     size = images.shape[-1]
     axis = torch.arange(size, device=images.device)
@@ -53,7 +59,7 @@ def roll_and_mirror(ctx: Context, images: Images, pixels: int) -> Images:
 
 
 def _sample(images: Tensor, sign: Tensor, scale: Tensor, offset: Tensor, mode: str) -> Tensor:
-    """Looks up, for each pixel at (x, y) in [-1, 1]^2, the image at (sign scale x + offset, scale y + offset)."""
+    """Samples the image at (sign scale x + offset, scale y + offset) for each pixel (x, y) in [-1, 1]^2."""
     zero = torch.zeros_like(scale)
     rows = torch.stack([sign * scale, zero, offset[:, 0], zero, scale, offset[:, 1]], 1)
     grid = affine_grid(rows.view(-1, 2, 3).to(images.dtype), list(images.shape), align_corners=False)

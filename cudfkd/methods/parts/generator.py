@@ -1,4 +1,4 @@
-"""Parts that several methods share."""
+"""Parts that several methods share: the generator, its training, and the student's plain objective."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Terms = Callable[[Context, Tensor], dict[str, Tensor]]
 
 @dataclass
 class Divergence:
-    """The student follows the teacher's logits: one of `cudfkd.losses.DIVERGENCES`, per sample."""
+    """Objective: a divergence of `cudfkd.losses.DIVERGENCES` between the logits of teacher and student, per sample."""
 
     loss: str
     temperature: float
@@ -38,18 +38,20 @@ class Divergence:
 
 @dataclass
 class TeacherEye:
-    """The teacher's logits together with how far the batch is from its BatchNorm statistics, if that is wanted."""
+    """The teacher's logits and, if bn > 0, the distance of the batch from the teacher's BatchNorm statistics."""
 
     bn: float
+    """weight of the distance"""
     statistics: BatchNormStatistics | None
+    """None where bn is 0"""
 
     @classmethod
     def of(cls, ctx: Context, bn: float) -> "TeacherEye":
-        """Looks at the statistics where their weight `bn` is not 0. Raises ConfigError if there are none then."""
+        """Looks at the statistics if their weight `bn` is not 0. Raises ConfigError if it then finds no statistics."""
         return cls(bn, BatchNormStatistics(ctx.teacher, ctx.ranks.means) if bn > 0 else None)
 
     def look(self, ctx: Context, images: Images) -> tuple[Logits, dict[str, Tensor]]:
-        """The teacher's logits and bn_term; no term where its weight is 0."""
+        """The teacher's logits, and the bn_term if its weight is not 0."""
         if self.statistics is None:
             return ctx.teacher_logits(images), {}
         t, distance = ctx.look(self.statistics, images)
@@ -58,18 +60,20 @@ class TeacherEye:
 
 @dataclass
 class GeneratorTraining:
-    """A synthesizer: the generator takes steps down the terms of a fresh batch each.
-
-    lr falls along half a cosine to 0 over the run where the generator `settles`; else it stays.
-    """
+    """Synthesizer that trains a generator. Each step descends the sum of the terms of a fresh batch."""
 
     generator: Generator
     optimizer: torch.optim.Optimizer
     terms: Terms
+    """gives the terms of the generator's loss for a batch"""
     steps: int
+    """generator steps a round"""
     lr: float
+    """learning rate at the start of the run"""
     clip: float | None = None
+    """largest norm of the generator's gradient; None: no limit"""
     settles: bool = False
+    """the learning rate falls along half a cosine to 0 over the run; else it is constant"""
 
     def round(self, ctx: Context) -> int:
         steps = ctx.generator_steps(self.steps)
@@ -87,34 +91,35 @@ class GeneratorTraining:
 
 
 class NoSynthesis:
-    """For references that study images as they are."""
+    """Synthesizer without synthesis, for the references, whose images are not learned."""
 
     def round(self, ctx: Context) -> int:  # noqa: ARG002
         return 0
 
 
 def imagine(ctx: Context, generator: nn.Module, z: Float[Tensor, "batch latent"]) -> Images:
-    """Images of latents, in the run's precision."""
+    """Images that the generator makes of the latents z, in the run's precision."""
     with ctx.autocast():
         return at_least_float32(ctx.fast(generator)(z))
 
 
 @torch.no_grad()
 def fresh_images(ctx: Context, generator: Generator, batches: int = 1) -> Images:
-    """Batches for the student, one after the other: the generator in eval mode, on latents drawn for each."""
+    """Batches for the student, one after the other. The generator is in eval mode."""
     generator.eval()
+    # The latents are drawn batch by batch, so that they do not depend on how many batches are made at once.
     return imagine(ctx, generator, torch.cat([ctx.latents(generator.latent_dim) for _ in range(batches)]))
 
 
 def new_generator(ctx: Context, latent_dim: int, width: int) -> Generator:
-    """A generator of the run's images, on its device, laid out for speed there."""
+    """A generator for images of the run's shape, on the run's device, in the memory layout that is fastest."""
     generator = Generator(latent_dim, ctx.shape.channels, ctx.shape.image_size, width).to(ctx.device)
     convert_conv2d_weight_memory_format(generator, torch.channels_last)  # faster, on CPU and GPU
     return generator
 
 
 def adam(parameters: Iterable[Tensor] | list[dict], lr: float, betas: tuple[float, float] = (0.9, 0.99)):
-    """Adam; the betas are those of CuDFKD's public code, which trains its baselines with them too."""
+    """Adam. The default betas are from CuDFKD's public code, which trains its baselines with them too."""
     return torch.optim.Adam(parameters, lr, betas=betas, fused=True)
 
 
@@ -128,7 +133,7 @@ def generator_method(
     student_trains: bool = False,
     settles: bool = False,
 ) -> Method:
-    """A method that trains one generator and differs from others in its terms, its objective and its options."""
+    """A method that trains one generator: `terms` is the generator's loss, `objective` the student's loss."""
     generator = new_generator(ctx, options.latent_dim, options.generator_width)
     optimizer = adam(generator.parameters(), options.generator_lr)
     source = partial(fresh_images, generator=generator)

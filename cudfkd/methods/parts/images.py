@@ -1,4 +1,4 @@
-"""Rounds of inner steps that make one batch of images: what DeepInversion, CMI and Fast-DFKD share."""
+"""Shared parts of DeepInversion, CMI and Fast-DFKD: each round takes inner steps that make one batch of images."""
 
 from dataclasses import dataclass, field
 
@@ -17,17 +17,17 @@ from cudfkd.runs.context import Context
 
 @dataclass
 class Best:
-    """The batch with the lowest loss so far. The comparison stays on the device."""
+    """The batch with the lowest loss so far in the round. Losses are compared on the device."""
 
     images: Tensor = field(default_factory=lambda: torch.empty(0))
     loss: Tensor = field(default_factory=lambda: torch.empty(0))
 
     def restart(self) -> None:
-        """Forgets the batch: a new round begins."""
+        """Forgets the batch, as a new round begins."""
         self.images, self.loss = torch.empty(0), torch.empty(0)
 
     def offer(self, images: Float[Tensor, "batch channels size size"], loss: Float[Tensor, ""]) -> None:
-        """Takes the batch if its loss is the lowest so far in this round, or the first."""
+        """Keeps the batch if it is the first in this round or has the lowest loss so far."""
         images, loss = images.detach(), loss.detach()
         if self.loss.numel() == 0:
             self.images, self.loss = images.clone(), loss
@@ -38,17 +38,17 @@ class Best:
 
 
 def random_classes(ctx: Context, count: int) -> Int[Tensor, " count"]:
-    """A class for each image, drawn uniformly and sorted, so that a picture of the batch shows them in order."""
+    """A class for each image, drawn uniformly. They are sorted, so that a picture of the batch shows them in order."""
     return ctx.integers(ctx.shape.num_classes, count).sort().values
 
 
 def class_term(weight: float, t: losses.Logits, classes: Int[Tensor, " batch"]) -> dict[str, Tensor]:
-    """one_hot_term: the teacher is to see the class that was drawn."""
+    """The one_hot_term: cross-entropy of the teacher's logits t with the classes that were drawn for the images."""
     return {"one_hot_term": weight * cross_entropy(t, classes)}
 
 
 def steps_of(options: ImageOptions, ctx: Context, ratio: float) -> int:
-    """Inner steps of a round: as configured, else the published ratio of them to student steps."""
+    """Inner steps of a round: options.inner_steps, else `ratio` (as published) times the student steps of a round."""
     return ctx.generator_steps(options.inner_steps or max(1, round(ratio * ctx.config.round_steps)))
 
 
@@ -62,7 +62,7 @@ def image_method(
     memory: dict[str, nn.Module] | None = None,
     optimizers: dict[str, torch.optim.Optimizer] | None = None,
 ) -> Method:
-    """A method whose rounds leave a batch in `best`, for the student to study by KL from the store."""
+    """A method whose rounds leave a batch in `best` for the store. The student descends KL on images of the store."""
     store, kept = build_store(options, lambda _: best.images, ctx, made=options.synthesis_batch)
     return Method(
         synthesizer, store, Divergence("kl", temperature), modules or {}, optimizers or {}, kept | (memory or {})

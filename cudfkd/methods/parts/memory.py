@@ -1,4 +1,4 @@
-"""What a method remembers: the newest of all that it was given, in a ring of fixed size."""
+"""Memory of a method: the newest items, in a ring of fixed size."""
 
 import os
 from collections.abc import Sequence
@@ -13,26 +13,26 @@ from cudfkd.runs.context import Context
 
 
 class Memory(nn.Module):
-    """The newest `size` items. A module only so that it is saved with the run; it has no parameters.
+    """The newest `size` items. It is a module only to be saved with the run; it has no parameters.
 
     Arguments:
-        size: items that it holds.
-        shape: of an item.
+        size: largest number of items.
+        shape: shape of an item.
         dtype: uint8 for images, float32 for features.
-        device: where it lies.
+        device: device that holds the items.
 
     Raises:
-        ConfigError: it is larger than what memory is free.
+        ConfigError: the items need more bytes than are free on the GPU, or than the machine has.
     """
 
     kept: Tensor
 
     def __init__(self, size: int, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
         super().__init__()
-        wanted, there = size * prod(shape) * dtype.itemsize, _free_bytes(device)
-        if there is not None and wanted > there:
+        needed, limit = size * prod(shape) * dtype.itemsize, _free_bytes(device)
+        if limit is not None and needed > limit:
             raise ConfigError(
-                f"memory_size = {size} is not allowed: its {wanted / 1e9:.1f} GB are more than the {there / 1e9:.1f} GB"
+                f"memory_size = {size} is not allowed: its {needed / 1e9:.1f} GB are more than the {limit / 1e9:.1f} GB"
                 f" of {device}: keep fewer"
             )
         self.register_buffer("kept", torch.zeros(size, *shape, dtype=dtype, device=device))
@@ -42,27 +42,27 @@ class Memory(nn.Module):
         return min(self.written, len(self.kept))
 
     def add(self, items: Shaped[Tensor, "n *shape"]) -> None:
-        """Keeps these items; when it is full, in place of the oldest."""
+        """Adds items. When the memory is full, they replace the oldest items."""
         items = items[-len(self.kept) :]
         index = (torch.arange(len(items), device=items.device) + self.written) % len(self.kept)
         self.kept[index] = items
         self.written += len(items)
 
     def draw(self, ctx: Context, count: int) -> Shaped[Tensor, "count *shape"]:
-        """`count` of them, each drawn from all with the same chance."""
+        """Draws `count` items with replacement, each item with the same probability."""
         return self.kept[ctx.integers(len(self), count)]
 
     def get_extra_state(self) -> Tensor:
-        """How many were ever added: with `kept`, all of its state."""
+        """The number of items that were ever added. With the buffer `kept`, this is the complete state."""
         return torch.tensor(self.written)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Restores it."""
+        """Restores the number of items that were ever added."""
         self.written = int(state)
 
 
 def _free_bytes(device: torch.device) -> int | None:
-    """Memory of the machine, or what is free on the GPU; None where the system does not tell."""
+    """Bytes of the machine's memory, or free bytes of the GPU; None where the system does not report them."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:

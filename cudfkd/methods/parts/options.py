@@ -1,4 +1,4 @@
-"""Settings that several methods share, and the types of settings."""
+"""Settings that several methods share, and types of settings."""
 
 from typing import Annotated, Literal
 
@@ -17,21 +17,21 @@ Store = Literal["fresh", "same", "pool", "mixture"]
 
 
 class StoreOptions(Described):
-    """Where the student's batch comes from."""
+    """Settings of the store: where the student's batches come from."""
 
     store: Store = "fresh"
-    """fresh images for every step, the same batch for a round, a pool of all that were made, or a mixture of fresh ones
-    and ones of earlier rounds"""
+    """fresh: new images for every step; same: one batch for all steps of a round; pool: images drawn from all images
+    made so far; mixture: fresh images and images of earlier rounds"""
     memory_size: Count | None = None
-    """images that a pool or mixture keeps, the newest; default: all of the run"""
+    """number of newest images that a pool or mixture keeps; default: all images of the run"""
     memory_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
-    """share of earlier images in a mixture's batch"""
+    """share of images of earlier rounds in a batch of a mixture"""
     augment: bool = True
-    """shift and mirror the images of a pool"""
+    """whether to shift and mirror the images of a pool at random"""
 
 
 class GeneratorOptions(StoreOptions):
-    """A generator with its Adam. The sizes are for the small networks that ship."""
+    """Settings of a generator and its Adam. The default sizes fit the small networks that ship with the package."""
 
     latent_dim: Count = 64
     """length of the generator's latent vectors"""
@@ -40,16 +40,16 @@ class GeneratorOptions(StoreOptions):
     generator_lr: Positive = 1e-2
     """learning rate of the generator's Adam"""
     generator_steps: Count = 1
-    """generator steps a round"""
+    """steps of the generator in a round"""
 
 
 class ImageOptions(StoreOptions):
-    """A method that makes whole batches of images in inner steps, and keeps them."""
+    """Settings of a method that makes a batch of images a round, by inner steps, and keeps it."""
 
     store: Store = "pool"
-    """pool of all images that were made; batch_size of the round's, the same for all its steps; or a mixture of some of
-    them, drawn anew each step, and ones of earlier rounds"""
+    """pool: images drawn from all images made so far; same: batch_size random images of the round, for all its steps;
+    mixture: random images of the round, drawn anew for each step, and images of earlier rounds"""
     synthesis_batch: Annotated[int, Field(ge=2)] = 256
-    """images that a round makes"""
+    """number of images that a round makes"""
     inner_steps: Count | None = None
-    """optimizer steps of a round; default: the published ratio to student steps"""
+    """optimizer steps of a round; default: the student steps of a round times the published ratio"""

@@ -1,4 +1,4 @@
-"""What the references share: images as they are, without synthesis."""
+"""Shared parts of the reference methods, which make no images."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,13 @@ from cudfkd.runs.student_batch import StudentBatch
 
 @dataclass
 class RealImages:
-    """Batches of training images, drawn with replacement, so that a resume needs no place in an order.
+    """Batches of training images, randomly shifted and mirrored.
 
-    shift: pixels of the random shift, which comes with random mirroring.
+    Images are drawn with replacement, so a resumed run need not restore a position in an order of images.
     """
 
     shift: int
+    """largest random shift in pixels"""
 
     def draw(self, ctx: Context) -> StudentBatch:
         assert ctx.training is not None
@@ -30,7 +31,7 @@ class RealImages:
 
 @dataclass
 class NormalNoise:
-    """Pixels drawn from N(0, 1) as the networks see them, cut to what an image can be."""
+    """Noise images: normalised pixels are drawn from N(0, 1), then clipped to the range of an image."""
 
     def draw(self, ctx: Context) -> StudentBatch:
         size = ctx.shape.image_size
@@ -39,7 +40,7 @@ class NormalNoise:
 
 
 class Labels:
-    """The student learns the labels: the cross-entropy of each sample."""
+    """Objective: the cross-entropy of the student with the label, for each sample."""
 
     def losses(self, ctx: Context, study: StudentBatch) -> Float[Tensor, " batch"]:
         assert study.labels is not None

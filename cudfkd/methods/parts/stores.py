@@ -1,7 +1,10 @@
-"""Where the student's batch comes from: any store goes with any source of images, by configuration.
+"""Stores of images, which give the student its batches. The configuration combines a store with a source of images.
 
-A source gives a batch of images: a generator fresh ones at each call, a method that makes whole batches the last one,
-which may be larger than the student's and sorted by class.
+A source is a function that returns a batch of images. There are two kinds:
+
+    a generator                           makes a new batch at each call
+    a method that makes a batch a round   returns the last batch, which may be larger than the student's batch, and
+                                          sorted by class
 """
 
 from collections.abc import Callable
@@ -20,20 +23,23 @@ from cudfkd.methods.parts.options import StoreOptions
 from cudfkd.runs.context import Context
 from cudfkd.runs.student_batch import StudentBatch, to_bytes
 
-Source = Callable[..., Tensor]  # of a context and, where fresh, a number of batches
-SHIFT = 4  # pixels, as in the published augmentation of pools at 32 x 32
+Source = Callable[..., Tensor]  # arguments: the context and, in the store Fresh, the number of batches
+SHIFT = 4  # pixels, as published for pools of 32 x 32 images
 
 
 @dataclass
 class Fresh:
-    """Every batch is new. Nothing is replayed. Batches of a round are made, and labelled if wanted, several at once.
+    """Store in which every batch is new. Several batches of a round are made at once, and labelled if `labelled`.
 
-    Their latents are then drawn before the other numbers of their steps: PRE-DFKD, which draws some, gets other ones.
+    The latents of all these batches are drawn first, before any other random number of their steps. So a method that
+    draws other numbers in a step (PRE-DFKD) gets different numbers than with one batch at a time.
     """
 
     source: Source
     labelled: bool = False
+    """each batch comes with the teacher's logits"""
     waiting: list[StudentBatch] = field(default_factory=list)
+    """batches that were made, but not drawn yet"""
 
     def draw(self, ctx: Context) -> StudentBatch:
         if not self.waiting:
@@ -41,13 +47,13 @@ class Fresh:
             count = min(left, ctx.batches_at_once)
             images = self.source(ctx, batches=count)
             labels = ctx.soft_labels(images).chunk(count) if self.labelled else [None] * count
-            self.waiting = [StudentBatch(*one) for one in zip(images.chunk(count), [None] * count, labels, strict=True)]
+            self.waiting = [StudentBatch(*row) for row in zip(images.chunk(count), [None] * count, labels, strict=True)]
         return self.waiting.pop(0)
 
 
 @dataclass
 class Same:
-    """One batch a round, the same for all its student steps."""
+    """Store with one batch a round, which all student steps of the round use."""
 
     source: Source
     images: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -61,7 +67,7 @@ class Same:
 
 @dataclass
 class Pool:
-    """All that was made so far, or the newest of it: a round adds a batch, each student batch is drawn from all."""
+    """Store of all images made so far, or the newest images. A round adds a batch; student batches are random draws."""
 
     source: Source
     memory: Memory
@@ -80,7 +86,10 @@ class Pool:
 
 @dataclass
 class Mixture:
-    """A share of images of earlier rounds, the rest fresh. A round's first fresh images are kept."""
+    """Store whose batches hold a share of images of earlier rounds; the other images are fresh.
+
+    The fresh images of a round's first batch are kept for later rounds.
+    """
 
     source: Source
     memory: Memory
@@ -88,6 +97,7 @@ class Mixture:
     round: int = -1
 
     def draw(self, ctx: Context) -> StudentBatch:
+        # The fresh images are made before the earlier images are drawn: this order decides the random numbers.
         size = ctx.config.batch_size
         old = min(size - 1, max(1, round(self.share * size))) if len(self.memory) else 0
         fresh = ctx.ranks.gather(self.source(ctx))[: size - old]
@@ -101,15 +111,16 @@ class Mixture:
 def build_store(
     options: StoreOptions, source: Source, ctx: Context, made: int | None = None, *, labelled: bool = False
 ) -> tuple[Store, dict[str, nn.Module]]:
-    """The store that the options ask for, and what it remembers.
+    """Builds the store that the options name. Returns the store, and its memory as modules by name.
 
     Arguments:
-        made: images a round, of a source that gives the same ones until the next; None for a generator.
-        labelled: the teacher's logits are wanted with fresh images.
+        made: number of images a round, for a source that returns the same images for a whole round; None for a
+            generator.
+        labelled: fresh images come with the teacher's logits.
 
     Raises:
-        ConfigError: "fresh" of a source that has no fresh ones; one that makes fewer images than the student's batch
-            has, where they are not pooled; a memory larger than the machine's.
+        ConfigError: the store is "fresh", but the source makes one batch a round; the store is "same" or "mixture", but
+            a round makes fewer images than the student's batch has; the memory is larger than the machine's memory.
     """
     if made is not None and options.store in ("same", "mixture"):
         if made < ctx.config.batch_size:
@@ -137,5 +148,6 @@ def build_store(
 
 
 def _in_any_order(ctx: Context, source: Source) -> Tensor:
+    """The images of `source` in random order."""
     images = source(ctx)
     return images[torch.randperm(len(images), generator=ctx.rng, device=images.device)]

@@ -1,4 +1,4 @@
-"""Loss terms of the methods that CuDFKD is compared with; what they share with CuDFKD is in `cudfkd.losses`."""
+"""Loss terms of the methods that CuDFKD is compared with. Terms that CuDFKD uses too are in `cudfkd.losses`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,37 +17,38 @@ Scalar = Float[Tensor, ""]
 
 
 def gap(loss: str, t: losses.Logits, s: losses.Logits, temperature: float = 1.0) -> Scalar:
-    """Minus the mean divergence of teacher and student, over all samples: what a plain adversary descends."""
+    """Minus the mean over all samples of the divergence of teacher and student: the loss of a plain adversary."""
     return -losses.DIVERGENCES[loss](t, s, temperature).mean()
 
 
 def total_variation(images: Images) -> Scalar:
-    """Mean absolute difference of neighbouring pixels, along rows plus along columns."""
+    """Mean absolute difference of neighbouring pixels in a column, plus the same mean for neighbours in a row."""
     return images.diff(dim=2).abs().mean() + images.diff(dim=3).abs().mean()
 
 
 def attention(maps: Maps) -> Float[Tensor, "batch pixels"]:
-    """Where a layer looks: the mean square over channels, as a unit vector (Zagoruyko and Komodakis, 2017)."""
+    """Attention map of a layer: the mean square over channels, as a unit vector (Zagoruyko and Komodakis, 2017)."""
     return normalize(maps.square().mean(1).flatten(1), dim=1)
 
 
 def attention_gap(teacher: Sequence[Tensor], student: Sequence[Tensor]) -> PerSample:
-    """Mean over pixels of the squared difference of the two attentions, summed over layers."""
+    """Squared difference of the attention maps of teacher and student: mean over pixels, summed over layers."""
     pairs = zip(teacher, student, strict=True)
     return torch.stack([(attention(t) - attention(s)).square().mean(1) for t, s in pairs]).sum(0)
 
 
 def channel_means(seen: Mapping[str, Tensor]) -> Float[Tensor, "batch features"]:
-    """What a network saw of each image: the mean over pixels of each channel of each layer, side by side."""
+    """Features of each image: the mean over pixels of each channel of each layer in `seen`, side by side."""
     return torch.cat([at_least_float32(maps).mean((2, 3)) for maps in seen.values()], 1)
 
 
 def info_nce(
     anchors: Float[Tensor, "n features"], positives: Float[Tensor, "n features"], temperature: float
 ) -> Float[Tensor, " n"]:
-    """How badly each anchor finds its own positive among all positives and all other anchors, in nats.
+    """InfoNCE in nats, for each anchor: its own positive against all positives and all other anchors.
 
-    -log( e^(a_i.p_i/T) / (sum_j e^(a_i.p_j/T) + sum_(j != i) e^(a_i.a_j/T)) ) with unit vectors a and p.
+    -log( e^(a_i.p_i/T) / (sum_j e^(a_i.p_j/T) + sum_(j != i) e^(a_i.a_j/T)) ) with unit vectors a and p. The value is
+    low when the anchor is close to its own positive and far from the other vectors.
     """
     a, p = normalize(anchors, dim=1), normalize(positives, dim=1)
     itself = torch.eye(len(a), dtype=torch.bool, device=a.device)
@@ -62,5 +63,5 @@ def kl_to_normal(mean: Float[Tensor, "batch latent"], log_variance: Float[Tensor
 
 
 def moments(z: Float[Tensor, "batch latent"]) -> Scalar:
-    """How far the numbers in z are from mean 0 and variance 1: mean^2 + (variance - 1)^2."""
+    """Distance of the numbers in z from mean 0 and variance 1: mean^2 + (variance - 1)^2."""
     return z.mean().square() + (z.var(correction=0) - 1).square()
