@@ -20,7 +20,7 @@ class Settings(Described):
     epochs: Count = 25
     """number of epochs; each epoch ends with evaluation, metrics and a checkpoint"""
     steps_per_epoch: Count = 100
-    """student steps an epoch"""
+    """student steps per epoch"""
     round_steps: Count = Field(default=None, validate_default=True)
     """student steps after each round of synthesis, a divisor of steps_per_epoch; default: the method's published
     number, at most steps_per_epoch (cudfkd: 2, but 10 in the authors' scripts)"""
