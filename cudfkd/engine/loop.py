@@ -152,8 +152,8 @@ def _distill(
         # train_on. It comes before the method, which may use the images.
         ctx.training = fitting.training_images(ctx, train_on)
 
-        # The method. Draws: the initial weights of its networks, from the global CPU generator. Each draw that moved
-        # from before this line to after it, or back, would change these weights.
+        # The method. Draws: the initial weights of its networks, from the global CPU generator. So these weights depend
+        # on the seed and on the number of draws in the blocks above: no draw may move across this line.
         method = methods.get(config.method).build(config.options, ctx)
         ctx.modules = method.modules
 

@@ -22,8 +22,8 @@ def folded(network: nn.Module, probe: Float[Tensor, "batch channels size size"])
     With stored statistics, BatchNorm is y = a x + b, so the weights and bias of the convolution can include it. A layer
     is folded if it takes the output of a convolution and no further operation takes this output.
 
-    The network itself is returned if it has no such layer, if the copy gives different logits, or if the network has
-    hooks, which must see its own layers.
+    The network itself is returned if it has no such layer, or if the copy gives different logits. The same holds for a
+    network with hooks, because hooks must see the network's own layers.
 
     Arguments:
         network: network in eval mode; its weights and statistics must not change afterwards.
