@@ -1,14 +1,20 @@
-"""What can watch a run: a callback overrides the moments it cares about; the others cost nothing.
+"""Callbacks, which watch a run. A callback overrides the moments that it needs; the remaining moments cost nothing.
 
-The order within a round is: synthesis, then `round_steps` times (student step, lambda update). Each pair of moments
-encloses everything that may change the student (student step), lambda (lambda update) or the distribution of the
-samples (synthesis), and nothing else does: so a quantity measured at all of them splits exactly into the three parts.
+A round runs in this order: synthesis, then `round_steps` times (student step, lambda update). A moment comes before
+and after each of these three actions. Only one action changes each of three things:
 
-A callback reads `ctx` (see `cudfkd.runs.context.Context`) and must leave it as it was: networks, modes, `ctx.rng`.
-Reading a tensor's value waits for the device; do it at the end of an epoch where that matters.
+    action          is the only action that may change
+    synthesis       the distribution of the samples
+    student step    the student
+    lambda update   lambda
 
-On several ranks each calls its own callbacks, with its part of the batch; `ctx.ranks.leads` is true on the one that
-writes. The columns that a callback adds on that one are kept.
+So the change of a quantity that is measured at all six moments splits exactly into three parts.
+
+A callback reads `ctx` (see `cudfkd.runs.context.Context`) and must leave networks, modes and `ctx.rng` unchanged.
+Reading a tensor's value waits for the device; where the wait matters, read values at the end of an epoch.
+
+With several ranks, every rank calls its own callbacks, with its share of the batch. `ctx.ranks.leads` is true on the
+rank that writes files. The columns that a callback adds on that rank are kept.
 """
 
 from typing import NamedTuple
@@ -20,9 +26,13 @@ from cudfkd.runs.context import Context
 
 
 class Batch(NamedTuple):
-    """What the student just studied: images in [0, 1], per-sample losses before the step, weights. All detached.
+    """The batch that the student has just studied. All tensors are detached.
 
-    On several ranks it is the rank's part of the batch.
+    With several ranks, it is this rank's share of the batch.
+
+    images: images in [0, 1].
+    losses: loss of each sample before the student's step.
+    weights: weight that the curriculum gave to each sample.
     """
 
     images: Float[Tensor, "batch channels size size"]
@@ -31,34 +41,34 @@ class Batch(NamedTuple):
 
 
 class Callback:
-    """Does nothing at every moment; override what you need."""
+    """Does nothing at any moment; override the moments that you need."""
 
     def before_run(self, ctx: Context) -> None:
-        """Networks, generator and optimizers are made; nothing has been trained (or a run is about to go on)."""
+        """Called when networks, generator and optimizers exist, before any training or before a resumed run goes on."""
 
     def after_run(self, ctx: Context) -> None:
-        """The last epoch is complete. Not called when a run stops with an error."""
+        """Called when the last epoch is complete; not called when a run stops with an error."""
 
     def before_epoch(self, ctx: Context) -> None:
-        """Before the first round of an epoch."""
+        """Called before the first round of an epoch."""
 
     def after_epoch(self, ctx: Context, row: dict[str, float | int | None]) -> None:
-        """The epoch is evaluated; `row` is what metrics.jsonl gets. A callback may add columns of its own."""
+        """Called when the epoch is evaluated. `row` goes to metrics.jsonl; a callback may add its own columns to it."""
 
     def before_synthesis(self, ctx: Context) -> None:
-        """Before the generator's step or steps of a round."""
+        """Called before the generator steps of a round."""
 
     def after_synthesis(self, ctx: Context) -> None:
-        """After them."""
+        """Called after the generator steps of a round."""
 
     def before_student_step(self, ctx: Context) -> None:
-        """Before a batch is drawn and the student takes a step on it at pace `ctx.lam`."""
+        """Called before a batch is drawn and the student takes a step on it at pace `ctx.lam`."""
 
     def after_student_step(self, ctx: Context, batch: Batch) -> None:
-        """After the student's step; `ctx.lam` is still the pace of that step."""
+        """Called after the student's step; `ctx.lam` is still the pace of that step."""
 
     def before_lambda_update(self, ctx: Context) -> None:
-        """Before `ctx.lam` becomes the pace of the next student step."""
+        """Called before `ctx.lam` becomes the pace of the next student step."""
 
     def after_lambda_update(self, ctx: Context) -> None:
-        """After it."""
+        """Called after `ctx.lam` has become the pace of the next student step."""

@@ -1,4 +1,4 @@
-"""Descriptions of a run: frozen, validated, plain data. Every value that a user can set is checked when one is made."""
+"""Descriptions of a run: frozen, validated, plain data. Making a description checks every value that a user can set."""
 
 from typing import Annotated, Any
 
@@ -17,7 +17,10 @@ from cudfkd.runs.settings import Settings
 
 
 class DistillConfig(Settings):
-    """One distillation, whatever the teacher. Schedules run over the whole run, so its length may be changed freely."""
+    """Settings of one distillation, for any teacher.
+
+    Schedules are functions of the share of the run that is over, so the length of a run may be changed freely.
+    """
 
     @field_validator("method")
     @classmethod
@@ -29,8 +32,8 @@ class DistillConfig(Settings):
     def _published_round(cls, value: Any, info: Any) -> Any:
         if value is not None or not {"method", "steps_per_epoch"} <= info.data.keys():
             return value
-        published, epoch = methods.get(info.data["method"]).ABOUT.round_steps, info.data["steps_per_epoch"]
-        return epoch if published is None else min(published, epoch)
+        published, epoch_steps = methods.get(info.data["method"]).ABOUT.round_steps, info.data["steps_per_epoch"]
+        return epoch_steps if published is None else min(published, epoch_steps)
 
     @field_validator("curriculum", mode="before")
     @classmethod
@@ -75,18 +78,21 @@ class DistillConfig(Settings):
 
 
 class Experiment(Described):
-    """A distillation between networks and data of ours: all that a machine needs to run it, and what it is found by."""
+    """A distillation between networks and data that this package loads by name.
+
+    It holds every value that a machine needs to run the distillation. `get_or_run` finds the run by its `key`.
+    """
 
     data: Annotated[str, AfterValidator(lambda name: data.info(name) and name)] = "fashion-mnist"
-    """evaluation data, one of `cudfkd.data.names()`"""
+    """name of the evaluation data, from `cudfkd.data.names()`"""
     teacher: str = "lenet5"
-    """architecture of a teacher that ships, or the file of one trained with `cudfkd teacher`"""
+    """architecture of a teacher that ships with the package, or the file of a teacher trained with `cudfkd teacher`"""
     teacher_seed: Annotated[int, Field(ge=0)] = 0
-    """seed of the training of one that ships"""
+    """seed of the teacher's training, for a teacher that ships with the package"""
     student: Annotated[str, AfterValidator(lambda name: models.check(name) and name)] = "lenet5-half"
-    """one of `cudfkd.models.names()`"""
+    """architecture of the student, from `cudfkd.models.names()`"""
     distill: DistillConfig = DistillConfig()
-    """the rest; where its mean and std are None, those of the data are taken"""
+    """settings of the distillation; where mean and std are None, the run takes the mean and std of the data set"""
 
     @model_validator(mode="after")
     def _teacher_is_there(self) -> "Experiment":
@@ -94,11 +100,14 @@ class Experiment(Described):
         return self
 
     def teacher_card(self) -> dict:
-        """The teacher's card. Raises ConfigError, DataError as `cudfkd.teachers.locate`."""
+        """Returns the teacher's card. Raises ConfigError and DataError as `cudfkd.teachers.locate` does."""
         return teachers.teacher_card(teachers.locate(self.data, self.teacher, self.teacher_seed))
 
     @property
     def key(self) -> str:
-        """Short hash of all values and of the teacher's weights: equal descriptions have equal keys."""
+        """Short hash of the description: equal descriptions have equal keys.
+
+        It covers all values, but the teacher's weights in place of `teacher` and `teacher_seed`.
+        """
         values = self.model_dump(mode="json", exclude={"teacher", "teacher_seed"})
         return digest([values, self.teacher_card()["sha256"]])

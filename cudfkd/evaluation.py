@@ -1,7 +1,10 @@
-"""How good is a student, on held-out images: accuracy, agreement with the teacher, probability loyalty.
+"""Measures of a student on held-out images: accuracy, agreement with the teacher, probability loyalty.
 
-Each comes with a 95 % interval. Loyalty has two definitions: the one of its source, and the one that the published
-tables of CuDFKD carry, whose code takes a second square root.
+Each measure has a 95 % interval. Loyalty has two definitions:
+
+    name                source                                         formula
+    loyalty             Xu et al., 2021                                1 - JS**(1/2), JS in bits
+    loyalty_published   public code and published tables of CuDFKD     1 - JS**(1/4), JS in nats: a second square root
 """
 
 from collections.abc import Sequence
@@ -25,7 +28,13 @@ Z95 = 1.959963984540054
 
 
 class Estimate(NamedTuple):
-    """A mean or share over n observations (images, seeds, trials) with its 95 % interval [low, high]."""
+    """A mean or share over n observations (images, seeds, trials) with its 95 % interval [low, high].
+
+    value: the mean or share.
+    low: lower end of the interval.
+    high: upper end of the interval.
+    n: number of observations.
+    """
 
     value: float
     low: float
@@ -33,7 +42,7 @@ class Estimate(NamedTuple):
     n: int
 
     def covers(self, value: float) -> bool:
-        """low <= value <= high."""
+        """Whether low <= value <= high."""
         return self.low <= value <= self.high
 
     def __str__(self) -> str:
@@ -41,7 +50,13 @@ class Estimate(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What `evaluate` returns; see `accuracy`, `agreement`, `loyalty` and `loyalty_published` below."""
+    """The four measures that `evaluate` returns.
+
+    accuracy: share of images that the student gives the class of their label.
+    agreement: share of images to which student and teacher give the same class.
+    loyalty: mean over images, see function `loyalty`.
+    loyalty_published: mean over images, see function `loyalty_published`.
+    """
 
     accuracy: Estimate
     agreement: Estimate
@@ -57,25 +72,29 @@ def evaluate(
     std: Sequence[float] | None = None,
     device: str | torch.device = "cpu",
 ) -> Evaluation:
-    """Student against labels and teacher on held-out images, both in eval mode; both are given back as they came.
+    """Compares the student with labels and teacher on held-out images, both networks in eval mode.
+
+    Afterwards both networks have their modes and devices back.
 
     Arguments:
-        student, teacher: map normalised images to logits.
+        student: network that maps normalised images to logits.
+        teacher: network that maps normalised images to logits.
         dataset: pairs of an image in [0, 1], (channels, size, size), and a label.
-        mean, std: normalisation, a number a channel; None: images as they are.
-        device: where to compute.
+        mean: mean of each channel, for normalisation; None: 0.
+        std: standard deviation of each channel, for normalisation; None: 1.
+        device: device that computes.
 
     Raises:
-        ConfigError: the data set is empty or does not fit, mean or std or the device cannot be, or student and teacher
-            have different numbers of classes.
+        ConfigError: the data set is empty or does not fit; mean, std or the device is not possible; or student and
+            teacher have different numbers of classes.
     """
-    where = devices.check(str(device))
+    target = devices.check(str(device))
     images, labels = as_tensors(dataset)
     refuse_normalisation(mean, std, images.shape[1])
     normalize, logits = Normalize(mean, std), []
     for name, network in (("student", student), ("teacher", teacher)):
         try:
-            logits.append(predict(nn.Sequential(normalize, network), images, where).cpu())
+            logits.append(predict(nn.Sequential(normalize, network), images, target).cpu())
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
@@ -92,7 +111,7 @@ def evaluate(
 def compare(
     student: Float[Tensor, "n classes"], teacher: Float[Tensor, "n classes"], labels: Int[Tensor, " n"]
 ) -> Evaluation:
-    """The four measures from logits."""
+    """Computes the four measures from logits."""
     divergence = jensen_shannon(student, teacher)
     return Evaluation(
         accuracy=proportion(student.argmax(1) == labels),
@@ -103,7 +122,7 @@ def compare(
 
 
 def refuse_normalisation(mean: Sequence[float] | None, std: Sequence[float] | None, channels: int) -> None:
-    """Raises ConfigError where these are no numbers to normalise images of so many channels with."""
+    """Raises ConfigError if mean or std cannot normalise images of `channels` channels."""
     for name, numbers in (("mean", mean), ("std", std)):
         if numbers is not None and len(numbers) not in (1, channels):
             raise ConfigError(f"{name} = {numbers} has {len(numbers)} numbers: it must have {channels}, one a channel")
@@ -114,7 +133,7 @@ def refuse_normalisation(mean: Sequence[float] | None, std: Sequence[float] | No
 def jensen_shannon(a: Float[Tensor, "n classes"], b: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
     """Jensen-Shannon divergence of softmax(a) and softmax(b) in nats, in [0, ln 2], computed in float64.
 
-    In float32 rows that nearly agree come out below 0, and their root as NaN.
+    In float32, two rows that nearly agree have a divergence below 0, and its square root is NaN.
     """
     return js(a.double(), b.double())
 
@@ -125,16 +144,17 @@ def loyalty(divergence: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
 
 
 def loyalty_published(divergence: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """1 - JS**(1/4), JS in nats: what the public code of CuDFKD computes, and so all its published loyalties.
+    """1 - JS**(1/4), JS in nats: the formula of CuDFKD's public code, and so of all its published loyalties.
 
-    scipy's jensenshannon is a root already and the code takes another: p = (.9, .1), q = (.6, .4) gives 0.498, where
-    one root gives 0.748 in nats and 0.698 in bits. It lies in [0.088, 1]. Means of the two cannot be converted.
+    scipy's jensenshannon already takes a square root, and the code takes a second root. For p = (.9, .1) and
+    q = (.6, .4) the result is 0.498; a single root gives 0.748 in nats and 0.698 in bits. Values lie in [0.088, 1].
+    A mean of one loyalty cannot be converted into a mean of the second.
     """
     return 1 - divergence**0.25
 
 
 def proportion(hits: Bool[Tensor, " n"]) -> Estimate:
-    """Share of True with its Wilson score interval."""
+    """Share of True values, with its Wilson score interval."""
     return wilson(int(hits.sum()), len(hits))
 
 
@@ -147,7 +167,7 @@ def wilson(successes: int, n: int) -> Estimate:
 
 
 def average(values: Float[Tensor, " n"]) -> Estimate:
-    """Mean with its normal interval: n is thousands of images here."""
+    """Mean with the interval of a normal distribution, which suits the thousands of images that n counts."""
     n, mean = len(values), float(values.mean())
     half = Z95 * float(values.std()) / sqrt(n) if n > 1 else float("nan")
     return Estimate(mean, mean - half, mean + half, n)
@@ -159,18 +179,20 @@ def predict(
     images: Float[Tensor, "n channels height width"] | UInt8[Tensor, "n channels height width"],
     device: str | torch.device = "cpu",
 ) -> Float[Tensor, "n classes"]:
-    """Logits of all images in eval mode, in chunks; modes and device of the network are given back as they came.
+    """Computes the logits of all images in eval mode, in chunks; then restores modes and device of the network.
 
     Arguments:
-        images: in [0, 1], or bytes, a quarter of the memory.
+        network: network that maps the images to logits.
+        images: images in [0, 1], or bytes, which take a quarter of the memory.
+        device: device that computes.
     """
     modes = {module: module.training for module in network.modules()}
-    home = next((p.device for p in network.parameters()), torch.device(device))
+    original = next((p.device for p in network.parameters()), torch.device(device))
     try:
         network.to(device).eval()
         chunks = (chunk.to(device) for chunk in images.split(1000))
         return torch.cat([network(x if x.is_floating_point() else unit(x)) for x in chunks]).float()
     finally:
-        network.to(home)
+        network.to(original)
         for module, mode in modes.items():
             module.training = mode

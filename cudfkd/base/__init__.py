@@ -1,1 +1,1 @@
-"""What every program needs and that knows nothing of distillation: errors, files, devices, processes."""
+"""Tools that know nothing of distillation: errors, files, devices, processes."""

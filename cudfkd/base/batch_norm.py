@@ -1,4 +1,4 @@
-"""BatchNorm with the moments of a batch that is spread over several ranks."""
+"""BatchNorm with the moments of a batch that several ranks share."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,18 +15,18 @@ Gather = Callable[[Tensor], Tensor]
 
 
 class GlobalBatchNorm(TorchFunctionMode):
-    """Inside the block, every `torch.nn.functional.batch_norm` that takes its batch's moments takes the global ones.
+    """Makes BatchNorm layers in training mode use the moments of the global batch, inside a block:
 
         with GlobalBatchNorm(gather):
             logits = network(images)
 
-    It stands in at the function that all BatchNorm layers call, so no layer is replaced or changed, and what layers do
-    around it (momentum, None for a cumulative average, counting batches) stays torch's own. With stored statistics it
-    does nothing. SyncBatchNorm would replace layers, and refuses to work on a CPU. Compiled or scripted code does not
-    pass here.
+    It replaces `torch.nn.functional.batch_norm`, the function that all BatchNorm layers call. So no layer is replaced
+    or changed. The code of the layers around this function stays torch's own: momentum, None for a cumulative average,
+    the count of batches. A layer that uses its stored statistics is not affected. SyncBatchNorm is no alternative: it
+    replaces layers, and refuses to work on a CPU. Compiled or scripted code does not call the replaced function.
 
     Arguments:
-        gather: puts what the ranks hold together along dimension 0, in the order of ranks; differentiable.
+        gather: joins the tensors of all ranks along dimension 0, in the order of ranks; differentiable.
     """
 
     def __init__(self, gather: Gather) -> None:
@@ -62,10 +62,14 @@ class GlobalBatchNorm(TorchFunctionMode):
 def global_moments(
     x: Float[Tensor, "batch channels *map"], gather: Gather
 ) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"], int]:
-    """Mean and variance (without Bessel's correction) of each channel over all ranks, and how many numbers each is of.
+    """Computes mean, variance (without Bessel's correction) and count of numbers of each channel over all ranks.
 
-    Of R ranks with as many numbers each: mean = sum_r mean_r / R, var = sum_r (var_r + (mean_r - mean)^2) / R. Unlike
-    E x^2 - (E x)^2 this does not cancel.
+    The R ranks hold equally many numbers, so mean = sum_r mean_r / R, var = sum_r (var_r + (mean_r - mean)^2) / R.
+    Unlike E x^2 - (E x)^2, this formula has no cancellation.
+
+    Arguments:
+        x: this rank's inputs of the layer.
+        gather: joins the tensors of all ranks along dimension 0, see `GlobalBatchNorm`.
     """
     y = at_least_float32(x)
     var, mean = torch.var_mean(y, [0, *range(2, y.ndim)], correction=0)

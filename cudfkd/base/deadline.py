@@ -1,4 +1,4 @@
-"""When a run that is to stop in time has to."""
+"""The deadline of a run that must stop in time."""
 
 from math import inf
 from time import perf_counter
@@ -7,7 +7,11 @@ from cudfkd.base.errors import ConfigError
 
 
 def deadline_after(minutes: int | float | None) -> float:
-    """When so many minutes are over, on `time.perf_counter`; for None, never. Raises ConfigError."""
+    """Time of `time.perf_counter` at which `minutes` from now are over; infinity for None.
+
+    Raises:
+        ConfigError: `minutes` is not a finite number greater than 0.
+    """
     if minutes is None:
         return inf
     if not isinstance(minutes, int | float) or not 0 < minutes < inf:

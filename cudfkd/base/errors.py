@@ -1,14 +1,14 @@
-"""What a user can meet when something is wrong: one plain line, naming the value and what is allowed."""
+"""Errors for the user. Each message is one plain line that names the wrong value and the allowed values."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class CudfkdError(Exception):
-    """Base of every error that is the user's to mend. Its message is one line and says what to do."""
+    """Base of every error that the user can correct. Its message is one line and says what to do."""
 
     def __str__(self) -> str:
-        """The line; what cannot be printed, such as a line break in a path, is escaped."""
+        """Returns the message as one line, with unprintable characters escaped, such as a line break in a path."""
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in super().__str__())
 
 
@@ -17,15 +17,21 @@ class ConfigError(CudfkdError):
 
 
 class DataError(CudfkdError):
-    """A data set, an asset or a run folder is missing, incomplete or not what its hash says."""
+    """A data set, an asset or a run folder is missing, is incomplete or does not match its hash."""
 
 
 class TrainingError(CudfkdError):
-    """A run stopped itself: a loss was not finite, or the curriculum left the student nothing to learn from."""
+    """A run stopped itself: a loss was not finite, or the curriculum gave every sample a weight near 0."""
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
-    """The line for an unknown name: what was given, the nearest valid one, and all that are valid."""
+    """Returns the error line for an unknown name: the name, the nearest valid name, and all valid names.
+
+    Arguments:
+        kind: noun for the thing that has the name, such as "model".
+        name: the unknown name.
+        known: the valid names.
+    """
     names = sorted(known)
     near = get_close_matches(str(name).lower(), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: each is written beside its name, flushed to the disk and renamed."""
+"""Files that are complete or absent: each is written under a temporary name, flushed to the disk and renamed."""
 
 import json
 import os
@@ -11,37 +11,37 @@ from cudfkd.base.errors import DataError
 
 
 def make_folder(path: Path) -> list[Path]:
-    """Makes a folder that can be written, and those above it; returns the ones that were not there, innermost last.
+    """Makes a folder that can be written, and its missing parents; returns the new folders, innermost last.
 
     Raises:
-        DataError: it cannot be made or written; nothing is left of the attempt.
+        DataError: the folder cannot be made or written; the new folders are removed again.
     """
-    made: list[Path] = []
+    created: list[Path] = []
     try:
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):
             folder.mkdir(exist_ok=True)
-            made.append(folder)
+            created.append(folder)
         with TemporaryFile(dir=path):
-            return made
+            return created
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        remove_empty(made)
+        remove_empty(created)
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DataError(f"{path} cannot be written ({why}): choose another folder") from error
 
 
 def remove_empty(folders: list[Path]) -> None:
-    """Takes back what `make_folder` made, as far as nothing lies in it."""
+    """Removes the folders that `make_folder` made, from the last to the first, until one is not empty."""
     with suppress(OSError):
         for folder in reversed(folders):
             folder.rmdir()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replaces `path` by `content` in one step: a reader sees the old file or the new one, never a part.
+    """Replaces the file at `path` by `content` in one step: a reader sees the full old file or the full new file.
 
     Raises:
-        DataError: the file cannot be written; the old one, if any, is untouched.
+        DataError: the file cannot be written; an old file stays as it was.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -58,12 +58,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes plain data as JSON that ends in a newline. NaN and infinity become null: they are not JSON."""
+    """Writes plain data as JSON that ends in a newline. NaN and infinity become null, because JSON has neither."""
     write_bytes(path, (json.dumps(_finite(content), indent=2, allow_nan=False) + "\n").encode())
 
 
 def read_json(path: Path) -> dict:
-    """The JSON object in a file. Raises DataError if the file is missing, cannot be read or holds something else."""
+    """Reads the JSON object in a file. Raises DataError if the file is missing, unreadable or holds no JSON object."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -74,7 +74,7 @@ def read_json(path: Path) -> dict:
 
 
 def write_json_lines(path: Path, rows: list[dict]) -> None:
-    """Writes one JSON object a line."""
+    """Writes one JSON object per line. NaN and infinity become null."""
     write_bytes(path, "".join(json.dumps(_finite(row), allow_nan=False) + "\n" for row in rows).encode())
 
 

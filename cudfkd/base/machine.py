@@ -1,4 +1,4 @@
-"""The machine that a run or a measurement is made on, in one spelling: records are matched by it."""
+"""Description of the machine of a run or a measurement, always spelt alike: records are matched by it."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ import torch
 
 
 def hardware(device: str | torch.device) -> str:
-    """The GPU's name as torch has it; for a CPU its processor, its cores, and the threads that torch uses.
+    """Returns the GPU's name as torch gives it; for a CPU, its processor, its cores and the threads that torch uses.
 
     Equal strings mean that timings may be compared: `analysis.studies.cost` matches rates by them.
     """
@@ -18,7 +18,13 @@ def hardware(device: str | torch.device) -> str:
 
 
 def made(device: str | torch.device) -> dict[str, str | int]:
-    """What the bits of a run depend on besides its description: torch, hardware, vector instructions, threads."""
+    """Returns the stamp of the machine, on which the bits of a run depend, in addition to its description.
+
+    torch: version of torch.
+    hardware: see `hardware`.
+    vectors: vector instructions of the CPU that torch uses.
+    threads: threads that torch uses.
+    """
     return {
         "torch": torch.__version__,
         "hardware": hardware(device),

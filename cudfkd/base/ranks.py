@@ -1,12 +1,13 @@
-"""The processes that share a run, and all that they tell each other. Nothing else talks to torch.distributed.
+"""The processes ("ranks") that share a run, and all their messages. No other module uses torch.distributed.
 
-A run on R ranks is the run on one: every rank holds the same networks, optimizers and random generators, draws the
-whole batch's latents and works on its own R-th of them. Where something is no mean of samples (class entropy, BatchNorm
-moments, the curriculum), the ranks put together what they hold, through a gather that is differentiable:
+A run on R ranks equals the run on a single rank. Every rank holds the same networks, optimizers and random generators,
+draws the latents of the global batch, and works on its own R-th share of them. Some quantities are no means over
+samples: class entropy, BatchNorm moments, the curriculum. For these the ranks join their tensors, through a gather that
+is differentiable:
 
-    the gather's backward adds up what all ranks want of a value, so rank r's gradient is d(sum_k L_k)/d(theta_r), for
-    its own copy theta_r of the parameters; DistributedDataParallel takes the mean over ranks, and by the chain rule
-    (1/R) sum_r d(sum_k L_k)/d(theta_r) = d((1/R) sum_k L_k)/d(theta).
+    Let L_k be the loss on rank k, and theta_r the copy of the parameters on rank r. The gather's backward pass sums the
+    gradients of all ranks, so rank r's gradient is d(sum_k L_k)/d(theta_r). DistributedDataParallel takes the mean over
+    ranks, and by the chain rule (1/R) sum_r d(sum_k L_k)/d(theta_r) = d((1/R) sum_k L_k)/d(theta).
 
 So L_k may be the mean over the rank's samples, or a function of the global batch that all ranks compute alike.
 """
@@ -31,17 +32,21 @@ from cudfkd.base.errors import ConfigError, CudfkdError, TrainingError
 from cudfkd.base.out_of_memory import is_out_of_memory
 from cudfkd.base.validation import difference
 
-# The ranks' buffers are equal at all times and need no message. torch 2.15 gave the option its second name.
+# The ranks' buffers are equal at all times and need no message. torch 2.15 gave the option a second name.
 _BUFFERS = ("forward_sync_buffers", "broadcast_buffers")
 _BUFFERS_STAY: dict[str, Any] = {next(n for n in _BUFFERS if n in signature(DistributedDataParallel).parameters): False}
-PATIENCE = timedelta(seconds=45)  # how long a rank waits for the others before it takes one for lost
+PATIENCE = timedelta(seconds=45)  # time that a rank waits for an answer before it counts another rank as lost
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's place among those that share a run: `rank` of `size`. Alone, every method does nothing."""
+    """The place of this process among the processes that share a run. With a single process, no method sends anything.
+
+    rank: number of this process, from 0.
+    size: number of processes.
+    """
 
     rank: int = 0
     size: int = 1
@@ -49,39 +54,39 @@ class Ranks:
 
     @classmethod
     def here(cls) -> "Ranks":
-        """The default process group of torch.distributed, if there is one."""
+        """Returns this process's place in the default process group of torch.distributed; `ALONE` without a group."""
         if not (distributed.is_available() and distributed.is_initialized()):
             return ALONE
         return cls(distributed.get_rank(), distributed.get_world_size())
 
     @property
     def leads(self) -> bool:
-        """Whether this is the rank that writes and speaks."""
+        """Whether this is rank 0, which alone writes files and prints."""
         return self.rank == 0
 
     def mine(self, x: Tensor) -> Tensor:
-        """This rank's part of a tensor of the global batch: rows r n/R to (r + 1) n/R - 1 of its n."""
+        """Returns this rank's share of a tensor of the global batch: rows r n/R to (r + 1) n/R - 1 of n rows."""
         return x if self.size == 1 else x.tensor_split(self.size)[self.rank]
 
     def gather(self, x: Tensor) -> Tensor:
-        """All ranks' tensors, of one shape, one after the other along dimension 0; differentiable (see above)."""
+        """Joins the tensors of all ranks, of equal shapes, along dimension 0; differentiable (see the module)."""
         if self.size == 1:
             return x
-        whole = x.new_zeros(self.size, *x.shape)
-        whole[self.rank] = x
-        return _Sum.apply(whole).flatten(0, 1)
+        slots = x.new_zeros(self.size, *x.shape)
+        slots[self.rank] = x
+        return _Sum.apply(slots).flatten(0, 1)
 
     def means(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """The mean over ranks of each tensor; differentiable, one message for all of them."""
+        """Returns the mean over ranks of each tensor; differentiable, a single message for all tensors."""
         if self.size == 1:
             return tensors
         flat = _Sum.apply(torch.cat([x.flatten() for x in tensors])) / self.size
-        return tuple(part.view_as(x) for part, x in zip(flat.split([x.numel() for x in tensors]), tensors, strict=True))
+        return tuple(y.view_as(x) for y, x in zip(flat.split([x.numel() for x in tensors]), tensors, strict=True))
 
     def run(self, network: nn.Module, x: Tensor) -> Any:
-        """network(x), its BatchNorm layers with moments of the global batch, its gradients averaged over ranks.
+        """Computes network(x), with moments of the global batch in BatchNorm layers and gradients averaged over ranks.
 
-        Whatever else mixes samples inside a network of someone else's sees the rank's own.
+        Any further layer of a foreign network that mixes samples sees this rank's samples only.
         """
         if self.size == 1:
             return network(x)
@@ -89,29 +94,29 @@ class Ranks:
             return self._learning(network)(x)
 
     def lead(self, act: Callable[[], T]) -> T:
-        """What `act` returns on rank 0, where alone it is done. If it raises an error of ours, all ranks raise it."""
+        """Calls `act` on rank 0 only; all ranks return its result. If it raises a CudfkdError, all ranks raise it."""
         if self.size == 1:
             return act()
-        told: list[Any] = [None, None]
+        outcome: list[Any] = [None, None]  # result, error
         if self.leads:
             try:
-                told[0] = act()
+                outcome[0] = act()
             except CudfkdError as error:
-                told[1] = error
-        distributed.broadcast_object_list(told)
-        if told[1] is not None:
-            raise told[1]
-        return told[0]
+                outcome[1] = error
+        distributed.broadcast_object_list(outcome)
+        if outcome[1] is not None:
+            raise outcome[1]
+        return outcome[0]
 
     def follow(self, network: nn.Module) -> None:
-        """Gives the network the parameters and buffers that it has on rank 0."""
+        """Copies the network's parameters and buffers from rank 0 to all ranks."""
         if self.size == 1:
             return
         state = self.lead(lambda: {name: tensor.cpu() for name, tensor in network.state_dict().items()})
         network.load_state_dict(state)
 
     def agree(self, settings: dict[str, Any]) -> None:
-        """Raises ConfigError on all ranks if one was given other settings (plain data), naming one difference."""
+        """Raises ConfigError on all ranks if the settings (plain data) differ between ranks, and names a difference."""
         if self.size == 1:
             return
         everyone: list[Any] = [None] * self.size
@@ -124,10 +129,10 @@ class Ranks:
                 )
 
     def device(self, name: str) -> torch.device:
-        """Where this rank computes. With several, "cuda" is the GPU of its number on its machine.
+        """Returns the device of this rank. With several ranks, "cuda" is the GPU with the rank's number on its machine.
 
         Raises:
-            ConfigError: a device that ranks cannot share, or fewer GPUs than ranks on this machine.
+            ConfigError: ranks cannot share the device, or this machine has fewer GPUs than ranks.
         """
         if self.size == 1 or name == "cpu":
             return devices.located(name)
@@ -137,26 +142,30 @@ class Ranks:
 
     @contextmanager
     def watched(self, folder: Path | None) -> Iterator[None]:
-        """Raises TrainingError where torch says, in its own way, that another rank does not answer any more.
+        """Encloses all use of `run`, and turns torch's error for a lost rank into TrainingError.
 
-        It encloses the use of `run`: at its end nothing of what averages gradients is left on the networks.
+        At the end of the block, the hooks that average gradients are removed from the networks.
+
+        Arguments:
+            folder: run folder that the error names, if there is a folder.
         """
         try:
             yield
         except RuntimeError as error:
             if self.size == 1 or not _is_loss(error):
                 raise
-            kept = f"the last checkpoint in {folder} is whole, resume it" if folder else "start again, with run_dir"
+            remedy = f"the last checkpoint in {folder} is whole, resume it" if folder else "start again, with run_dir"
             raise TrainingError(
-                f"rank {self.rank} of {self.size} lost another one: {kept}, on any number of ranks"
+                f"rank {self.rank} of {self.size} lost another one: {remedy}, on any number of ranks"
             ) from error
         finally:
-            self._parallel.clear()  # with them go their hooks on the student's parameters
+            self._parallel.clear()  # this also removes the wrappers' hooks on the student's parameters
 
     def _learning(self, network: nn.Module) -> nn.Module:
-        """The network, or what averages its gradients if this pass is one to learn from.
+        """Returns the network; for a pass with gradients, the wrapper that averages its gradients over ranks.
 
-        Networks of ours say that they use all their parameters; in a foreign one torch looks for unused parameters.
+        The package's own networks declare that they use all their parameters. In a foreign network torch searches for
+        unused parameters.
         """
         if not (torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters())):
             return network
@@ -171,10 +180,13 @@ ALONE = Ranks()
 
 @contextmanager
 def started(device: str) -> Iterator[None]:
-    """Joins the other processes that torchrun started, over NCCL on GPUs and gloo on CPUs; alone, does nothing.
+    """Joins the processes that torchrun started, over NCCL on GPUs and gloo on CPUs; does nothing in a single process.
 
-    torchrun ends all processes when it loses one: that becomes a line, too. Raises ConfigError as `Ranks.device`, and
-    TrainingError when the others do not come or are lost.
+    When torchrun loses a process, it ends all processes: each then ends with one line.
+
+    Raises:
+        ConfigError: as `Ranks.device`.
+        TrainingError: a process does not come, or is lost.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1 or distributed.is_initialized():
@@ -190,14 +202,14 @@ def started(device: str) -> Iterator[None]:
         yield
         distributed.destroy_process_group()
     except BaseException:
-        before = signal.SIG_IGN  # it is ending already, and says why
+        before = signal.SIG_IGN  # this process is ending already, and gives its reason
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over ranks, on every rank. So is its gradient: what all ranks want of it."""
+    """The sum over ranks, on every rank. The backward pass is a sum over ranks, too: of the gradients of all ranks."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004
@@ -219,8 +231,9 @@ def _local_gpu(rank: int) -> int:
 
 
 def _is_loss(error: RuntimeError) -> bool:
-    told = isinstance(error, distributed.DistError) or any(word in str(error).lower() for word in ("gloo", "nccl"))
-    return told and not is_out_of_memory(error)  # which is NCCL's own, too
+    """Whether the error means that torch.distributed lost another rank."""
+    reported = isinstance(error, distributed.DistError) or any(word in str(error).lower() for word in ("gloo", "nccl"))
+    return reported and not is_out_of_memory(error)  # NCCL's errors include out of memory
 
 
 def _ended(*_: object) -> None:

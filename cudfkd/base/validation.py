@@ -1,4 +1,4 @@
-"""The base of every description of a run: frozen, strictly typed, unknown keys refused, errors of one line."""
+"""The base class of every description of a run: frozen and strictly typed, without unknown keys, errors of one line."""
 
 import json
 import re
@@ -15,14 +15,14 @@ from pydantic import (
 
 from cudfkd.base.errors import ConfigError, unknown
 
-SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # of float32's normal numbers
+SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # the smallest and the largest normal number of float32
 
 
 class Described(BaseModel):
-    """Immutable values, checked when made. A wrong one raises ConfigError naming it and what is allowed.
+    """Immutable values, checked when they are set. A wrong value raises ConfigError, which names it and the rule.
 
     The docstring below a field is its help text on the command line. Validators of subclasses raise ConfigError
-    themselves: pydantic lets it pass, as it is no ValueError.
+    themselves: pydantic passes it on, because it is no ValueError.
     """
 
     model_config = ConfigDict(
@@ -39,7 +39,7 @@ class Described(BaseModel):
 
     @model_validator(mode="after")
     def _fits_the_machine(self) -> "Described":
-        """Networks compute in float32 and count in 64 bits: what neither can hold is refused before it overflows."""
+        """Refuses numbers that would overflow: networks compute in float32 and count in 64 bits."""
         for name in type(self).model_fields:
             value = getattr(self, name)
             for number in value if isinstance(value, tuple) else (value,):
@@ -57,7 +57,10 @@ def digest(plain: Any) -> str:
 
 
 def difference(one: Any, other: Any) -> tuple[str, Any, Any] | None:
-    """The first name under which two descriptions (plain data) differ, with both values; None if they are equal."""
+    """Returns the first name whose values differ between two descriptions (plain data), and both values; None if equal.
+
+    Nested dicts are searched down to the differing value.
+    """
     name = "description"
     while isinstance(one, dict) and isinstance(other, dict):
         differs = (key for key in [*other, *one] if one.get(key) != other.get(key) or (key in one) != (key in other))
@@ -71,14 +74,14 @@ def difference(one: Any, other: Any) -> tuple[str, Any, Any] | None:
 def _line(model: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else model.__name__
-    kind, value = first["type"], first["input"]
-    if kind == "extra_forbidden":
+    error_type, value = first["type"], first["input"]
+    if error_type == "extra_forbidden":
         return unknown("option", name, model.model_fields)
-    if kind == "literal_error":
+    if error_type == "literal_error":
         return unknown(
             name, value, re.findall(r"[^\s,']+(?=[',\s]|$)", first.get("ctx", {})["expected"].replace(" or ", ", "))
         )
-    if kind == "missing":
+    if error_type == "missing":
         return f"{name} is missing from {model.__name__}"
     rule = first["msg"][0].lower() + first["msg"][1:].replace("a valid boolean", "true or false")
     return f"{name} = {' '.join(repr(value).split())} is not allowed: {rule.replace('input should be', 'it must be')}"

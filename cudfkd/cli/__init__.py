@@ -1,8 +1,13 @@
-"""The command line: `cudfkd distill | teacher | evaluate | methods | doctor | completion`. Bad input: one line on
-stderr, exit code 2.
+"""The command line: `cudfkd distill | teacher | evaluate | methods | doctor | completion`.
 
-Options are flat and come from the fields of the descriptions themselves, so that nothing is declared or checked twice.
-A run that stops itself (a loss not finite, a dead curriculum) ends with one line and exit code 1.
+Options are flat and come from the fields of the descriptions, so that no value is declared or checked twice.
+
+    exit code   case
+    0           success
+    1           a run stopped itself (a loss not finite, a dead curriculum), with one line; doctor reports a bad state
+    2           bad input or out of memory, with one line on stderr
+    130         interrupted by the user
+    141         the reader of stdout is gone
 """
 
 import argparse
@@ -29,15 +34,15 @@ from cudfkd.teachers import recipes, training
 
 
 class _Help(argparse.HelpFormatter):
-    """argparse's, with an option's default after its text."""
+    """The help format of argparse, with an option's default in [] after its text."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        told = action.default not in (None, argparse.SUPPRESS) and action.default is not False
-        return f"{action.help} [%(default)s]" if told else str(action.help)
+        shown = action.default not in (None, argparse.SUPPRESS) and action.default is not False
+        return f"{action.help} [%(default)s]" if shown else str(action.help)
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, with a bad option raised as ConfigError."""
+    """The parser of argparse, which raises ConfigError for a bad option."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(formatter_class=_Help, allow_abbrev=False, **settings)
@@ -55,10 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if words and words[0] not in (*COMMANDS, "-h", "--help"):
             raise ConfigError(unknown("command", words[0], COMMANDS))
-        asked, extra = _parser().parse_known_args(words or ["--help"])
+        parsed, extra = _parser().parse_known_args(words or ["--help"])
         if extra:
-            raise ConfigError(unknown("option", extra[0].split("=")[0], asked.options))
-        return asked.run(asked) or 0
+            raise ConfigError(unknown("option", extra[0].split("=")[0], parsed.options))
+        return parsed.run(parsed) or 0
     except CudfkdError as error:
         print(f"cudfkd: {error}", file=sys.stderr)
         return 1 if isinstance(error, TrainingError) else 2
@@ -69,8 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         kept = any(word.startswith("--out") for word in words)
-        how = "interrupted; a run with --out goes on from its last epoch with --resume" if kept else "interrupted"
-        print(f"cudfkd: {how}", file=sys.stderr)
+        message = "interrupted; a run with --out goes on from its last epoch with --resume" if kept else "interrupted"
+        print(f"cudfkd: {message}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of stdout is gone, `cudfkd ... | head`
         sys.stderr.close()
@@ -91,9 +96,9 @@ def _parser() -> _Parser:
 def _add_distill(parser: argparse.ArgumentParser) -> None:
     """distill one of our teachers without data, evaluating on held-out images"""
     parser.add_argument("--data", default="fashion-mnist", help="evaluation data: " + ", ".join(data.names()))
-    parser.add_argument("--data-root", type=flags.path, help="folder with the data set, where it does not ship")
-    parser.add_argument("--teacher", default="lenet5", help="a teacher that ships, or the file of one of yours")
-    parser.add_argument("--teacher-seed", type=flags.whole, default=0, help="of the training of one that ships")
+    parser.add_argument("--data-root", type=flags.path, help="folder with the data set, if it does not ship")
+    parser.add_argument("--teacher", default="lenet5", help="a teacher that ships, or the file of your own teacher")
+    parser.add_argument("--teacher-seed", type=flags.whole, default=0, help="training seed of a teacher that ships")
     parser.add_argument("--student", default="lenet5-half", help=", ".join(models.names()))
     parser.add_argument("--out", type=flags.path, help="new folder for the run; without it nothing is written")
     _add_resume(parser)
@@ -102,8 +107,8 @@ def _add_distill(parser: argparse.ArgumentParser) -> None:
         flags.add_fields(parser, kind, leave_out={"method", "curriculum", "options"})
     flags.add_method_options(parser)
     parser.epilog = (
-        "Defaults stand in []. A setting that cudfkd shares with other methods is told in its words; numbers in () are"
-        " those of its authors' scripts."
+        "Defaults are in []. If cudfkd and other methods have the same setting, the text describes cudfkd's setting."
+        " Numbers in () are the values in the scripts of the method's authors."
     )
     parser.set_defaults(run=_distill)
 
@@ -114,26 +119,26 @@ def _add_resume(parser: argparse.ArgumentParser) -> None:
         "--stop-after",
         type=flags.minutes,
         metavar="MINUTES",
-        help="end at a checkpoint before they are over, to be resumed",
+        help="stop at a checkpoint before so many minutes are over; --resume goes on from it",
     )
 
 
-def _distill(asked: argparse.Namespace) -> None:
+def _distill(args: argparse.Namespace) -> None:
     for option in ("resume", "stop_after"):
-        if getattr(asked, option) and asked.out is None:
+        if getattr(args, option) and args.out is None:
             raise ConfigError(f"--{option.replace('_', '-')} needs --out: the folder of the run to go on with")
-    options = flags.options_of_method(asked)
-    values = flags.given(asked, DistillConfig) | {"method": asked.method, "options": options or None}
-    if curriculum := flags.given(asked, Curriculum):
+    options = flags.options_of_method(args)
+    values = flags.given(args, DistillConfig) | {"method": args.method, "options": options or None}
+    if curriculum := flags.given(args, Curriculum):
         values["curriculum"] = Curriculum(**curriculum)
     config = DistillConfig(**values)
     experiment = Experiment(
-        data=asked.data, teacher=asked.teacher, teacher_seed=asked.teacher_seed, student=asked.student, distill=config
+        data=args.data, teacher=args.teacher, teacher_seed=args.teacher_seed, student=args.student, distill=config
     )
     with ranks.started(config.device), Progress(_say) as progress:
         done = experiments.run(
-            experiment, asked.out, resume=asked.resume, callbacks=[progress], stop_after=asked.stop_after,
-            data_root=asked.data_root,
+            experiment, args.out, resume=args.resume, callbacks=[progress], stop_after=args.stop_after,
+            data_root=args.data_root,
         )  # fmt: skip
         if ranks.Ranks.here().leads:
             _report(done)
@@ -143,17 +148,17 @@ def _report(done: Run) -> None:
     if not done.summary:
         _say(f"stopped after epoch {done.rows[-1]['epoch']} of {done.config.epochs}: go on with --resume")
         return
-    if "accuracy" in done.summary:  # a finished run that was not evaluated, by Python, may be named again
+    if "accuracy" in done.summary:  # a finished run that Python code made without evaluation has no accuracy
         _say(f"accuracy of the last epoch on dev: {_interval(done.summary['accuracy'])}")
     if done.path:
         _say(f"run folder: {done.path}")
 
 
 def _add_teacher(parser: argparse.ArgumentParser) -> None:
-    """train a teacher, and say how it compares with the one that ships"""
+    """train a teacher, and compare it with the teacher that ships"""
     parser.add_argument("--data", default="fashion-mnist", help="training data: " + ", ".join(data.names()))
     parser.add_argument("--model", default="lenet5", help=", ".join(models.names()))
-    parser.add_argument("--seed", type=flags.whole, default=0, help="of weights, order and mirroring")
+    parser.add_argument("--seed", type=flags.whole, default=0, help="seed of weights, order and augmentation")
     parser.add_argument("--out", type=flags.path, required=True, help="folder for weights and card")
     parser.add_argument("--data-root", type=flags.path, help="folder with the training images")
     parser.add_argument("--device", default="cpu", help="where to train: cpu, cuda, cuda:N or mps")
@@ -163,9 +168,9 @@ def _add_teacher(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_teacher)
 
 
-def _teacher(asked: argparse.Namespace) -> None:
-    named = recipes.get(asked.recipe, asked.data)
-    recipe = recipes.Recipe(**named.model_dump() | flags.given(asked, recipes.Recipe))
+def _teacher(args: argparse.Namespace) -> None:
+    named = recipes.get(args.recipe, args.data)
+    recipe = recipes.Recipe(**named.model_dump() | flags.given(args, recipes.Recipe))
     epochs = []
 
     def tell(epoch: int, loss: float, accuracy: float) -> None:
@@ -173,26 +178,27 @@ def _teacher(asked: argparse.Namespace) -> None:
         _say(f"epoch {epoch:>3}  loss {loss:.4f}  dev accuracy {accuracy:.4f}")
 
     card = training.train_teacher(
-        asked.data, asked.model, asked.seed, out=asked.out, recipe=recipe, data_root=asked.data_root,
-        device=asked.device, on_epoch=tell, resume=asked.resume, stop_after=asked.stop_after,
+        args.data, args.model, args.seed, out=args.out, recipe=recipe, data_root=args.data_root,
+        device=args.device, on_epoch=tell, resume=args.resume, stop_after=args.stop_after,
     )  # fmt: skip
     if not card:
         _say(f"stopped after epoch {epochs[-1]} of {recipe.epochs}: go on with --resume")
         return
     _say(f"accuracy: dev {card['accuracy']['dev']:.4f}, test {card['accuracy']['test']:.4f}")
-    if asked.recipe == "paper" and (published := recipes.ACCURACIES.get(asked.data, {}).get(asked.model)):
+    if args.recipe == "paper" and (published := recipes.ACCURACIES.get(args.data, {}).get(args.model)):
         _say(f"the paper's teacher: test {published:.4f}")
-    if (asked.data, asked.model, asked.seed) in teachers.shipped():
-        ships = teachers.shipped_card(asked.data, asked.model, asked.seed)
+    if (args.data, args.model, args.seed) in teachers.shipped():
+        ships = teachers.shipped_card(args.data, args.model, args.seed)
         dev, test = ships["accuracy"]["dev"], ships["accuracy"]["test"]
         _say(f"the one that ships: dev {dev:.4f}, test {test:.4f}; {_likeness(ships, card)}")
 
 
 def _likeness(ships: dict, card: dict) -> str:
-    """What a teacher has in common with the one that ships, as their cards tell."""
+    """Compares a teacher with the teacher that ships, by their cards: weights, then recipes."""
     if card["sha256"] == ships["sha256"]:
         return "the same weights"
-    same = recipes.Recipe(**card["recipe"]) == recipes.Recipe(**ships["recipe"])  # older cards do not say all
+    # Recipe(...) adds the defaults of settings that older cards do not have
+    same = recipes.Recipe(**card["recipe"]) == recipes.Recipe(**ships["recipe"])
     return "other weights (rounding differs by machine)" if same else "another recipe"
 
 
@@ -201,33 +207,33 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=flags.path, metavar="RUN", help="a run folder")
     parser.add_argument("--split", default="dev", help="dev for choices; test for the number that is reported")
     parser.add_argument("--data", help="default: the run's; one of " + ", ".join(data.names()))
-    parser.add_argument("--data-root", type=flags.path, help="folder with the data set, where it does not ship")
+    parser.add_argument("--data-root", type=flags.path, help="folder with the data set, if it does not ship")
     parser.add_argument("--teacher", help="default: the run's")
     parser.add_argument("--teacher-seed", type=flags.whole, help="default: the run's")
     parser.set_defaults(run=_evaluate)
 
 
-def _evaluate(asked: argparse.Namespace) -> None:
-    asked_for = {"data": asked.data, "teacher": asked.teacher, "teacher_seed": asked.teacher_seed}
-    given = {name: value for name, value in asked_for.items() if value is not None}
-    finished = load_run(asked.path)
-    of_run = {"teacher_seed": 0} if {"data", "teacher"} <= given.keys() else experiments.names(asked.path)
-    names: dict[str, Any] = of_run | given
-    dataset = data.load(names["data"], asked.split, asked.data_root)
+def _evaluate(args: argparse.Namespace) -> None:
+    values = {"data": args.data, "teacher": args.teacher, "teacher_seed": args.teacher_seed}
+    explicit = {name: value for name, value in values.items() if value is not None}
+    finished = load_run(args.path)
+    of_run = {"teacher_seed": 0} if {"data", "teacher"} <= explicit.keys() else experiments.names(args.path)
+    names: dict[str, Any] = of_run | explicit
+    dataset = data.load(names["data"], args.split, args.data_root)
     teacher = teachers.read_teacher(teachers.locate(names["data"], names["teacher"], names["teacher_seed"]))
-    if not given and fingerprint(teacher) != read_description(asked.path)["teacher_sha256"]:
-        raise ConfigError(f"{names['teacher']} is not the teacher of {asked.path} any more: name one with --teacher")
+    if not explicit and fingerprint(teacher) != read_description(args.path)["teacher_sha256"]:
+        raise ConfigError(f"{names['teacher']} is not the teacher of {args.path} any more: name one with --teacher")
     scores = evaluate(finished.student, teacher, dataset, finished.config.mean, finished.config.std)
     for name in Evaluation._fields:
         _say(f"{name:<18}{getattr(scores, name)}")
 
 
 def _add_methods(parser: argparse.ArgumentParser) -> None:
-    """the methods there are, a line each: paper, what it needs, seconds and MB of a quick run as recorded"""
+    """list the methods: paper, recorded seconds and MB of a quick run, and needs of each"""
     parser.set_defaults(run=_methods)
 
 
-def _methods(asked: argparse.Namespace) -> None:  # noqa: ARG001
+def _methods(args: argparse.Namespace) -> None:  # noqa: ARG001
     costs, rows = methods.costs(), [("method", "paper", "seconds", "MB", "needs")]
     for name in methods.names():
         about, cost = methods.get(name).ABOUT, costs.get(name)
@@ -239,15 +245,15 @@ def _methods(asked: argparse.Namespace) -> None:  # noqa: ARG001
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
-    """versions, devices, data that is found, assets verified: what to look at when something does not work"""
+    """check versions, devices, data sets and assets, for the case that something does not work"""
     parser.add_argument("--data-root", type=flags.path, help="folder with data sets")
     parser.set_defaults(run=_doctor)
 
 
-def _doctor(asked: argparse.Namespace) -> int:
+def _doctor(args: argparse.Namespace) -> int:
     from cudfkd.cli import doctor
 
-    lines, healthy = doctor.lines(asked.data_root)
+    lines, healthy = doctor.lines(args.data_root)
     for line in lines:
         _say(line)
     return 0 if healthy else 1
@@ -259,16 +265,16 @@ def _add_completion(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_completion)
 
 
-def _completion(asked: argparse.Namespace) -> None:
+def _completion(args: argparse.Namespace) -> None:
     from cudfkd.cli import completion
 
-    _say(completion.script(_parser(), asked.shell))
+    _say(completion.script(_parser(), args.shell))
 
 
 def _asked_too_much(error: Exception) -> str:
-    """How much an allocator was asked for, in torch's words: "you tried to allocate 8192 bytes" and its kin."""
-    asked = re.search(r"ried to allocate ([\d.]+ \w+)", str(error))
-    return f"{asked[1]} asked for" if asked else "more was asked for than there is"
+    """Says how much memory was asked for, from torch's message such as "you tried to allocate 8192 bytes"."""
+    amount = re.search(r"ried to allocate ([\d.]+ \w+)", str(error))
+    return f"{amount[1]} asked for" if amount else "more was asked for than there is"
 
 
 def _interval(estimate: dict) -> str:

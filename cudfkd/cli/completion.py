@@ -1,4 +1,4 @@
-"""The script that lets a shell complete commands, options and names."""
+"""The script with which a shell completes commands, options and names."""
 
 import argparse
 
@@ -12,15 +12,15 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 
 def script(parser: argparse.ArgumentParser, shell: str) -> str:
-    """For the command line of `parser`. Raises ConfigError for an unknown shell."""
+    """Returns the completion script for the command line of `parser`. Raises ConfigError for an unknown shell."""
     if shell not in SHELLS:
         raise ConfigError(unknown("shell", shell, SHELLS))
     return shtab.complete(_with_choices(parser), shell)
 
 
 def _with_choices(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """The parser with the names that options take, for completion alone: they are checked by the descriptions."""
-    known = {
+    """Adds to each option the names that it takes. Only completion uses them; the descriptions check the names."""
+    choices = {
         "method": methods.names(), "data": data.names(), "recipe": recipes.names(), "split": data.SPLITS,
         "student": models.names(), "model": models.names(),
         "teacher": sorted({model for _, model, _ in teachers.shipped()}),
@@ -29,5 +29,5 @@ def _with_choices(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     for command in commands.choices.values():
         for action in command._actions:
-            action.choices = action.choices or known.get(action.dest)
+            action.choices = action.choices or choices.get(action.dest)
     return parser

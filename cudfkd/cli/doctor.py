@@ -1,7 +1,11 @@
-"""What this machine has for cudfkd and what it lacks: versions, devices, assets, data sets, room to write.
+"""Report on this machine: versions, devices, assets, data sets, and space for runs.
 
-Nothing here raises on a broken part of an installation, reads a data set that is not shipped, downloads, or leaves a
-file behind. "missing" is optional; "bad" is something that should work and does not.
+No function here raises an error for a broken installation, reads a data set that does not ship, downloads, or leaves a
+file behind. Each finding has a state:
+
+    ok         it works
+    missing    it is absent, but optional
+    bad        it should work and does not
 """
 
 import os
@@ -21,44 +25,48 @@ from cudfkd.base.errors import CudfkdError
 from cudfkd.base.version import __version__
 from cudfkd.data.places import asked_for, import_torchvision, there
 
-ENOUGH = 100_000_000  # bytes free where runs are written
+ENOUGH = 100_000_000  # free bytes that the disk of the runs should have
 
 
 class Finding(NamedTuple):
-    """One line of the report."""
+    """One line of the report.
+
+    state: see the module.
+    subject: name of the checked object.
+    text: result of the check; for a problem, the problem and its remedy.
+    """
 
     state: Literal["ok", "missing", "bad"]
     subject: str
     text: str
-    """what was found, or what is wrong and what to do"""
 
     def __str__(self) -> str:
         return f"{self.state:<8} {self.subject:<27} {self.text}"
 
 
 class Report(NamedTuple):
-    """What `examine` found."""
+    """The findings of `examine`."""
 
     findings: tuple[Finding, ...]
 
     @property
     def healthy(self) -> bool:
-        """Whether all that must work does; what is optional may be missing."""
+        """Whether no finding is bad; optional objects may be missing."""
         return all(finding.state != "bad" for finding in self.findings)
 
 
 def examine(data_root: str | Path | None = None, out: str | Path | None = None) -> Report:
-    """Looks at everything.
+    """Runs all checks.
 
     Arguments:
-        data_root: where data sets lie, see `cudfkd.data`.
-        out: where runs are to be written, also if it does not exist yet; None: the working folder.
+        data_root: folder of the data sets, see `cudfkd.data`.
+        out: folder for runs, which may not exist yet; None: the working folder.
     """
     return Report((*_versions(), *_devices(), *_assets(), *_data_sets(data_root), _output(Path(out or Path.cwd()))))
 
 
 def lines(data_root: str | Path | None = None, out: str | Path | None = None) -> tuple[list[str], bool]:
-    """The report as lines of text, and whether it is healthy; arguments as for `examine`."""
+    """Returns the report as lines of text, and whether it is healthy. Its arguments are the arguments of `examine`."""
     report = examine(data_root, out)
     return [str(finding) for finding in report.findings], report.healthy
 
@@ -76,13 +84,15 @@ def _versions() -> Iterator[Finding]:
 
 def _devices() -> Iterator[Finding]:
     yield Finding("ok", "cpu", f"{os.cpu_count()} cores, of which torch uses {torch.get_num_threads()}")
-    with warnings.catch_warnings(record=True) as caught:  # why CUDA is not available, torch says in a warning
+    with warnings.catch_warnings(
+        record=True
+    ) as caught:  # if CUDA is not available, a warning of torch gives the reason
         warnings.simplefilter("always")
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     yield from (_cuda(index) for index in range(count))
     if count == 0:
         built = "no such device" if torch.version.cuda else "this torch is built without it"
-        why = next((_line(one.message) for one in caught if issubclass(one.category, UserWarning)), built)
+        why = next((_line(warning.message) for warning in caught if issubclass(warning.category, UserWarning)), built)
         yield Finding("missing", "cuda", f"{why}: runs go on the CPU")
     if torch.backends.mps.is_available():
         yield Finding("ok", "mps", f"up to {_size(torch.mps.recommended_max_memory())}")
@@ -98,7 +108,7 @@ def _cuda(index: int) -> Finding:
 
 
 def _assets() -> Iterator[Finding]:
-    """Each file that ships, compared with its hash."""
+    """Compares each file that ships with its hash."""
     for split in ("dev", "test"):
         yield _attempt(f"fashion-mnist {split}", lambda split=split: _count(data.load("fashion-mnist", split)))
     stems = sorted({path.with_suffix("") for ending in ("json", "safetensors") for path in _shipped(f"*.{ending}")})
@@ -122,32 +132,32 @@ def _teacher(stem: Path) -> str:
 
 
 def _data_sets(data_root: str | Path | None) -> Iterator[Finding]:
-    asked = asked_for(data_root)
-    if asked is not None:
-        folder = there(asked)
+    root = asked_for(data_root)
+    if root is not None:
+        folder = there(root)
         if folder is not None and folder.is_dir():
-            yield Finding("ok", "data root", str(asked))
+            yield Finding("ok", "data root", str(root))
         else:
-            yield Finding("bad", "data root", f"{asked} is no folder: correct --data-root or CUDFKD_DATA")
+            yield Finding("bad", "data root", f"{root} is no folder: correct --data-root or CUDFKD_DATA")
     for name in data.names():
         yield _data_set(data.source(name), data_root)
 
 
 def _data_set(source: data.Source, data_root: str | Path | None) -> Finding:
-    """Whether the files of a set are there; they are checked when they are read."""
+    """Checks that the files of a data set exist. Their content is checked when they are read."""
     needed = [split for split in data.SPLITS if source.files(split)]
     subject = " ".join([source.info.name, *(needed if len(needed) < len(data.SPLITS) else [])])
-    found = source.locate(data_root)
-    if found.folder is not None and not found.missing:
-        return Finding("ok", subject, f"in {found.folder}")
-    if found.folder is not None:
-        return Finding("missing", subject, f"{found.folder / found.missing[0]} is not there: {source.advice}")
+    place = source.locate(data_root)
+    if place.folder is not None and not place.missing:
+        return Finding("ok", subject, f"in {place.folder}")
+    if place.folder is not None:
+        return Finding("missing", subject, f"{place.folder / place.missing[0]} is not there: {source.advice}")
     fetched = asked_for(data_root) is None and type(source).download is not data.Source.download
     return Finding("missing", subject, f"{'downloaded at first use; or ' if fetched else ''}{source.advice}")
 
 
 def _output(folder: Path) -> Finding:
-    """Whether a run can be written into a folder, or into one that would be made there."""
+    """Checks that a run can be written into a folder, which may not exist yet."""
     try:
         existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         with tempfile.TemporaryFile(dir=existing) as file:

@@ -1,6 +1,6 @@
-"""Options of the command line that come from the fields of descriptions, and texts as values again.
+"""Options of the command line that come from the fields of descriptions, and the conversion of texts to values.
 
-Values of fields are checked by the description that takes them; those of no field, here.
+A description checks the values of its fields. This module checks the values of all remaining options.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from cudfkd.config import DistillConfig
 
 
 def add_fields(parser: argparse.ArgumentParser, kind: type[BaseModel], leave_out: Container[str] = ()) -> None:
-    """An option for each field of a description, with the field's own help and default."""
+    """Adds an option for each field of a description, with the field's own help and default."""
     for name, field in kind.model_fields.items():
         if name not in leave_out:
             default = "" if field.default in (None, ()) else f" [{field.default}]"
@@ -26,9 +26,9 @@ def add_fields(parser: argparse.ArgumentParser, kind: type[BaseModel], leave_out
 
 
 def add_method_options(parser: argparse.ArgumentParser) -> None:
-    """The settings of all methods, each once, with the methods that have it and their defaults.
+    """Adds each setting of any method once, with the methods that have it and their defaults.
 
-    The words are those of the default method, where it is among them.
+    The help text is the text of the default method, if it has the setting.
     """
     owners: dict[str, dict[str, Any]] = {}
     for name in methods.names():
@@ -39,14 +39,14 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
         for name, field in fields.items():
             if field.default not in (None, (), ""):
                 of_value.setdefault(str(field.default), []).append(name)
-        told = "; ".join(f"{', '.join(names)}: {value}" for value, names in of_value.items())
+        defaults = "; ".join(f"{', '.join(names)}: {value}" for value, names in of_value.items())
         described = fields.get(DistillConfig().method) or next(iter(fields.values()))
-        text = described.description + (f" [{told}]" if told else "")
+        text = described.description + (f" [{defaults}]" if defaults else "")
         parser.add_argument(f"--{option.replace('_', '-')}", dest=f"field_{option}", metavar="X", help=text)
 
 
 def options_of_method(asked: argparse.Namespace) -> dict[str, Any]:
-    """What was given of the method's settings. Raises ConfigError for a setting of other methods only."""
+    """Returns the method's settings from the command line. Raises ConfigError for a setting that the method lacks."""
     kind = methods.get(asked.method).Options
     for name in methods.names():
         for option in methods.get(name).Options.model_fields:
@@ -56,23 +56,23 @@ def options_of_method(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def given(asked: argparse.Namespace, kind: type[BaseModel]) -> dict[str, Any]:
-    """The fields of `kind` that were given on the command line, as values of their types."""
+    """Returns the fields of `kind` that are set on the command line, as values of their types."""
     texts = {name: getattr(asked, f"field_{name}", None) for name in kind.model_fields}
     return {name: _value(kind, name, text) for name, text in texts.items() if text is not None}
 
 
 def _value(kind: type[BaseModel], name: str, text: str) -> Any:
-    """Text as a number, list of numbers or word, whichever the field takes; `kind` checks it."""
+    """Converts text to a number, a list of numbers or a word, as the field needs it; `kind` checks the value later."""
     annotation = kind.model_fields[name].annotation
     if annotation is str:
         return text
     if annotation is bool:
         return {"true": True, "false": False}.get(text.lower(), text)
-    return [number(part) for part in text.split(",")] if "tuple" in str(annotation) else number(text)
+    return [number(item) for item in text.split(",")] if "tuple" in str(annotation) else number(text)
 
 
 def number(text: str) -> int | float | str:
-    """Text as a whole number, else as a number, else as it is."""
+    """Converts text to a whole number if possible, else to a number, else leaves it as text."""
     for kind in (int, float):
         try:
             return kind(text)
@@ -82,14 +82,14 @@ def number(text: str) -> int | float | str:
 
 
 def path(text: str) -> Path:
-    """A file or folder. Raises ConfigError for no text at all."""
+    """Converts text to the path of a file or folder. Raises ConfigError for an empty text."""
     if not text:
         raise ConfigError(f"{text!r} is not allowed for a path: name a file or folder")
     return Path(text)
 
 
 def whole(text: str) -> int:
-    """A seed. Raises ConfigError for what is no whole number."""
+    """Converts text to a seed. Raises ConfigError if it is no whole number."""
     try:
         return int(text)
     except ValueError:
@@ -97,8 +97,8 @@ def whole(text: str) -> int:
 
 
 def minutes(text: str) -> int | float:
-    """A length of time. Raises ConfigError for what is no number greater than 0."""
-    found = number(text)
-    if isinstance(found, str) or not 0 < found < inf:
+    """Converts text to minutes. Raises ConfigError if it is no finite number greater than 0."""
+    value = number(text)
+    if isinstance(value, str) or not 0 < value < inf:
         raise ConfigError(f"--stop-after {text!r} is not allowed: it must be minutes, greater than 0")
-    return found
+    return value

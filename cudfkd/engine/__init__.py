@@ -1,1 +1,1 @@
-"""The loop of a distillation, and what stands around it."""
+"""The loop of a distillation, with its checks, its evaluation, its progress bar and its result."""

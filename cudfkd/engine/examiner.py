@@ -13,9 +13,13 @@ from cudfkd.runs.context import Context
 
 @dataclass
 class Examiner:
-    """Held-out images on the device, as bytes where they came as such.
+    """Held-out images, with all that the evaluation of a student needs.
 
-    Labels and the teacher's logits are on the host, where scores are computed: not every device has float64.
+    Scores are computed on the host, because some devices have no float64.
+
+    images: images on the device; bytes if the data set gives bytes.
+    labels: label of each image, on the host.
+    teacher_logits: the teacher's logits of the images, on the host.
     """
 
     images: Tensor
@@ -24,7 +28,11 @@ class Examiner:
 
     @classmethod
     def of(cls, ctx: Context, dataset: Dataset | None) -> "Examiner | None":
-        """Of pairs of image and label. Raises ConfigError where they do not fit, see `cudfkd.evaluation`."""
+        """Makes the examiner of a data set of (image, label); None without a data set.
+
+        Raises:
+            ConfigError: images or labels do not fit, see `cudfkd.evaluation`.
+        """
         if dataset is None:
             return None
         images, labels = (dataset.pixels, dataset.labels) if isinstance(dataset, ImageSet) else as_tensors(dataset)
@@ -34,6 +42,6 @@ class Examiner:
         return cls(images, labels.cpu(), logits.cpu())
 
     def examine(self, ctx: Context) -> Evaluation:
-        """The student against labels and teacher."""
+        """Compares the student with labels and teacher."""
         logits = predict(nn.Sequential(ctx.normalize, ctx.student), self.images, ctx.device)
         return compare(logits.cpu(), self.teacher_logits, self.labels)

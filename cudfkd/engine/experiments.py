@@ -1,4 +1,4 @@
-"""From an `Experiment`, plain data, to a run: the one place where names become networks and data."""
+"""Runs of an `Experiment`, which is plain data: only this module turns names into networks and data."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,9 +29,17 @@ def run(
     stop_after: int | float | None = None,
     data_root: Path | None = None,
 ) -> Run:
-    """Builds what the experiment names and distills, evaluating on *dev*; `data_root` as in `cudfkd.data.load`.
+    """Builds the networks and data that the experiment names, distills, and evaluates on the split *dev*.
 
-    The run folder also gets experiment.json, which says what the names were. Raises as `cudfkd.distill`.
+    The run folder also gets experiment.json, which holds the names. Raises the errors of `cudfkd.distill`.
+
+    Arguments:
+        experiment: the description.
+        run_dir: see `cudfkd.distill`.
+        resume: see `cudfkd.distill`.
+        callbacks: see `cudfkd.distill`.
+        stop_after: see `cudfkd.distill`.
+        data_root: folder of the data, see `cudfkd.data.load`.
     """
     teacher, student, config = build(experiment)
     dev = data.load(experiment.data, "dev", data_root)
@@ -45,12 +53,12 @@ def run(
 
 
 def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Callback] = ()) -> Run:
-    """The finished run of this description in folder `root`, found by its hash; if there is none, it is run now.
+    """Returns the finished run of this description in folder `root`, found by its hash, or runs it now.
 
-    A run that was interrupted is resumed. Evaluation is on the data set's *dev* split.
+    A run that was interrupted is resumed. Evaluation uses the data set's split *dev*.
 
     Raises:
-        as `cudfkd.distill`.
+        CudfkdError: as `cudfkd.distill`.
     """
     folder = Path(root) / experiment.key
     if Ranks.here().size == 1 and (folder / SUMMARY).exists():
@@ -59,10 +67,11 @@ def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Cal
 
 
 def build(experiment: Experiment) -> tuple[nn.Module, nn.Module, DistillConfig]:
-    """The teacher and a new student of an experiment, and its configuration with the data set's mean and std.
+    """Builds an experiment's teacher, a new student, and its settings, with the data set's mean and std if it has none.
 
     Raises:
-        ConfigError, DataError: as `cudfkd.teachers.locate`.
+        ConfigError: as `cudfkd.teachers.locate`.
+        DataError: as `cudfkd.teachers.locate`.
     """
     about, config = data.info(experiment.data), experiment.distill
     teacher = teachers.read_teacher(teachers.locate(experiment.data, experiment.teacher, experiment.teacher_seed))
@@ -73,22 +82,24 @@ def build(experiment: Experiment) -> tuple[nn.Module, nn.Module, DistillConfig]:
 
 
 def names(run_dir: Path) -> dict[str, Any]:
-    """Data, teacher and teacher_seed of the run in a folder. Whether they are still here is another question.
+    """Reads `data`, `teacher` and `teacher_seed` of the run in a folder. The named data and teacher may be gone by now.
 
     Raises:
-        DataError: the folder does not say, as that of a run of networks from outside, or the file is damaged.
+        DataError: the folder has no such file, because its networks came from outside, or the file is damaged.
     """
     file = run_dir / FILE
     if not file.exists():
         raise DataError(f"{run_dir} does not say which teacher and data it used (no {FILE}): name them")
-    found = read_json(file)
+    content = read_json(file)
     for name, kind in (("data", str), ("teacher", str), ("teacher_seed", int)):
-        if not isinstance(found.get(name), kind):
+        if not isinstance(content.get(name), kind):
             raise DataError(f"{file} is damaged ({name} is not what a run writes): name the teacher and its data")
-    return {name: found[name] for name in ("data", "teacher", "teacher_seed")}
+    return {name: content[name] for name in ("data", "teacher", "teacher_seed")}
 
 
 class _Names(Callback):
+    """Writes experiment.json into the run folder, once the run has its folder."""
+
     def __init__(self, experiment: Experiment, run_dir: Path) -> None:
         self._names, self._path = experiment.model_dump(mode="json"), run_dir / FILE
 

@@ -1,4 +1,4 @@
-"""Whether networks, data and config belong together, before anything is trained. What does not fit gets one line."""
+"""Checks, before any training, that networks, data and config fit together. A misfit gets one line of error."""
 
 import torch
 from torch import nn
@@ -18,7 +18,11 @@ from cudfkd.runs.student_batch import TrainingImages
 
 
 def training_images(ctx: Context, train_on: Dataset | None) -> TrainingImages | None:
-    """What a reference method studies, on the device. Raises ConfigError if it is missing, unwanted or does not fit."""
+    """Returns the real images of a reference method, on the device; None for a data-free method.
+
+    Raises:
+        ConfigError: the images are missing, not wanted by the method, or of the wrong shape.
+    """
     name, wanted = ctx.config.method, methods.get(ctx.config.method).ABOUT.real_images
     if train_on is None:
         if wanted:
@@ -26,11 +30,11 @@ def training_images(ctx: Context, train_on: Dataset | None) -> TrainingImages | 
         return None
     if not wanted:
         raise ConfigError(f"method {name} is data-free: leave train_on out")
-    found = TrainingImages.of(train_on, ctx.device)
-    wants = (ctx.shape.channels, ctx.shape.image_size, ctx.shape.image_size)
-    if found.pixels.shape[1:] != wants:
-        raise ConfigError(f"train_on has images of shape {tuple(found.pixels.shape[1:])}: it must be {wants}")
-    return found
+    images = TrainingImages.of(train_on, ctx.device)
+    expected = (ctx.shape.channels, ctx.shape.image_size, ctx.shape.image_size)
+    if images.pixels.shape[1:] != expected:
+        raise ConfigError(f"train_on has images of shape {tuple(images.pixels.shape[1:])}: it must be {expected}")
+    return images
 
 
 def shape(
@@ -41,16 +45,22 @@ def shape(
     normalize: Normalize,
     device: torch.device,
 ) -> Shape:
-    """What images and logits look like, from config and evaluate_on; networks that do not fit are refused."""
+    """Returns the shape of images and logits, from config, evaluate_on and a forward pass of both networks.
+
+    Raises:
+        ConfigError: config, evaluate_on and the networks do not fit together, or leave the shape open.
+    """
     channels, size = config.channels, config.image_size
     if evaluate_on is not None:
-        found = as_tensors(evaluate_on)[0].shape[1:]
-        if len(found) != 3 or found[1] != found[2]:
-            raise ConfigError(f"evaluate_on has images of shape {tuple(found)}: it must be (channels, size, size)")
-        for name, asked, has in (("channels", channels, found[0]), ("image_size", size, found[1])):
-            if asked is not None and asked != has:
-                raise ConfigError(f"{name} = {asked} is not that of evaluate_on, {has}: leave it out or mend the data")
-        channels, size = found[0], found[1]
+        image = as_tensors(evaluate_on)[0].shape[1:]
+        if len(image) != 3 or image[1] != image[2]:
+            raise ConfigError(f"evaluate_on has images of shape {tuple(image)}: it must be (channels, size, size)")
+        for name, configured, actual in (("channels", channels, image[0]), ("image_size", size, image[1])):
+            if configured is not None and configured != actual:
+                raise ConfigError(
+                    f"{name} = {configured} is not that of evaluate_on, {actual}: leave it out or mend the data"
+                )
+        channels, size = image[0], image[1]
     if channels is None or size is None:
         raise ConfigError("image_size and channels are unknown: set both in the config, or pass evaluate_on")
     if size % 4:
@@ -66,7 +76,7 @@ def shape(
 
 
 def refuse_ranks(config: DistillConfig, student: nn.Module, ranks: Ranks) -> None:
-    """Raises ConfigError for what cannot be spread over several ranks with the result of one."""
+    """Raises ConfigError for a run whose result on several ranks would differ from its result on a single rank."""
     if ranks.size == 1:
         return
     if not methods.get(config.method).ABOUT.ranks:
@@ -82,7 +92,11 @@ def refuse_ranks(config: DistillConfig, student: nn.Module, ranks: Ranks) -> Non
 
 
 def _classes(name: str, network: nn.Module, probe: torch.Tensor) -> int:
-    """How many logits the network gives. Raises ConfigError if it does not take the probe or gives anything else."""
+    """Returns the number of logits of a network, from a forward pass on `probe` in eval mode.
+
+    Raises:
+        ConfigError: the network does not take the probe, or does not return logits of shape (batch, classes).
+    """
     modes = {module: module.training for module in network.modules()}
     try:
         with torch.no_grad():
@@ -102,7 +116,7 @@ def _classes(name: str, network: nn.Module, probe: torch.Tensor) -> int:
 
 
 def refuse_unfit(teacher: nn.Module, student: nn.Module) -> None:
-    """Raises ConfigError for networks that cannot be worked with, whatever the config."""
+    """Raises ConfigError for networks that fit no config."""
     if is_compiled(teacher):
         raise ConfigError(
             "the teacher is compiled, and cannot be looked into: pass the module that it was made from"

@@ -1,4 +1,4 @@
-"""Whether an epoch's outcome may be kept: numbers that are finite, and a curriculum that lets the student move."""
+"""Checks of an epoch before it is kept: all numbers are finite, and the curriculum lets the student move."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,26 +16,30 @@ from cudfkd.runs.metrics import Row, dead
 def refuse_not_finite(
     ctx: Context, bad: NotFinite | None, networks: Mapping[str, nn.Module], folder: Path | None
 ) -> None:
-    """Raises TrainingError, with where the last good checkpoint is, if an epoch left something that is not finite.
+    """Raises TrainingError if an epoch left a number that is not finite. The line names the last good checkpoint.
 
     Arguments:
-        bad: what of its losses was not.
-        networks: of the run, by name, "student" among them; the epoch's last step may have spoiled them after its loss.
-        folder: of the run, if there is one.
+        ctx: state of the run.
+        bad: the first losses of the epoch that were not finite; None if all were finite.
+        networks: the run's networks by name, with "student" among them. The last step of an epoch may make their
+            weights infinite or NaN after its loss was logged.
+        folder: folder of the run, or None.
     """
     if bad is not None:
-        what, step = ", ".join(name for name in bad.terms if not name.startswith("sample_")), bad.step
+        culprits, step = ", ".join(name for name in bad.terms if not name.startswith("sample_")), bad.step
     else:
-        what, step = ", ".join(_broken(ctx, networks)), ctx.step
-    if not what:
+        culprits, step = ", ".join(_broken(ctx, networks)), ctx.step
+    if not culprits:
         return
     kept = "no epoch was complete" if ctx.epoch == 0 else f"epoch {ctx.epoch} was the last good one"
     where = f", its checkpoint is in {folder}" if ctx.epoch and folder else ""
-    raise TrainingError(f"not finite after {step} student steps: {what}; {kept}{where}: lower lr or that term's weight")
+    raise TrainingError(
+        f"not finite after {step} student steps: {culprits}; {kept}{where}: lower lr or that term's weight"
+    )
 
 
 def why_dead(ctx: Context, metrics: Row) -> str | None:
-    """The line that says so if in none of the last round's steps the student could move, with the remedy; else None."""
+    """Returns the error line if the student could not move in any step of the last round; else None."""
     steps = ctx.config.round_steps
     if not dead(ctx.log.all("sample_weights")[-steps:]).all():
         return None
@@ -50,7 +54,7 @@ def why_dead(ctx: Context, metrics: Row) -> str | None:
 
 @torch.no_grad()
 def _broken(ctx: Context, networks: Mapping[str, nn.Module]) -> list[str]:
-    """What is not finite: weights of a network, or logits of the student."""
+    """Names the networks with weights that are not finite, and the student if its logits are not finite."""
     sound = {
         f"weights of the {name}": torch.stack([weights.isfinite().all() for weights in network.parameters()]).all()
         for name, network in networks.items()

@@ -1,4 +1,4 @@
-"""The engine: rounds of synthesis and study, until the run is over. It knows no method by name."""
+"""The engine: rounds of synthesis and student steps, until the run is over. It knows no method by name."""
 
 import warnings
 from collections.abc import Iterable
@@ -50,22 +50,23 @@ def distill(
 ) -> Run:
     """Distills a teacher into a student without data.
 
-    Where torch.distributed has a process group, each of its processes calls this alike, and they share the run: see
-    `cudfkd.base.ranks`. Rank 0 reads and writes the folder, and the student starts as it is there.
+    With a process group of torch.distributed, all its processes make this call with equal arguments and share the run:
+    see `cudfkd.base.ranks`. Rank 0 reads and writes the folder. The student on every rank starts as it is on rank 0.
 
     Arguments:
-        teacher: maps normalised images (batch, channels, size, size) to logits (batch, classes). It is given back as it
-            came: modes, requires_grad, hooks, device.
-        student: likewise; trained in place, and left in eval mode on the config's device.
-        config: what to do.
-        evaluate_on: held-out pairs of (image in [0, 1], label). Looked at after each epoch, never trained on.
-        run_dir: folder for the run; None writes nothing.
-        resume: go on from the checkpoint in run_dir, if there is one; on the CPU the result is the same to the bit.
-            Of a finished run, only load the result.
-        callbacks: what watches the run, see `cudfkd.callbacks`.
-        stop_after: minutes; end at the last checkpoint before they are over, but not before one epoch. The run that is
-            returned has an empty summary then, and resume goes on with it.
-        train_on: pairs of (image in [0, 1], label) for the references that study real images, and for no other method.
+        teacher: network that maps normalised images (batch, channels, size, size) to logits (batch, classes). At the
+            end its modes, requires_grad, hooks and device are as before.
+        student: network that maps normalised images to logits, too; trained in place, and left in eval mode on the
+            config's device.
+        config: settings of the run.
+        evaluate_on: held-out pairs of (image in [0, 1], label). They are used after each epoch, never for training.
+        run_dir: folder for the run; None: nothing is written.
+        resume: go on from the checkpoint in run_dir, if there is a checkpoint; on the CPU the result is the same to the
+            bit as without interruption. For a finished run, only load the result.
+        callbacks: objects that watch the run, see `cudfkd.callbacks`.
+        stop_after: minutes. The run ends at the last checkpoint before they are over, but not before one epoch. The
+            returned run then has an empty summary, and `resume` goes on with it.
+        train_on: pairs of (image in [0, 1], label), only for the reference methods that study real images.
 
     Raises:
         ConfigError: networks, data and config do not fit together, or run_dir holds another run or is in use.
@@ -79,7 +80,7 @@ def distill(
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-    # here the error is gone, and with it what the run held
+    # At this line the error is freed, and with it the memory of the run; so trial runs of one round have room.
     one_round = {"epochs": 1, "steps_per_epoch": config.round_steps, "keep_epochs": ()}
 
     def attempt(size: int) -> None:
@@ -100,39 +101,80 @@ def _distill(
     stop_after: int | float | None,
     train_on: Dataset | None,
 ) -> Run:
+    """Sets a run up, trains it and returns it. The order of the statements decides the random bits of the run.
+
+    A run draws from these generators of random numbers:
+
+        global generator of the CPU      initial weights of the method's networks; a DataLoader, one number each time
+                                         that it reads a data set; random transforms of a data set
+        global generator of the device   weights that a method resets during the run; dropout of a foreign network
+        ctx.rng                          all further draws of the method: latents, noise, batches, augmentation
+        a private generator              the images of `Context.probe`, with seed 0
+    """
+    # Arguments that need no device. No random numbers. The time of stop_after runs from here.
     ranks = Ranks.here()
     folder = RunFolder(Path(run_dir) if run_dir is not None else None, ranks)
     if stop_after is not None and folder.path is None:
         raise ConfigError(f"stop_after = {stop_after!r} needs run_dir: without a folder there is nothing to go on from")
     deadline = deadline_after(stop_after)
     with ExitStack() as stack:
+        # Surroundings of every later block, so they come first and end last: the loss of a rank becomes an error of one
+        # line, torch.compile gets its limits, and NCCL sends all messages from this rank's GPU. No random numbers.
         stack.enter_context(ranks.watched(folder.path))
         if config.compile != "off":
             stack.enter_context(compiling())
-        if ranks.size > 1 and config.device == "cuda":  # on which NCCL sends all that the ranks say
+        if ranks.size > 1 and config.device == "cuda":
             stack.enter_context(torch.cuda.device(ranks.device(config.device)))
+
+        # Checks of the ranks, before any rank works alone: equal settings on all ranks. No random numbers.
         ranks.agree(config.model_dump(mode="json") | {"run_dir": str(run_dir), "resume": resume})
         fitting.refuse_ranks(config, student, ranks)
         device = ranks.device(config.device)
+
+        # Seed of the global generators (CPU, and the run's device). fork_rng comes before it: it saves the user's
+        # states (CPU, CUDA) and restores them at the end. Both come before the first draw below, so that all draws
+        # depend on the seed alone.
         stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
         _seed(config.seed, device)
+
+        # Both networks to the device. The teacher is frozen, the student gets the weights of rank 0. It comes before
+        # the first forward pass, which needs both networks on the device. No random numbers.
         stack.enter_context(borrowed(teacher, device))
         ranks.agree({name: list(tensor.shape) for name, tensor in student.state_dict().items()})
         ranks.follow(student.to(device))
+
+        # State of the run. Seeds ctx.rng. Draws: one number from the global CPU generator if a DataLoader reads
+        # evaluate_on (a TensorDataset needs no DataLoader). It comes before the method, which needs ctx and its shape.
         ctx = _context(config, teacher, student, evaluate_on, device)
         ctx.ranks = ranks
+
+        # Real images of the reference methods. Draws: one number from the global CPU generator if a DataLoader reads
+        # train_on. It comes before the method, which may use the images.
         ctx.training = fitting.training_images(ctx, train_on)
+
+        # The method. Draws: the initial weights of its networks, from the global CPU generator. So these weights depend
+        # on the seed and on the number of draws in the blocks above: no draw may move across this line.
         method = methods.get(config.method).build(config.options, ctx)
         ctx.modules = method.modules
+
+        # Evaluation data, then optimizer and pace. Draws: one number from the global CPU generator if a DataLoader
+        # reads evaluate_on again. It comes after the method, because checkpoints hold the method's networks, too.
         engine = _Engine(ctx, method, Examiner.of(ctx, evaluate_on), folder, callbacks)
+
+        # The folder. It comes last, so that a run that is refused above leaves no folder. `prepare` saves the start of
+        # a new run, with the states of the generators after the draws above. For a resumed run it loads a checkpoint,
+        # which replaces these states. No random numbers.
         stack.enter_context(folder.claimed())
         engine.prepare(describe(config, student, teacher, method.modules.get("generator")), resume=resume)
+
+        # The loop. Draws: the method's random numbers, from ctx.rng; resets of weights and foreign networks, from the
+        # global generators.
         engine.train(deadline)
     return Run(config, folder.rows, engine.summary, student, method.modules.get("generator"), folder.path)
 
 
 class _Engine:
-    """Owns the loop. `ctx` is the run's state as others see it."""
+    """Owns the loop of a run. `ctx` is the view of the run's state for methods and callbacks."""
 
     def __init__(
         self, ctx: Context, method: Method, examiner: Examiner | None, folder: RunFolder, callbacks: tuple
@@ -153,10 +195,10 @@ class _Engine:
         self.generator_steps = 0
         self.last_evaluation: Evaluation | None = None
         self.was_dead = False
-        self.summary: dict = {}  # of a finished run
+        self.summary: dict = {}  # stays empty until the run is finished
 
     def prepare(self, description: dict, *, resume: bool) -> None:
-        """Opens the run folder, and goes back to what is there to be resumed."""
+        """Opens the run folder; saves the start of a new run, loads a resumed run or the result of a finished run."""
         self.ctx.ranks.agree(description)
         stage = self.folder.open(description, resume=resume)
         if stage == "new":
@@ -171,7 +213,10 @@ class _Engine:
             self.ctx.lam = self.pace.at(self.ctx.step)
 
     def train(self, deadline: float) -> None:
-        """Trains to the end, or to the last epoch that is expected to end before `deadline` (of `perf_counter`)."""
+        """Trains to the end, or to the last epoch that should end before `deadline`, a time of `perf_counter`.
+
+        An epoch is expected to take as long as the longest epoch so far.
+        """
         if self.summary:
             return
         ctx, longest = self.ctx, 0.0
@@ -186,18 +231,21 @@ class _Engine:
                 return
         self._rest()
         self._call("after_run")
-        if self.examiner and self.last_evaluation is None:  # resumed after its last epoch
+        if self.examiner and self.last_evaluation is None:  # the run was resumed after its last epoch
             self.last_evaluation = self.examiner.examine(ctx)
         self.summary = self._summary()
         self.folder.finish(self.state, self.summary, ctx.device)
 
     def _rest(self) -> None:
-        """Leaves all networks of the run in eval mode."""
+        """Puts all networks of the run into eval mode."""
         for network in self.state.modules.values():
             network.eval()
 
     def _summary(self) -> dict:
-        """The student of the result is the last one; the best epoch stands beside it under its own name."""
+        """Returns counts and scores of the last epoch, and the accuracy of the best epoch as `best_epoch_accuracy`.
+
+        The student of the result is the student after the last epoch.
+        """
         rows, scores = self.folder.rows, self.last_evaluation
         last = {name: estimate._asdict() for name, estimate in scores._asdict().items()} if scores else {}
         best = {"best_epoch_accuracy": max(row["accuracy"] or 0.0 for row in rows)} if scores else {}
@@ -212,7 +260,7 @@ class _Engine:
         for _ in range(config.steps_per_epoch // config.round_steps):
             self._round()
         ctx.log.average(ctx.ranks)
-        bad = ctx.log.not_finite()  # waits for the device, so that the seconds are the epoch's
+        bad = ctx.log.not_finite()  # waits for the device, so the seconds below include all work of the epoch
         seconds = perf_counter() - started
         health.refuse_not_finite(ctx, bad, self.state.modules, self.folder.path)
         ctx.epoch += 1
@@ -244,7 +292,7 @@ class _Engine:
         ctx.round += 1
 
     def _student_step(self) -> Float[Tensor, " batch"]:
-        """One step of the student; returns the losses of the global batch, which lambda may follow."""
+        """Takes one student step; returns the losses of the global batch, which the pace lambda may follow."""
         ctx = self.ctx
         ctx.settle(self.optimizer, ctx.config.lr)
         study = self.method.store.draw(ctx)
@@ -271,7 +319,7 @@ class _Engine:
 
 
 def _seed(seed: int, device: torch.device) -> None:
-    """Seeds the global generators that the run uses, and no others: those of the CPU and of its device."""
+    """Seeds only the global generators that the run uses: the generators of the CPU and of the run's device."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         with torch.cuda.device(device):

@@ -1,4 +1,4 @@
-"""How far a run is: a bar in a terminal, one line kept up to date in a notebook, a line an epoch in a log."""
+"""Progress of a run: a bar in a terminal, one updated line in a notebook, one line per epoch in a log."""
 
 import sys
 from collections.abc import Callable
@@ -14,15 +14,18 @@ Row = dict[str, float | int | None]
 
 
 class Progress(Callback, AbstractContextManager):
-    """Shows a run where it is run. It counts steps only: no tensor is read inside an epoch.
+    """Shows the progress of a run. Inside an epoch it counts steps only and reads no tensor.
 
-    A terminal gets a bar on stderr, redrawn at most twice a second. A notebook gets one output, replaced after each
-    epoch, so that an executed notebook holds one line and not one a refresh. Elsewhere (a log file, a pipe) each epoch
-    leaves a line. Of several ranks the first alone shows anything. As a context manager it takes its bar away when a
-    run ends with an error.
+        place                    display
+        terminal                 a bar on stderr, redrawn at most twice a second
+        notebook                 one output, replaced after each epoch, so that an executed notebook holds one line
+        log file, pipe           one line per epoch
+
+    With several ranks, only rank 0 shows progress. As a context manager, it removes its bar when a run ends with an
+    error.
 
     Arguments:
-        write: takes a line, where lines are what is wanted; by default they go to stdout.
+        write: function that takes each line for a log file or pipe; None: lines go to stdout.
     """
 
     def __init__(self, write: Callable[[str], object] | None = None) -> None:
@@ -60,7 +63,7 @@ class Progress(Callback, AbstractContextManager):
         self.close()
 
     def close(self) -> None:
-        """Takes the bar away, if there is one."""
+        """Removes the bar, if there is a bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -70,7 +73,7 @@ class Progress(Callback, AbstractContextManager):
 
 
 def epoch_line(row: Row, epochs: int) -> str:
-    """An epoch in one line: how far, loss, lambda, mean weight, accuracy on held-out images, seconds of training."""
+    """Formats an epoch as one line: number, loss, lambda, mean weight, accuracy on held-out images, seconds so far."""
     parts = [f"epoch {row['epoch']:>3}/{epochs}", f"loss {row['loss']:.4f}", f"lambda {row['lam']:.3f}"]
     parts.append(f"mean weight {row['mean_weight']:.3f}")
     if row["accuracy"] is not None:
@@ -79,7 +82,7 @@ def epoch_line(row: Row, epochs: int) -> str:
 
 
 class _Text:
-    """Plain text as a notebook shows it."""
+    """Text that a notebook shows without quotes."""
 
     def __init__(self, text: str) -> None:
         self._text = text

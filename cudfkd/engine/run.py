@@ -1,4 +1,4 @@
-"""A run and what came out of it, which can be loaded from its folder."""
+"""The result of a run, which can be loaded from its folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(repr=False)
 class Run:
-    """A run and what came out of it.
+    """The result of a run.
 
-    config: its description. rows: the metrics, a dict an epoch. summary: the last epoch's scores with intervals, empty
-    if the run did not finish. student, generator: networks after the last epoch (generator: None for a method without).
-    path: its folder, or None if it was not written.
+    config: settings of the run.
+    rows: metrics, one dict per epoch (see `cudfkd.runs.metrics.row`).
+    summary: the last epoch's scores with intervals; empty if the run did not finish.
+    student: the student after the last epoch.
+    generator: the generator after the last epoch; None for a method without generator.
+    path: folder of the run; None if it was not written.
     """
 
     config: DistillConfig
@@ -36,7 +39,7 @@ class Run:
 
     @property
     def history(self) -> "pandas.DataFrame":
-        """The metrics, one row an epoch; column "accuracy" is on evaluate_on."""
+        """The metrics, one row per epoch; column "accuracy" is the student's accuracy on evaluate_on."""
         import pandas as pd
 
         return pd.DataFrame(self.rows)
@@ -49,16 +52,16 @@ class Run:
 
 
 def load_run(path: str | Path, student: nn.Module | None = None, epoch: int | None = None) -> Run:
-    """A run from its folder, finished or not, on the CPU and in eval mode.
+    """Loads a run from its folder, finished or not, on the CPU and in eval mode.
 
     Arguments:
         path: the run's folder.
-        student: for a run whose student is not of ours: a network of that kind, whose weights are replaced.
-        epoch: weights of one of the `keep_epochs` instead of the last.
+        student: for a run with a foreign student: a network of the same architecture; its weights are replaced.
+        epoch: load the weights of this epoch, from `keep_epochs`; None: of the last epoch.
 
     Raises:
-        DataError: no run there, no epoch of it is complete, or its files are damaged.
-        ConfigError: the student is foreign and was not passed in, or is of another kind; that epoch was not kept.
+        DataError: the folder holds no run, no epoch of the run is complete, or its files are damaged.
+        ConfigError: a foreign student was not passed in or has another architecture, or the epoch was not kept.
     """
     path = Path(path)
     if not (path / CONFIG).is_file():

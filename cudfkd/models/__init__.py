@@ -1,4 +1,4 @@
-"""Networks by name. `build` remembers how a network was made, so that a run folder can rebuild it."""
+"""Networks by name. `build` stores in a network how it was made, so that a run folder can rebuild the network."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,9 +19,16 @@ from cudfkd.models.generator import Generator
 
 @dataclass(frozen=True)
 class _Architecture:
-    make: Callable[..., Any]  # an nn.Module, which takes further attributes
-    smallest: int  # pixels
-    any_size: bool = True  # one network for all image sizes; otherwise it is made for one
+    """How to make a classifier.
+
+    make: function that returns an nn.Module; its type is Any because `build` sets attributes on the module.
+    smallest: smallest height and width of an image, in pixels.
+    any_size: whether one network takes images of all sizes; if not, a network is made for one size.
+    """
+
+    make: Callable[..., Any]
+    smallest: int
+    any_size: bool = True
 
 
 _CLASSIFIERS = {
@@ -39,7 +46,13 @@ _CLASSIFIERS = {
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """How a classifier of ours is made: all that `build` needs."""
+    """The arguments of `build`, without the seed, from which a classifier can be made again.
+
+    name: name of the classifier, from `names()`.
+    num_classes: number of logits.
+    channels: colour channels of the images.
+    image_size: height and width of the images in pixels.
+    """
 
     name: str
     num_classes: int
@@ -48,29 +61,29 @@ class ModelSpec:
 
 
 def names() -> list[str]:
-    """The classifiers that `build` knows."""
+    """Names of the classifiers that `build` can make, sorted."""
     return sorted(_CLASSIFIERS)
 
 
 def check(name: str) -> str:
-    """The name itself if there is such a classifier. Raises ConfigError otherwise."""
+    """Returns the name if it is the name of a classifier. Raises ConfigError otherwise."""
     if name not in _CLASSIFIERS:
         raise ConfigError(unknown("model", name, _CLASSIFIERS))
     return name
 
 
 def build(name: str, num_classes: int = 10, channels: int = 1, image_size: int = 28, seed: int = 0) -> nn.Module:
-    """A freshly initialised classifier; its initial weights depend on `seed` alone, not on the global generator.
+    """Makes a classifier with initial weights that depend on `seed` alone, not on the global random generator.
 
     Arguments:
-        name: one of `names()`.
+        name: name of the classifier, from `names()`.
         num_classes: number of logits.
-        channels: colour channels of the images it takes.
-        image_size: height and width in pixels of the images it takes.
-        seed: of the initial weights.
+        channels: colour channels of the images.
+        image_size: height and width of the images in pixels.
+        seed: seed of the initial weights.
 
     Raises:
-        ConfigError: unknown name, or images smaller than the network can take.
+        ConfigError: the name is unknown, or the images are smaller than the network can take.
     """
     network = _CLASSIFIERS[check(name)]
     if image_size < network.smallest:
@@ -81,22 +94,22 @@ def build(name: str, num_classes: int = 10, channels: int = 1, image_size: int =
         model = network.make(**arguments) if network.any_size else network.make(**arguments, image_size=image_size)
     convert_conv2d_weight_memory_format(model, torch.channels_last)  # faster, on CPU and GPU
     model.spec = ModelSpec(name, num_classes, channels, image_size)
-    model.uses_all_parameters = True  # in every pass, so that ranks need not look for unused ones
+    model.uses_all_parameters = True  # in every pass, so that ranks need not search for unused parameters
     return model
 
 
 def rebuild(spec: dict) -> nn.Module:
-    """The network that `spec_of` described."""
+    """Makes a network, with new weights, from its description by `spec_of`."""
     return build(**spec)
 
 
 def is_ours(model: nn.Module) -> bool:
-    """Whether `build` made it."""
+    """Whether `build` made the network."""
     return isinstance(getattr(model, "spec", None), ModelSpec)
 
 
 def spec_of(model: nn.Module) -> dict | None:
-    """How to make a network like this one, as plain data; None for a network that is not ours."""
+    """Describes how `rebuild` makes such a network, as plain data; None for a network that `build` did not make."""
     spec = getattr(model, "spec", None)
     return asdict(spec) if isinstance(spec, ModelSpec) else None
 

@@ -1,4 +1,4 @@
-"""How far a batch of images is from the statistics that a network's BatchNorm layers stored."""
+"""Distance between the statistics of a batch and the statistics stored in a network's BatchNorm layers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,18 +12,18 @@ from cudfkd.base.precision import at_least_float32
 
 
 class BatchNormStatistics(nn.Module):
-    """A network that also gives out how far a batch's statistics are from those that its BatchNorm2d layers stored.
+    """Wraps a network, so that it also returns the distance of a batch from the statistics in its BatchNorm2d layers.
 
-    That distance is the sum over layers of ||var - running_var||_2 + ||mean - running_mean||_2 of the layer's inputs, a
-    channel an entry, variance without Bessel's correction (Yin et al., 2020, DeepInversion). The layers are looked at
-    through hooks, which are on inside `recording()` only:
+    The distance is the sum over layers of ||var - running_var||_2 + ||mean - running_mean||_2. The vectors hold the
+    moments of the layer's inputs, one entry per channel, with variances without Bessel's correction (Yin et al., 2020,
+    DeepInversion). Hooks observe the layers, only inside `recording()`:
 
         with statistics.recording():
             logits, distance = statistics(images)
 
     Arguments:
-        network: whose layers are looked at.
-        over_ranks: makes means over the batch of one rank means over that of all, see `cudfkd.base.ranks.Ranks.means`.
+        network: network with the layers.
+        over_ranks: averages the means of each rank's share of a batch over ranks, see `cudfkd.base.ranks.Ranks.means`.
     """
 
     def __init__(self, network: nn.Module, over_ranks: Callable[..., tuple[Tensor, ...]] = lambda *x: x) -> None:
@@ -39,7 +39,7 @@ class BatchNormStatistics(nn.Module):
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Puts the hooks on, and takes them off at the end."""
+        """Sets the hooks for a block, and removes them at its end."""
         handles = [layer.register_forward_pre_hook(self._note, with_kwargs=True) for layer in self._layers]
         try:
             yield
@@ -48,10 +48,10 @@ class BatchNormStatistics(nn.Module):
                 handle.remove()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Float[Tensor, ""]]:
-        """What the network makes of the images, and the distance. No graph stays behind.
+        """Returns the network's output and the distance. The wrapper itself keeps no graph.
 
         Raises:
-            ConfigError: the forward pass went through none of the layers.
+            ConfigError: the forward pass used none of the layers.
         """
         self._distances.clear()
         logits = self._network(images)

@@ -1,4 +1,4 @@
-"""Networks that are used and given back as they came."""
+"""Use of a network that afterwards gets its earlier state back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,20 +9,20 @@ from torch import nn
 
 @contextmanager
 def borrowed(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """The network frozen, in eval mode and on the device; at the end as it came."""
+    """Freezes a network for a block, in eval mode and on the device; then restores modes, requires_grad and device."""
     modes = {module: module.training for module in network.modules()}
     wanted = {parameter: parameter.requires_grad for parameter in network.parameters()}
-    home = next((parameter.device for parameter in wanted), None)
+    original = next((parameter.device for parameter in wanted), None)
     try:
-        if home != device:
+        if original != device:
             network.to(device)
         network.eval()
-        for parameter in wanted:  # network.requires_grad_ is not there for TorchScript
+        for parameter in wanted:  # a TorchScript network has no requires_grad_ of its own
             parameter.requires_grad_(False)
         yield
     finally:
-        if home not in (device, None):
-            network.to(home)
+        if original not in (device, None):
+            network.to(original)
         for module, mode in modes.items():
             module.training = mode
         for parameter, grad in wanted.items():

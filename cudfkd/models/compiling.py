@@ -1,4 +1,4 @@
-"""Forward passes through `torch.compile`, which fall back to the plain network where it fails."""
+"""Forward passes through `torch.compile`. If it fails, they fall back to the plain network."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -30,12 +30,14 @@ def is_torchscript(network: nn.Module) -> bool:
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """What torch's compiler is to do differently inside the block.
+    """Changes two settings of torch's compiler inside the block.
 
-    A class of networks is compiled in as many variants as torch keeps of anything, not just 8: teachers and students of
-    one class, in both modes and with several sizes of batch, soon are more, and those of earlier runs in the process
-    count too. Backward passes are compiled with the forward pass, where a failure can still be mended, and not at their
-    first call (torch 2.7 and newer).
+    The limit of compiled variants per class of networks rises from 8 to torch's limit of all variants. Teachers and
+    students of one class, in both modes and with several batch sizes, soon need more than 8. The variants of earlier
+    runs in the process count, too.
+
+    With torch 2.7 and newer, a backward pass is compiled together with its forward pass, not at its first call. So a
+    failure comes early enough for the fallback to the plain network.
     """
     at_once = (
         {"force_non_lazy_backward_lowering": True} if hasattr(functorch, "force_non_lazy_backward_lowering") else {}
@@ -45,18 +47,19 @@ def compiling() -> Iterator[None]:
 
 
 class Compiled:
-    """A network's forward pass, compiled at its first call; after a failure, as it is, with one warning a run.
+    """A network's forward pass, compiled at its first call. After a failure the plain network runs, with one warning.
 
-    It is compiled whole or not at all, once for each size of batch. The hooks of its first call are part of it; of
-    hooks that come or go later nothing is seen. What is compiled already, or TorchScript, runs as it is.
+    The network is compiled as a single graph or not at all, once for each batch size. The compiled code contains the
+    hooks of its first call, and does not see hooks that are set or removed later. A network that is compiled already,
+    or is TorchScript, runs as it is.
 
-    A failure is any error that the plain network does not raise as well: compilers, their caches and launched kernels
-    have many. Out of memory is none.
+    A failure is any error that the plain network does not raise, too: compilers, their caches and launched kernels have
+    many errors. Out of memory is no failure.
 
     Arguments:
-        network: whose weights may change, but not their shapes.
-        mode: of `torch.compile`: "default", or "reduce-overhead" for CUDA graphs.
-        failed: networks of the run for which it failed; the first of them warns for all.
+        network: the network; its weights may change, but not their shapes.
+        mode: mode of `torch.compile`: "default", or "reduce-overhead" for CUDA graphs.
+        failed: the run's list of networks for which compiling failed; only the first of them warns.
     """
 
     def __init__(self, network: nn.Module, mode: str, failed: list[nn.Module]) -> None:
@@ -72,9 +75,9 @@ class Compiled:
                 raise
             (reason, *_) = str(error).splitlines() or [type(error).__name__]
         else:
-            # a CUDA graph writes its next output over this one, which may be kept for a later step
+            # a CUDA graph overwrites this output with its next output, but a later step may still need it
             return tree_map_only(Tensor, Tensor.clone, y) if self._mode == "reduce-overhead" else y
-        y = self._network(x)  # its own error is seen alone
+        y = self._network(x)  # if this raises, too, the user sees the network's own error alone
         self._fall_back(reason)
         return y
 

@@ -1,17 +1,17 @@
-"""The encoder of a variational autoencoder (Kingma and Welling, 2014), the mirror image of our generator."""
+"""The encoder of a variational autoencoder (Kingma and Welling, 2014), the mirror image of this package's generator."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 
 class Encoder(nn.Module):
-    """Images to mean and log variance of their latent: two convolutions of stride 2, BN, LReLU, then a linear layer.
+    """Maps images to mean and log variance of their latents: two convolutions of stride 2, BN, LReLU, a linear layer.
 
     Arguments:
         latent_dim: length of a latent vector.
         channels: colour channels of the images.
         image_size: height and width in pixels, a multiple of 4.
-        width: channels of the first convolution; the second has twice as many.
+        width: channels of the first convolution; the second convolution has twice as many channels.
     """
 
     def __init__(self, latent_dim: int, channels: int, image_size: int, width: int) -> None:

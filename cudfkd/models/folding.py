@@ -1,4 +1,4 @@
-"""BatchNorm folded into convolutions: the same network in eval mode with fewer passes over its maps."""
+"""Folding of BatchNorm into convolutions: the network in eval mode with fewer passes over its feature maps."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,15 +17,17 @@ from cudfkd.models.watch import hooked
 
 
 def folded(network: nn.Module, probe: Float[Tensor, "batch channels size size"]) -> nn.Module:
-    """A copy of a network in eval mode whose BatchNorm layers are part of the convolutions that they follow.
+    """Copies a network in eval mode and makes its BatchNorm layers part of the convolutions before them.
 
-    With stored statistics BatchNorm is y = a x + b, which the weights and bias of the convolution can do. Folded is a
-    layer that takes what a convolution made and nothing else does. The network itself is returned where there is none,
-    where the copy gives other logits, and where the network has hooks, which want to see its own layers.
+    With stored statistics, BatchNorm is y = a x + b, so the weights and bias of the convolution can include it. A layer
+    is folded if it takes the output of a convolution and no further operation takes this output.
+
+    The network itself is returned if it has no such layer, or if the copy gives different logits. The same holds for a
+    network with hooks, because hooks must see the network's own layers.
 
     Arguments:
-        network: in eval mode; its weights and statistics must not change afterwards.
-        probe: a batch that it takes, not constant.
+        network: network in eval mode; its weights and statistics must not change afterwards.
+        probe: batch of images that the network takes, not constant.
     """
     try:
         pairs = [] if hooked(network) else _pairs(network, probe)
@@ -33,18 +35,24 @@ def folded(network: nn.Module, probe: Float[Tensor, "batch channels size size"])
             return network
         copy = deepcopy(network)
         for convolution, norm in pairs:
-            one, other = copy.get_submodule(convolution), copy.get_submodule(norm)
-            assert isinstance(one, nn.Conv2d)
-            assert isinstance(other, nn.BatchNorm2d)
-            copy.set_submodule(convolution, fuse_conv_bn_eval(one, other))
+            conv_layer, norm_layer = copy.get_submodule(convolution), copy.get_submodule(norm)
+            assert isinstance(conv_layer, nn.Conv2d)
+            assert isinstance(norm_layer, nn.BatchNorm2d)
+            copy.set_submodule(convolution, fuse_conv_bn_eval(conv_layer, norm_layer))
             copy.set_submodule(norm, nn.Identity())
         return copy if _agree(network, copy, probe) else network
-    except (RuntimeError, TypeError, AttributeError, NotImplementedError):  # what cannot be looked into or copied
+    except (RuntimeError, TypeError, AttributeError, NotImplementedError):  # it cannot be hooked, copied or changed
         return network
 
 
 class _Uses(TorchFunctionMode):
-    """Counts how often tensors become part of others. They are kept, so that no identity comes twice."""
+    """Counts how often the outputs of convolutions become inputs of operations.
+
+    It keeps the outputs alive, so that no two of them have the same id.
+
+    made: for the id of an output, the convolution's name and the output.
+    times: for the id of an output, the number of its uses.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +68,7 @@ class _Uses(TorchFunctionMode):
 
 @torch.no_grad()
 def _pairs(network: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
-    """Names of convolutions and of the BatchNorm layers that alone take their output."""
+    """Finds pairs of a convolution and the BatchNorm layer that alone takes its output; returns their names."""
     uses, taken, handles = _Uses(), [], []
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
@@ -75,17 +83,17 @@ def _pairs(network: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
     finally:
         for handle in handles:
             handle.remove()
-    found = [(uses.made[made][0], norm) for made, norm in taken if uses.times[made] == 1]
-    called = Counter(name for pair in found for name in pair)
-    return [pair for pair in found if all(called[name] == 1 for name in pair)]
+    pairs = [(uses.made[output][0], norm) for output, norm in taken if uses.times[output] == 1]
+    called = Counter(name for pair in pairs for name in pair)
+    return [pair for pair in pairs if all(called[name] == 1 for name in pair)]
 
 
 @torch.no_grad()
 def _agree(network: nn.Module, copy: nn.Module, probe: Tensor) -> bool:
-    """Whether both give the same logits, up to the rounding of the copy's weights."""
-    try:  # in float64, as a GPU rounds float32 to TF32 in convolutions, which hides what is looked for
-        expected, found = (deepcopy(one).double()(probe.double()) for one in (network, copy))
+    """Whether network and copy give the same logits, up to the rounding of the copy's weights."""
+    try:  # in float64, because a GPU rounds float32 to TF32 in convolutions, which would hide small differences
+        expected, actual = (deepcopy(model).double()(probe.double()) for model in (network, copy))
     except (RuntimeError, TypeError):  # a device without float64, or a network that makes float32 numbers of its own
-        expected, found = (at_least_float32(one(probe)) for one in (network, copy))
+        expected, actual = (at_least_float32(model(probe)) for model in (network, copy))
     rounding = 1e4 * torch.finfo(torch.promote_types(probe.dtype, torch.float32)).eps
-    return bool((found - expected).abs().max() <= rounding * (1 + expected.abs().max()))
+    return bool((actual - expected).abs().max() <= rounding * (1 + expected.abs().max()))

@@ -9,11 +9,11 @@ from cudfkd.base.errors import ConfigError
 
 
 class UpConv2d(nn.Conv2d):
-    """Nearest-neighbour upsampling by 2, then a convolution 3 x 3 without bias: as one transposed convolution.
+    """Nearest-neighbour upsampling by 2 and a convolution 3 x 3 without bias, as one transposed convolution.
 
-    Each of the 9 weights w meets one of 4 neighbours in the small image, so that the same sum is a transposed
-    convolution of stride 2 with the kernel 4 x 4 that adds w to itself shifted by one row, column and both. It needs 4
-    products where 9 would be made, and the large image is never written.
+    Each of the 9 weights w multiplies one of 4 neighbours in the small image. So the sum equals a transposed
+    convolution of stride 2. Its kernel 4 x 4 is the sum of w and of w shifted by one row, by one column, and by both.
+    It needs 4 products instead of 9, and the large image is never written.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -22,25 +22,30 @@ class UpConv2d(nn.Conv2d):
     def forward(self, input: Float[Tensor, "batch inputs size size"]) -> Float[Tensor, "batch outputs twice twice"]:
         w = self.weight.flip(2, 3).transpose(0, 1)
         rows = pad(w, (0, 0, 1, 0)) + pad(w, (0, 0, 0, 1))
-        x = input.contiguous(memory_format=torch.channels_last)  # in which it is faster, on CPU and GPU
+        x = input.contiguous(memory_format=torch.channels_last)  # the faster layout, on CPU and GPU
         return conv_transpose2d(x, pad(rows, (1, 0)) + pad(rows, (0, 1)), stride=2, padding=1)
 
 
 class Generator(nn.Module):
-    """Latent vectors to images in [0, 1]: a linear layer to a small map, then `depth` doublings, then one convolution.
+    """Maps latent vectors to images in [0, 1]: a linear layer to a small map, `depth` doublings, then a convolution.
 
-    With the code's names, depth 2 is Linear(z -> 4w * s/4 * s/4), BN, [up, conv 4w -> 2w, BN, LReLU],
-    [up, conv 2w -> w, BN, LReLU], conv w -> channels, sigmoid (facts of the paper: w = 64, z of 512 at 32 pixels;
-    depth 3 and z of 1024 at 64 pixels). Weights start as N(0, 0.02), BN scales as N(1, 0.02).
+    With latent z, width w and image size s, depth 2 is
+
+        Linear(z -> 4w * s/4 * s/4), BN, [up, conv 4w -> 2w, BN, LReLU], [up, conv 2w -> w, BN, LReLU],
+        conv w -> channels, sigmoid
+
+    The paper has w = 64, and z of 512 at 32 pixels; at 64 pixels, depth 3 and z of 1024. Weights start as N(0, 0.02),
+    scales of BN as N(1, 0.02).
 
     Arguments:
         latent_dim: length of a latent vector, drawn from N(0, I).
         channels: colour channels of the images.
-        image_size: height and width in pixels, a multiple of 4. The depth is 2, or 3 from 64 pixels on if 8 divides it.
+        image_size: height and width of the images in pixels, a multiple of 4. The depth is 2; it is 3 for 64 pixels or
+            more if the size is a multiple of 8.
         width: channels before the last convolution.
     """
 
-    uses_all_parameters = True  # in every pass, so that ranks need not look for unused ones
+    uses_all_parameters = True  # in every pass, so that ranks need not search for unused parameters
 
     def __init__(self, latent_dim: int = 64, channels: int = 1, image_size: int = 28, width: int = 16) -> None:
         super().__init__()
@@ -66,7 +71,7 @@ class Generator(nn.Module):
         self.reset()
 
     def reset(self) -> None:
-        """New random weights, from the global generator, and the statistics of a new network."""
+        """Draws new random weights from the global random generator, and resets the statistics of BatchNorm."""
         self.apply(initialise)
 
     def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch channels size size"]:
@@ -74,7 +79,7 @@ class Generator(nn.Module):
 
 
 def initialise(module: nn.Module) -> None:
-    """Sets one layer back to where a new generator's starts; weights from the global generator of random numbers."""
+    """Sets one layer to the initial state of a new generator; draws its weights from the global random generator."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:

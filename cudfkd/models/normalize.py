@@ -1,4 +1,4 @@
-"""From images in [0, 1] to what networks see: (x - mean) / std."""
+"""Normalisation, (x - mean) / std: from images in [0, 1] to the inputs of networks."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,11 @@ from torch import Tensor, nn
 
 
 class Normalize(nn.Module):
-    """(x - mean) / std, one number a channel; None leaves images as they are."""
+    """Computes (x - mean) / std, with one mean and one std per channel. None stands for mean 0 and std 1.
+
+    mean: mean of each channel.
+    std: standard deviation of each channel.
+    """
 
     mean: Tensor
     std: Tensor
@@ -21,5 +25,5 @@ class Normalize(nn.Module):
         return (images - self.mean) / self.std
 
     def inverse(self, x: Tensor) -> Tensor:
-        """Images from what networks see: x std + mean."""
+        """Computes images from inputs of networks: x std + mean."""
         return x * self.std + self.mean

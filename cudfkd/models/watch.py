@@ -1,4 +1,4 @@
-"""Looking inside a network that is someone else's: inputs or outputs of modules by name, noted while a block runs."""
+"""Observation of a network from outside: inputs or outputs of its modules by name, recorded while a block runs."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,21 +10,21 @@ from cudfkd.base.errors import ConfigError, unknown
 
 
 class Watch:
-    """Notes what goes into (or comes out of) some modules of a network. Hooks are on inside `recording()` only:
+    """Records the outputs (or inputs) of some modules of a network. Its hooks are set inside `recording()` only:
 
         with watch.recording() as seen:
             logits = teacher(images)
         seen["stage1"]
 
-    Gradients flow through what is noted. `seen` holds the last pass, by name, in the order of the pass.
+    Gradients flow through the recorded tensors. `seen` holds the last pass, by name, in the order of the pass.
 
     Arguments:
-        network: any.
-        names: of its modules, as in `network.named_modules()`.
-        inputs: note the first input instead of the output.
+        network: any network.
+        names: names of its modules, as in `network.named_modules()`.
+        inputs: record the first input instead of the output.
 
     Raises:
-        ConfigError: the network has no module of such a name; the line names the nearest.
+        ConfigError: the network has no module with this name; the line names the nearest module.
     """
 
     def __init__(self, network: nn.Module, names: Iterable[str], *, inputs: bool = False) -> None:
@@ -38,17 +38,17 @@ class Watch:
 
     @torch.no_grad()
     def try_on(self, probe: Tensor) -> dict[str, Tensor]:
-        """What is seen of a batch as the network takes it. Raises ConfigError as `recording`."""
+        """Records a forward pass of the network on `probe`, without gradient. Raises ConfigError as `recording`."""
         with self.recording() as seen:
             self._network(probe)
         return seen
 
     @contextmanager
     def recording(self) -> Iterator[dict[str, Tensor]]:
-        """Notes every forward pass inside the block; takes its hooks off at the end.
+        """Records every forward pass inside the block; removes its hooks at the end.
 
         Raises:
-            ConfigError: none of the modules took part in it.
+            ConfigError: no forward pass in the block used any of the modules.
         """
         seen: dict[str, Tensor] = {}
         handles = [
@@ -66,16 +66,16 @@ class Watch:
 
     def _note(self, name: str, seen: dict[str, Tensor]):
         def hook(module: nn.Module, inputs: tuple, named: dict, output: object) -> None:  # noqa: ARG001
-            found = next(iter((*inputs, *named.values())), None) if self._inputs else output
-            if isinstance(found, Tensor):
-                seen.pop(name, None)  # so that the order is that of the last pass
-                seen[name] = found
+            observed = next(iter((*inputs, *named.values())), None) if self._inputs else output
+            if isinstance(observed, Tensor):
+                seen.pop(name, None)  # so that `seen` has the order of the last pass
+                seen[name] = observed
 
         return hook
 
 
 def hooked(network: nn.Module) -> bool:
-    """Whether somebody looks inside, at the forward or the backward pass."""
+    """Whether any module of the network has a hook on its forward or backward pass."""
     return any(
         module._forward_pre_hooks or module._forward_hooks or module._backward_pre_hooks or module._backward_hooks
         for module in network.modules()
@@ -83,31 +83,31 @@ def hooked(network: nn.Module) -> bool:
 
 
 def names_of(network: nn.Module, kind: type[nn.Module]) -> list[str]:
-    """The modules of one kind."""
+    """Names of the network's modules of one type."""
     return [name for name, module in network.named_modules() if isinstance(module, kind)]
 
 
 def last_of_each_size(network: nn.Module, probe: Tensor) -> dict[int, str]:
-    """For each height of map above 1 pixel: the last module that gives such maps out, in the order of the pass.
+    """For each height of feature maps above 1 pixel: the last module with outputs of this height, in order of the pass.
 
     Arguments:
-        network: in eval mode.
-        probe: a batch as the network takes it.
+        network: network in eval mode.
+        probe: batch of images that the network takes.
     """
     every = [name for name, _ in network.named_modules() if name]
     return {size: name for name, size in _heights(network, probe, every).items() if size > 1}
 
 
 def map_sizes(network: nn.Module, probe: Tensor, names: Iterable[str]) -> dict[str, int]:
-    """The height in pixels of the maps that each module gives out. Raises ConfigError for one that gives no maps."""
-    asked = list(names)
-    found = _heights(network, probe, asked)
-    for name in asked:
-        if name not in found:
+    """Returns the height in pixels of the feature maps of each module. Raises ConfigError for a module without maps."""
+    requested = list(names)
+    heights = _heights(network, probe, requested)
+    for name in requested:
+        if name not in heights:
             raise ConfigError(f"the module {name} gives out no maps (batch, channels, height, width): name another")
-    return found
+    return heights
 
 
 def _heights(network: nn.Module, probe: Tensor, names: Iterable[str]) -> dict[str, int]:
     seen = Watch(network, names).try_on(probe)
-    return {name: found.shape[2] for name, found in seen.items() if found.ndim == 4}
+    return {name: output.shape[2] for name, output in seen.items() if output.ndim == 4}

@@ -1,10 +1,10 @@
-"""Everything that a run needs to go on: networks, optimizers, random generators, at the end of an epoch.
+"""Checkpoints: all that a run needs to go on at the end of an epoch (networks, optimizers, random generators).
 
-The tensors are in checkpoint-EPOCH.safetensors; checkpoint.json names that file with its SHA-256. Both are written
-whole, the tensors first: until checkpoint.json is replaced the previous checkpoint is the valid one, and only then is
-it removed. So there is a whole checkpoint at every moment, whenever the process dies. Nothing is unpickled.
+The tensors are in checkpoint-EPOCH.safetensors. checkpoint.json names that file and its SHA-256. Both files are written
+in one step, the tensors first. The previous checkpoint is valid until checkpoint.json is replaced, and is removed only
+after that. So a complete checkpoint exists at every moment at which the process may die. Nothing is unpickled.
 
-Learning rate, adversarial weight and a lambda on schedule are functions of the step and need no saving.
+Learning rate, adversarial weight and a lambda on schedule are functions of the step, so they are not saved.
 """
 
 import json
@@ -29,9 +29,12 @@ POINTER = "checkpoint.json"
 
 @dataclass
 class State:
-    """The live objects of a run, by name. Saving copies out of them, loading copies into them.
+    """The live objects of a run, by name. Saving copies their state, loading replaces it in place.
 
-    memory: pools and banks, which the run's result does not need: they are in checkpoints only.
+    modules: networks of the run's result.
+    optimizers: optimizers of the networks.
+    rng: the run's random generator.
+    memory: pools and banks, which only checkpoints hold, because the run's result does not need them.
     """
 
     modules: dict[str, nn.Module]
@@ -40,7 +43,11 @@ class State:
     memory: dict[str, nn.Module] = field(default_factory=dict)
 
     def save(self, folder: Path, epoch: int, generator_steps: int) -> None:
-        """Writes the state after `epoch` complete epochs. Raises DataError if it cannot be; the previous one stays."""
+        """Writes the state after `epoch` complete epochs.
+
+        Raises:
+            DataError: the state cannot be written; the previous checkpoint stays valid.
+        """
         tensors = {f"rng/{name}": tensor for name, tensor in self._random_states().items()}
         for name, module in self._stateful():
             tensors |= {f"{name}/{key}": tensor for key, tensor in module.state_dict().items()}
@@ -55,10 +62,10 @@ class State:
         _remove(folder, but=file)
 
     def load(self, folder: Path, ranks: Ranks = ALONE) -> tuple[int, int]:
-        """Restores the state, which rank 0 reads for all; returns its epochs and generator steps.
+        """Restores the state, which rank 0 reads for all ranks; returns its epochs and generator steps.
 
         Raises:
-            DataError: a file is not whole, or not of this run.
+            DataError: a file is damaged, or does not belong to this run.
         """
         tensors, counts = ranks.lead(lambda: read(folder))
         try:
@@ -68,8 +75,8 @@ class State:
                 optimizer.load_state_dict(_optimizer_state(optimizer, under(tensors, f"optimizer.{name}")))
             self._set_random_states(under(tensors, "rng"))
         except (KeyError, IndexError, RuntimeError, ValueError) as error:
-            what = f"the checkpoint in {folder} does not hold the state of this run"
-            raise DataError(f"{what}: start it again in another folder") from error
+            problem = f"the checkpoint in {folder} does not hold the state of this run"
+            raise DataError(f"{problem}: start it again in another folder") from error
         return counts
 
     def _stateful(self) -> list[tuple[str, nn.Module]]:
@@ -89,7 +96,7 @@ class State:
 
 
 def separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Copies what shares memory (tied weights): safetensors refuses to save it."""
+    """Copies tensors that share memory with an earlier tensor (tied weights), because safetensors refuses them."""
     seen: set[int] = set()
     result = {}
     for key, tensor in tensors.items():
@@ -100,12 +107,12 @@ def separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def exists(folder: Path) -> bool:
-    """Whether there is something to go on from."""
+    """Whether the folder has a checkpoint."""
     return (folder / POINTER).exists()
 
 
 def read(folder: Path) -> tuple[dict[str, Tensor], tuple[int, int]]:
-    """Tensors, and epochs and generator steps, of a folder's checkpoint. Raises DataError if missing or altered."""
+    """Reads a folder's checkpoint: tensors by key, then (epochs, generator steps). Raises DataError if it is damaged."""
     pointer = _pointer(folder)
     file, digest, counts = folder / pointer["file"], pointer["sha256"], (pointer["epoch"], pointer["generator_steps"])
     try:
@@ -118,18 +125,18 @@ def read(folder: Path) -> tuple[dict[str, Tensor], tuple[int, int]]:
 
 
 def epochs(folder: Path) -> int:
-    """How many epochs were complete at a folder's checkpoint. Raises DataError if it is missing or damaged."""
+    """Number of complete epochs at a folder's checkpoint. Raises DataError if it is missing or damaged."""
     return _pointer(folder)["epoch"]
 
 
 def remove(folder: Path) -> None:
-    """Removes a folder's checkpoint, once the run is finished."""
+    """Removes the checkpoint of a finished run's folder."""
     (folder / POINTER).unlink(missing_ok=True)
     _remove(folder)
 
 
 def under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The part of a checkpoint that belongs to one object."""
+    """Selects the tensors of one object in a checkpoint, by the object's name, which is removed from their keys."""
     return {key.removeprefix(f"{name}/"): tensor for key, tensor in tensors.items() if key.startswith(f"{name}/")}
 
 
@@ -154,7 +161,10 @@ def _remove(folder: Path, but: str = "") -> None:
 
 
 def _optimizer_state(optimizer: Optimizer, tensors: dict[str, Tensor]) -> dict:
-    """Slots by parameter, laid out in memory as the parameter is: fused optimizers pair them by address."""
+    """Sorts tensors into the slots of each parameter, in the parameter's memory layout.
+
+    Fused optimizers pair the numbers of slot and parameter by their address, so the layouts must be equal.
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():

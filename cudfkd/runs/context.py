@@ -1,4 +1,4 @@
-"""What methods and callbacks see of a run: the networks, the randomness, the clock, and one way to take a step."""
+"""The view of a run that methods and callbacks get: networks, random numbers, counters, and the optimizer step."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -27,7 +27,12 @@ from cudfkd.runs.student_batch import TrainingImages
 
 @dataclass(frozen=True)
 class Shape:
-    """What images and logits look like: channels, height and width in pixels, number of classes."""
+    """Shape of images and logits.
+
+    channels: colour channels of the images.
+    image_size: height and width of the images in pixels.
+    num_classes: number of logits.
+    """
 
     channels: int
     image_size: int
@@ -36,20 +41,27 @@ class Shape:
 
 @dataclass
 class Context:
-    """A run in progress.
+    """State of a run in progress.
 
-    config: its description. shape: of images and logits. device: where it runs.
-    teacher, student: as the user gave them, on the device; they take normalised images.
-    rng: the only source of randomness for methods, on the device.
-    epoch, round, step: how many are complete; `step` counts student steps over the whole run.
-    lam: the pace lambda of the coming student step: a number, or a 0-d tensor on the device.
-    modules: the method's own networks by name, such as "generator". log: of this epoch.
-    training: real images, for the references that study them; None for all data-free methods.
-    labeller: the teacher with its BatchNorm folded, see `cudfkd.models.folding`.
-    ranks: the processes that share the run, each with a part of every batch; `config.batch_size` is the whole.
+    config: settings of the run.
+    shape: shape of images and logits.
+    device: device that computes.
+    teacher: the user's teacher, on the device; it takes normalised images.
+    student: the user's student, on the device; it takes normalised images.
+    normalize: map from images in [0, 1] to normalised images.
+    rng: the only source of random numbers for methods, on the device.
+    lam: pace lambda of the coming student step: a number, or a 0-d tensor on the device.
+    epoch: number of complete epochs.
+    round: number of complete rounds.
+    step: number of complete student steps, over the whole run.
+    modules: the method's own networks by name, such as "generator".
+    log: log of this epoch.
+    training: real images, for the reference methods that study them; None for all data-free methods.
+    ranks: the processes that share the run; each has a share of every batch, and `config.batch_size` counts all shares.
+    labeller: the teacher with its BatchNorm layers folded, see `cudfkd.models.folding`.
     """
 
-    LARGE_BATCH: ClassVar = {"cuda": 1024, "cpu": 128}  # images from which on a device is busy
+    LARGE_BATCH: ClassVar = {"cuda": 1024, "cpu": 128}  # number of images from which on the device is busy
 
     config: Settings
     shape: Shape
@@ -71,30 +83,30 @@ class Context:
     _not_compiled: list[nn.Module] = field(default_factory=list)
 
     def teacher_logits(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
-        """The teacher's logits for images in [0, 1], in the run's precision, differentiable in the images."""
+        """Computes the teacher's logits for images in [0, 1], in the run's precision; differentiable in the images."""
         return self._logits(self.teacher, images)
 
     def student_logits(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
-        """The student's, likewise."""
+        """Computes the student's logits for images in [0, 1], in the run's precision; differentiable in the images."""
         return self._logits(self.student, images)
 
     def soft_labels(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
-        """The teacher's logits without gradient; by the labeller where there is one, so only up to rounding."""
+        """Computes the teacher's logits without gradient. The labeller, if there is one, gives them up to rounding."""
         with torch.no_grad():
             return self._logits(self.labeller or self.teacher, images)
 
     def look(
         self, statistics: BatchNormStatistics, images: Float[Tensor, "batch channels size size"]
     ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, ""]]:
-        """The teacher's logits, and how far the batch is from the statistics that its BatchNorm layers stored."""
+        """Computes the teacher's logits, and the distance of the batch from the statistics in its BatchNorm layers."""
         with statistics.recording(), self.autocast():
             logits, distance = self.fast(statistics, hooks_stay=True)(self._seen(self.teacher, images))
         return at_least_float32(logits), distance
 
     def fast(self, network: nn.Module, *, hooks_stay: bool = False) -> Callable[[Tensor], Any]:
-        """The network's forward pass, compiled if the config says so.
+        """Returns the network's forward pass, compiled if the config says so.
 
-        Compiled code has the hooks of its first call: with hooks a network is only compiled if they stay.
+        Compiled code keeps the hooks of its first call. So a network with hooks is compiled only if `hooks_stay`.
         """
         if self.config.compile == "off" or (hooked(network) and not hooks_stay):
             return partial(self.ranks.run, network)
@@ -104,77 +116,84 @@ class Context:
 
     @property
     def batches_at_once(self) -> int:
-        """How many student batches are made and labelled in one pass: until the device is busy."""
+        """Number of student batches that are made and labelled in one pass, at least 1: enough to keep the device busy."""
         size = self.config.batch_size // self.ranks.size
         return max(1, self.LARGE_BATCH.get(self.device.type, 0) // size)
 
     def autocast(self) -> AbstractContextManager:
-        """Mixed precision as the config says: bfloat16 where it is safe, or none."""
+        """Returns the context of mixed precision that the config asks for: bfloat16 where it is safe, or none."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
 
     def probe(self) -> Float[Tensor, "2 channels size size"]:
-        """Two images of noise as the networks take them, always the same, to see what they look like inside."""
+        """Returns two normalised images of noise, always the same, on which networks are tried and inspected."""
         size = 2, self.shape.channels, self.shape.image_size, self.shape.image_size
         return self.normalize(torch.rand(size, generator=torch.Generator().manual_seed(0)).to(self.device))
 
     def noise(self, *size: int) -> Tensor:
-        """Standard normal numbers on the device."""
+        """Draws standard normal numbers from `rng`, on the device."""
         return torch.randn(*size, generator=self.rng, device=self.device)
 
     def latents(self, dim: int) -> Float[Tensor, "batch {dim}"]:
-        """Standard normal latents of a batch: this rank's part of those that all ranks draw alike."""
+        """Draws standard normal latents of the global batch, alike on all ranks; returns this rank's share of them."""
         return self.ranks.mine(self.noise(self.config.batch_size, dim))
 
     def uniform(self, *size: int) -> Tensor:
-        """Numbers between 0 and 1 on the device."""
+        """Draws uniform numbers between 0 and 1 from `rng`, on the device."""
         return torch.rand(*size, generator=self.rng, device=self.device)
 
     def integers(self, below: int, count: int) -> Int[Tensor, " {count}"]:
-        """`count` whole numbers from 0 to below - 1 on the device, each as likely as the other."""
+        """Draws `count` whole numbers from 0 to below - 1 from `rng`, on the device, with equal probabilities."""
         return torch.randint(below, (count,), generator=self.rng, device=self.device)
 
     def generator_steps(self, published: int) -> int:
-        """Generator steps of a round: the method's own number, unless the config sets a ratio for all methods."""
+        """Returns the number of generator steps of a round: `published`, unless the config sets a ratio.
+
+        Arguments:
+            published: the method's own number.
+        """
         ratio = self.config.generator_ratio
         return published if ratio is None else round(ratio * self.config.round_steps)
 
     def note(self, name: str, value: Tensor | float) -> None:
-        """Logs a number; the epoch's metrics hold its mean."""
+        """Logs a number under a name; the epoch's metrics hold its mean."""
         tensor = value if isinstance(value, Tensor) else torch.full((), value, device=self.device)
         self.log.add(name, tensor, self.step)
 
     def settle(self, optimizer: Optimizer, lr: float) -> None:
-        """Sets the learning rate of the coming step: from `lr` along half a cosine to 0 at the end of the run."""
+        """Sets the learning rate of the coming step. It falls from `lr` along half a cosine to 0 at the end of the run."""
         for group in optimizer.param_groups:
             group["lr"] = lr * (1 + cos(pi * self.step / self.config.total_steps)) / 2
 
     def step_down(
         self, optimizer: Optimizer | Sequence[Optimizer], terms: dict[str, Tensor], clip: float | None = None
     ) -> None:
-        """One step down the sum of the named terms, each logged so that a bad one can be named.
+        """Takes one optimizer step down the sum of the named terms. It logs each term, so that errors can name it.
 
         Arguments:
-            optimizer: whose parameters move; several step on the same gradient.
-            terms: scalars; not finite ones end the run at the end of the epoch.
-            clip: largest norm of the gradient of each optimizer's parameters.
+            optimizer: optimizer of the parameters that move; several optimizers step on the same gradient.
+            terms: scalars by name; a term that is not finite ends the run at the end of the epoch.
+            clip: largest norm of the gradient of each optimizer's parameters; None: no limit.
         """
         optimizers = [optimizer] if isinstance(optimizer, Optimizer) else optimizer
         self.log.next_event()
         for name, term in terms.items():
             self.note(name, term)
-        for one in optimizers:
-            one.zero_grad(set_to_none=True)
+        for stepping in optimizers:
+            stepping.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
-        for one in optimizers:
+        for stepping in optimizers:
             if clip is not None:
-                nn.utils.clip_grad_norm_([p for group in one.param_groups for p in group["params"]], clip)
-            one.step()
+                nn.utils.clip_grad_norm_([p for group in stepping.param_groups for p in group["params"]], clip)
+            stepping.step()
 
     def _logits(self, network: nn.Module, images: Tensor) -> Tensor:
         with self.autocast():
             return at_least_float32(self.fast(network)(self._seen(network, images)))
 
     def _seen(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Normalised, in the memory layout that is safe: someone else's may call view, so it gets a data loader's."""
+        """Normalises images, in a memory layout that is safe for the network.
+
+        A foreign network may call `view`, so it gets the contiguous layout that a data loader gives.
+        """
         x = self.normalize(images)
         return x if is_ours(network) else x.contiguous()

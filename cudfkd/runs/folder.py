@@ -1,16 +1,17 @@
-"""One folder a run: what was asked, what happened, what came out.
+"""The folder of a run: its description, its metrics, its results. It holds these files:
 
-    config.json              the description of the run and of its networks
-    experiment.json          names of data, teacher and student, where they are ours
-    metrics.jsonl            one row an epoch (`cudfkd.runs.metrics.row`)
-    checkpoint.json          names checkpoint-EPOCH.safetensors, from which the run can go on; gone once it is finished
-    student.safetensors      the student after the last epoch, and likewise generator.safetensors
-    student-epoch0005...     weights of the epochs in `keep_epochs`
+    config.json              description of the run and of its networks
+    experiment.json          names of data, teacher and student, for a run by name (`cudfkd.engine.experiments`)
+    metrics.jsonl            one row per epoch (`cudfkd.runs.metrics.row`)
+    checkpoint.json          names checkpoint-EPOCH.safetensors, from which the run can go on; removed at the run's end
+    student.safetensors      the student after the last epoch
+    generator.safetensors    the generator after the last epoch, for a method with a generator
+    student-epoch0005...     weights of the epochs in `keep_epochs`, one file per network
     summary.json             the last epoch's scores with their intervals, and the machine that finished the run;
-                             its presence says that the run is finished
-    .lock                    held by the process that writes the folder
+                             this file exists when the run is finished
+    .lock                    locked by the process that writes the folder
 
-Every file is written whole: a reader never sees a part of one.
+Every file is written in one step: a reader sees a complete file or none.
 """
 
 import sys
@@ -42,19 +43,25 @@ from cudfkd.runs.settings import Settings
 
 @dataclass
 class RunFolder:
-    """Writes a run's folder, or nothing at all when `path` is None. Of several ranks only the first touches it."""
+    """Writes a run's folder, or nothing if `path` is None. With several ranks, only rank 0 reads and writes it.
+
+    path: the folder.
+    ranks: the processes that share the run.
+    rows: metrics of the complete epochs.
+    starting: whether the folder has its description but no checkpoint yet.
+    """
 
     path: Path | None
     ranks: Ranks = ALONE
     rows: list[Row] = field(default_factory=list)
-    starting: bool = False  # described, and without a checkpoint yet
+    starting: bool = False
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """Makes the folder and keeps other processes out of it. The lock ends with the process, however that dies.
+        """Makes the folder and locks it against further processes. The lock ends with the process, even in a crash.
 
         Raises:
-            ConfigError: the folder holds something that is no run, or another process is writing it.
+            ConfigError: the folder holds files that belong to no run, or another process is writing it.
             DataError: the folder cannot be made.
         """
         with ExitStack() as stack:
@@ -65,7 +72,7 @@ class RunFolder:
     @contextmanager
     def _claimed(self) -> Iterator[None]:
         assert self.path is not None
-        made = make_folder(self.path)
+        created = make_folder(self.path)
         if not (self.path / CONFIG).exists() and _holds_other_files(self.path):
             raise ConfigError(f"{self.path} holds other files: choose an empty or new folder for the run")
         lock = FileLock(self.path / ".lock", timeout=0)
@@ -79,20 +86,24 @@ class RunFolder:
         try:
             yield
         except Exception:
-            if self.starting:  # it did not come to its first checkpoint: leave nothing behind
+            if self.starting:  # the run has no checkpoint yet: leave no file behind
                 checkpoint.remove(self.path)
                 for name in (CONFIG, ".lock"):
                     (self.path / name).unlink(missing_ok=True)
-                remove_empty(made)
+                remove_empty(created)
             raise
         finally:
             lock.release()
 
     def open(self, description: dict, *, resume: bool) -> Literal["new", "resumed", "finished"]:
-        """Says where this description's run stands in the folder; of a new one, writes the description.
+        """Returns the stage of the run in this folder; for a new run, writes its description.
+
+        Arguments:
+            description: description of the run, see `describe`.
+            resume: whether to go on with a run that is in the folder already.
 
         Raises:
-            ConfigError: a run is there already and resume is off, or it is the run of another description.
+            ConfigError: the folder holds a run already and resume is off, or it holds the run of another description.
             DataError: the folder cannot be written or its files are damaged.
         """
         if self.path is None:
@@ -120,12 +131,12 @@ class RunFolder:
         return "new"
 
     def refuse_new(self, *, resume: bool) -> None:
-        """Raises ConfigError unless `resume` is on: what is there is never overwritten."""
+        """Raises ConfigError unless `resume` is on: a run in the folder is never overwritten."""
         if not resume:
             raise ConfigError(f"{self.path} holds a run already: choose another folder, or resume it")
 
     def save_start(self, state: State) -> None:
-        """Saves what the run starts from, so that one that dies in its first epoch starts from the same again."""
+        """Saves the start of the run, so that a run that dies in its first epoch starts again from the same state."""
         path = self.path
         if path is not None:
             self.ranks.lead(lambda: state.save(path, 0, 0))
@@ -140,7 +151,10 @@ class RunFolder:
         return epoch, generator_steps
 
     def save_epoch(self, state: State, row: Row, generator_steps: int, *, keep: bool) -> None:
-        """Adds a row, keeps the epoch's weights if asked, and replaces the checkpoint, which makes the epoch count."""
+        """Adds an epoch's row, then writes metrics, weights (if `keep`) and checkpoint.
+
+        The epoch counts as complete once the checkpoint is replaced.
+        """
         self.rows.append(row)
         if self.path is not None:
             self.ranks.lead(lambda: self._save_epoch(state, int(row["epoch"] or 0), generator_steps, keep))
@@ -153,7 +167,7 @@ class RunFolder:
         state.save(self.path, epoch, generator_steps)
 
     def finish(self, state: State, summary: dict, device: torch.device) -> None:
-        """Writes the last weights and the summary with the machine's stamp, which makes the run a finished one."""
+        """Writes the last weights, then the summary with the machine's stamp, which marks the run as finished."""
         if self.path is not None:
             self.ranks.lead(lambda: self._finish(state, summary | {"made": made(device)}))
 
@@ -175,7 +189,7 @@ class RunFolder:
         summary = read_summary(self.path)
         for name, module in state.modules.items():
             load_weights(module, self.path, name, None, summary)
-        checkpoint.remove(self.path)  # it stays if the process died just before this
+        checkpoint.remove(self.path)  # the finishing process may have died before it removed the checkpoint
         return scores(summary)
 
     def _save_weights(self, state: State, suffix: str) -> dict[str, str]:
@@ -189,7 +203,15 @@ class RunFolder:
 
 
 def describe(config: Settings, student: nn.Module, teacher: nn.Module, generator: nn.Module | None) -> dict:
-    """What config.json holds. A network of ours is described well enough to be built again, a foreign one is null."""
+    """Returns the content of config.json. The package's own networks can be rebuilt from it; a foreign network is null.
+
+    distill: settings of the run.
+    student: specification of the student.
+    teacher: specification of the teacher.
+    teacher_sha256: `fingerprint` of the teacher.
+    generator: arguments of the generator.
+    versions: versions of cudfkd, torch and Python.
+    """
     return {
         "distill": config.model_dump(mode="json"),
         "student": models.spec_of(student),
@@ -201,10 +223,17 @@ def describe(config: Settings, student: nn.Module, teacher: nn.Module, generator
 
 
 def load_weights(module: nn.Module, path: Path, name: str, epoch: int | None, summary: dict) -> None:
-    """Gives a network its weights of the last epoch, or of one that was kept.
+    """Loads a network's weights of the last epoch, or of an epoch that was kept.
+
+    Arguments:
+        module: the network.
+        path: the run folder.
+        name: name of the network in the run, such as "student" or "generator".
+        epoch: an epoch that was kept; None: the last epoch.
+        summary: content of summary.json; empty if the run is not finished, so that the checkpoint has the weights.
 
     Raises:
-        ConfigError: the epoch was not kept, or the weights are those of another network.
+        ConfigError: the epoch was not kept, or the weights belong to another network.
         DataError: the file is missing or damaged.
     """
     suffix = "" if epoch is None else f"-epoch{epoch:04d}"
@@ -227,12 +256,12 @@ def load_weights(module: nn.Module, path: Path, name: str, epoch: int | None, su
 
 
 def scores(summary: dict) -> dict:
-    """The scores of summary.json, without the digests of weights and the stamp of the machine."""
+    """Returns the content of summary.json without the hashes of the weights and the stamp of the machine."""
     return {key: value for key, value in summary.items() if key not in ("sha256", "made")}
 
 
 def fingerprint(network: nn.Module) -> str:
-    """A hash of names, shapes and values of a network's weights and buffers, by which a folder knows its teacher."""
+    """Hash of names, types, shapes and values of a network's weights and buffers; a folder knows its teacher by it."""
     digest = sha256()
     for name, tensor in network.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -1,4 +1,4 @@
-"""The row of numbers that an epoch leaves in metrics.jsonl."""
+"""The row of numbers of an epoch, one line of metrics.jsonl."""
 
 import sys
 
@@ -16,14 +16,26 @@ Row = dict[str, float | int | None]
 
 
 def row(ctx: Context, evaluation: Evaluation | None, generator_steps: int, lr: float, seconds: float) -> Row:
-    """The metrics of the epoch that just ended.
+    """Returns the metrics of the epoch that has just ended, with these keys:
 
-    epoch (from 1), student_steps and generator_steps so far, lr of the last student step, lam of the next; objective
-    (what the student descends), loss (mean, unweighted), its quantiles loss_q05...; mean_weight, weight_q05...,
-    dead_steps (share of student steps in which no sample weighed more than 0.001), difficulty (sum v l / sum v over the
-    epoch); the generator's terms as they were summed, adversarial_weight, class_entropy (nats); accuracy, agreement,
-    loyalty, loyalty_published on the evaluation data; seconds of training in this epoch, peak_memory_mb of the process
-    (of the GPU, on one; null where the system does not tell).
+    epoch: number of the epoch, from 1
+    student_steps: student steps of the run so far
+    generator_steps: generator steps of the run so far
+    lam: pace lambda of the next student step
+    lr: learning rate of the last student step
+    loss: mean of the samples' losses, unweighted
+    loss_q05 ... loss_q95: quantiles of the samples' losses, at `QUANTILES`
+    mean_weight: mean of the samples' weights
+    weight_q05 ... weight_q95: quantiles of the samples' weights, at `QUANTILES`
+    dead_steps: share of the student steps in which every sample weighed less than 0.001
+    difficulty: sum v l / sum v over the epoch, with weights v and losses l
+    objective: the weighted loss that the student descends, mean over steps
+    (name of a term): each term of the generator as it was added to the sum, mean over steps
+    adversarial_weight: weight of the generator's adversarial term
+    class_entropy: entropy of the classes in the generator's batch, in nats
+    accuracy, agreement, loyalty, loyalty_published: measures on the evaluation data; null without this data
+    seconds: seconds of training in this epoch
+    peak_memory_mb: see `peak_memory_mb`
     """
     log = ctx.log
     losses, weights = log.all("sample_losses"), log.all("sample_weights")
@@ -49,7 +61,7 @@ def row(ctx: Context, evaluation: Evaluation | None, generator_steps: int, lr: f
 
 
 def refuse_other_than_numbers(metrics: Row) -> None:
-    """Raises ConfigError where a callback added to the row what cannot be written and read again as a number."""
+    """Raises ConfigError if a callback added a value that cannot be written to the row and read again as a number."""
     for name, value in metrics.items():
         if not (value is None or isinstance(value, int | float)):
             kind = type(value).__name__
@@ -57,12 +69,12 @@ def refuse_other_than_numbers(metrics: Row) -> None:
 
 
 def dead(weights: Tensor) -> Tensor:
-    """For weights of shape (steps, batch): in which steps the student could not move."""
+    """For weights of shape (steps, batch): whether the student could not move, for each step."""
     return weights.amax(1) < DEAD_WEIGHT
 
 
 def peak_memory_mb(device: torch.device) -> float | None:
-    """Most memory taken so far, in MB (10^6 bytes): on a GPU, by its tensors; else by the process."""
+    """Returns the peak memory so far in MB (10^6 bytes): of the tensors on a GPU, else of the process; None on Windows."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     if sys.platform == "win32":
@@ -75,5 +87,5 @@ def peak_memory_mb(device: torch.device) -> float | None:
 
 def _quantiles(name: str, values: Tensor) -> Row:
     at = torch.tensor(QUANTILES, dtype=values.dtype, device=values.device)
-    found = torch.quantile(values.flatten(), at).tolist()
-    return {f"{name}_q{100 * q:02.0f}": value for q, value in zip(QUANTILES, found, strict=True)}
+    quantiles = torch.quantile(values.flatten(), at).tolist()
+    return {f"{name}_q{100 * q:02.0f}": value for q, value in zip(QUANTILES, quantiles, strict=True)}

@@ -1,6 +1,6 @@
-"""What a run's folder says, read back: refused in one line where it is not what a run writes.
+"""Reading of the small text files of a run folder. Content that no run writes is refused with one line of error.
 
-The weights have their hashes; these are the small text files beside them, which people open and change.
+The files with weights have hashes. The text files have no hash, and people open and change them.
 """
 
 import json
@@ -26,33 +26,39 @@ _KINDS = {
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """config.json, as `cudfkd.runs.folder.describe` makes it. Raises DataError if it is none."""
-    found = read_json(folder / CONFIG)
+    """Reads config.json, which `cudfkd.runs.folder.describe` makes. Raises DataError if its content is wrong."""
+    description = read_json(folder / CONFIG)
     for name, kind in _KINDS.items():
-        if name not in found or not isinstance(found[name], kind):
+        if name not in description or not isinstance(description[name], kind):
             raise damaged(folder / CONFIG, f"{name} is not what a run writes")
-    return found
+    return description
 
 
 def refuse_other(
     folder: Path, found: dict[str, Any], wanted: dict[str, Any], names: Iterable[str] = tuple(_KINDS)
 ) -> None:
-    """Raises ConfigError where a run of description `wanted` is not the one that is there, naming one difference.
+    """Raises ConfigError if a folder holds the run of another description; the line names one difference.
 
-    Looked at are the values of `names`: by default, what makes a distillation.
+    Arguments:
+        folder: the run folder.
+        found: description in the folder.
+        wanted: description of the run to go on with.
+        names: keys that are compared; by default, the keys that define a distillation.
     """
-    there = {name: found.get(name) for name in names}
-    asked = json.loads(json.dumps({name: wanted[name] for name in names}))
-    if differs := difference(there, asked):
+    present = {name: found.get(name) for name in names}
+    requested = json.loads(json.dumps({name: wanted[name] for name in names}))
+    if differs := difference(present, requested):
         name, old, new = differs
         raise ConfigError(f"{folder} holds a run with {name} = {old!r}, not {new!r}: choose another folder")
 
 
 def read_rows(folder: Path, epochs: int) -> list[Row]:
-    """metrics.jsonl, the rows of `epochs` complete epochs; one more may be there if the process died just then.
+    """Reads the rows of `epochs` complete epochs from metrics.jsonl.
+
+    The file may have one more row, if the process died after writing it and before replacing the checkpoint.
 
     Raises:
-        DataError: fewer rows, or rows that no run writes.
+        DataError: the file has fewer rows, or rows that no run writes.
     """
     file = folder / METRICS
     try:
@@ -62,22 +68,26 @@ def read_rows(folder: Path, epochs: int) -> list[Row]:
     if len(rows) < epochs:
         raise damaged(file, f"it holds {len(rows)} of {epochs} epochs")
     for number, row in enumerate(rows[:epochs], start=1):
-        known = isinstance(row, dict) and {"epoch", "accuracy", "total_seconds"} <= row.keys()
-        if not known or row["epoch"] != number or any(isinstance(value, str | list | dict) for value in row.values()):
+        has_keys = isinstance(row, dict) and {"epoch", "accuracy", "total_seconds"} <= row.keys()
+        if (
+            not has_keys
+            or row["epoch"] != number
+            or any(isinstance(value, str | list | dict) for value in row.values())
+        ):
             raise damaged(file, f"line {number} is not that of epoch {number}")
     return rows[:epochs]
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """summary.json of a finished run. Raises DataError if it is none."""
+    """Reads summary.json of a finished run. Raises DataError if its content is wrong."""
     file = folder / SUMMARY
-    found = read_json(file)
-    if not isinstance(found.get("sha256"), dict) or not isinstance(found.get("epoch"), int):
+    summary = read_json(file)
+    if not isinstance(summary.get("sha256"), dict) or not isinstance(summary.get("epoch"), int):
         raise damaged(file, "sha256 or epoch is not what a run writes")
     for name in Evaluation._fields:
-        if name in found and not _is_estimate(found[name]):
+        if name in summary and not _is_estimate(summary[name]):
             raise damaged(file, f"{name} is not what a run writes")
-    return found
+    return summary
 
 
 def _is_estimate(value: object) -> bool:
@@ -87,5 +97,5 @@ def _is_estimate(value: object) -> bool:
 
 
 def damaged(file: Path, why: str) -> DataError:
-    """The error for a file that is there and is not what a run writes."""
+    """Makes the error for a file that exists but has content that no run writes."""
     return DataError(f"{file} is damaged ({why}): run it again in another folder")

@@ -1,7 +1,7 @@
-"""Teachers: the card that says what one is and proves it, and loading one that ships or is a file.
+"""Teachers: reading of a teacher that ships with the package or that is a file, and of the card that describes it.
 
-A teacher is a file NAME.safetensors with a card NAME.json beside it: recipe, seed, accuracies, SHA-256 of the weights,
-data source and licence. A teacher whose file does not have the hash of its card is refused.
+A teacher is a file NAME.safetensors with a card NAME.json in the same folder. The card holds recipe, seed, accuracies,
+SHA-256 of the weights, data source and licence. If the file does not have the SHA-256 of its card, it is refused.
 """
 
 import json
@@ -17,30 +17,30 @@ from cudfkd.base.errors import ConfigError, DataError, unknown
 
 
 def load_teacher(dataset: str, model: str, seed: int = 0) -> nn.Module:
-    """A teacher that ships with the package, in eval mode, its hash verified.
+    """Loads a teacher that ships with the package, in eval mode, after a check of its hash.
 
     Arguments:
-        dataset: what it was trained on; "fashion-mnist".
+        dataset: data set of its training; "fashion-mnist".
         model: its architecture; "lenet5".
-        seed: of its training; 0, 1 or 2.
+        seed: seed of its training; 0, 1 or 2.
 
     Raises:
-        ConfigError: there is no such teacher; the line lists those that ship.
+        ConfigError: no teacher with these arguments ships; the line lists all teachers that ship.
         DataError: its weights are missing or altered.
     """
     return read_teacher(_shipped(dataset, model, seed))
 
 
 def locate(dataset: str, teacher: str, seed: int = 0) -> Path:
-    """Where a teacher is, as the common stem of its weights and its card.
+    """Returns the path of a teacher without file ending, the common stem of its weights and its card.
 
     Arguments:
-        dataset: what it was trained on.
-        teacher: the architecture of one that ships; or a file that `cudfkd.train_teacher` wrote (weights or card).
-        seed: of the training of one that ships.
+        dataset: data set of its training.
+        teacher: architecture of a teacher that ships, or a file that `cudfkd.train_teacher` wrote (weights or card).
+        seed: seed of its training, for a teacher that ships.
 
     Raises:
-        ConfigError: there is no such teacher, it is a folder, or it was trained on other data.
+        ConfigError: the teacher does not exist, is a folder, or was trained on a different data set.
         DataError: the file's card is missing or damaged.
     """
     if not _is_file(teacher):
@@ -57,7 +57,11 @@ def locate(dataset: str, teacher: str, seed: int = 0) -> Path:
 
 
 def read_teacher(stem: Path) -> nn.Module:
-    """The teacher in `stem`.safetensors, after checking it against the card `stem`.json. Raises DataError."""
+    """Loads the teacher in `stem`.safetensors, in eval mode, after a check against its card `stem`.json.
+
+    Raises:
+        DataError: card or weights are missing, damaged or do not belong together.
+    """
     card = teacher_card(stem)
     path = _beside(stem, ".safetensors")
     if not path.is_file():
@@ -74,7 +78,7 @@ def read_teacher(stem: Path) -> nn.Module:
 
 
 def teacher_card(stem: Path) -> dict:
-    """The card beside a teacher's weights. Raises DataError if it is missing or not a card."""
+    """Reads the card of a teacher. Raises DataError if it is missing or is not a card."""
     path = _beside(stem, ".json")
     try:
         card = json.loads(path.read_text())
@@ -84,13 +88,13 @@ def teacher_card(stem: Path) -> dict:
 
 
 def shipped() -> list[tuple[str, str, int]]:
-    """The teachers in the package: (data set, model, seed) of each."""
-    found = (path.stem.rsplit("-seed", 1) + [path.parent.name] for path in data.ASSETS.glob("*/*-seed*.json"))
-    return sorted((dataset, model, int(seed)) for model, seed, dataset in found)
+    """Lists the teachers in the package as (data set, model, seed)."""
+    names = (path.stem.rsplit("-seed", 1) + [path.parent.name] for path in data.ASSETS.glob("*/*-seed*.json"))
+    return sorted((dataset, model, int(seed)) for model, seed, dataset in names)
 
 
 def shipped_card(dataset: str, model: str, seed: int = 0) -> dict:
-    """The card of a teacher that ships. Raises ConfigError, DataError as `load_teacher`."""
+    """Reads the card of a teacher that ships. Raises ConfigError and DataError as `load_teacher`."""
     return teacher_card(_shipped(dataset, model, seed))
 
 
@@ -99,13 +103,13 @@ def _is_file(teacher: str) -> bool:
 
 
 def _beside(stem: Path, ending: str) -> Path:
-    return stem.with_name(stem.name + ending)  # the name itself may hold dots
+    return stem.with_name(stem.name + ending)  # with_suffix would cut a name that contains dots
 
 
 def _shipped(dataset: str, model: str, seed: int) -> Path:
     if (dataset, model, seed) not in shipped():
         name = f"{dataset} {model} seed {seed}"
-        if dataset in data.names() and dataset not in {there for there, _, _ in shipped()}:
+        if dataset in data.names() and dataset not in {with_teacher for with_teacher, _, _ in shipped()}:
             todo = f"train one (cudfkd teacher --data {dataset} --model {model}) and name its file"
             raise ConfigError(f"unknown teacher {name!r}: none ships for {dataset}, so {todo}")
         raise ConfigError(unknown("teacher", name, (f"{d} {m} seed {s}" for d, m, s in shipped())))

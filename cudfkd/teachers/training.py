@@ -1,7 +1,7 @@
-"""Training a teacher on real images, all of them as bytes on the device. It may stop after any epoch and go on.
+"""Training of a teacher on real images, which all stay on the device as bytes. It may stop after any epoch and go on.
 
-While it is trained, MODEL-seedN/ in its folder holds the description (config.json) and a checkpoint; then weights and
-card take its place, see `cudfkd.teachers`. The learning rate is a function of the step and needs no saving.
+During training, the folder MODEL-seedN/ holds the description (config.json) and a checkpoint. At the end, weights and
+card replace this folder, see `cudfkd.teachers`. The learning rate is a function of the step, so it is not saved.
 """
 
 from collections.abc import Callable, Iterator
@@ -48,63 +48,64 @@ def train_teacher(
     resume: bool = False,
     stop_after: int | float | None = None,
 ) -> dict:
-    """Trains a teacher on the *train* split, writes weights and card to folder `out`, and returns the card.
+    """Trains a teacher on the split *train*, writes weights and card to folder `out`, and returns the card.
 
     Arguments:
-        dataset: what to train on; one of `cudfkd.data.names()`.
-        model: what to train; one of `cudfkd.models.names()`.
-        seed: of initial weights, order of the images and augmentation.
+        dataset: name of the training data, from `cudfkd.data.names()`.
+        model: architecture of the teacher, from `cudfkd.models.names()`.
+        seed: seed of initial weights, order of the images and augmentation.
         out: folder for MODEL-seedN.safetensors and MODEL-seedN.json.
-        recipe: how; None takes the recipe of the teachers that ship.
-        data_root: where the training images are, see `cudfkd.data.load`.
-        device: where to train.
-        on_epoch: called after each epoch with its number (from 1), mean training loss and accuracy on *dev*.
-        resume: go on from the checkpoint in `out`, if there is one; on the CPU the result is the same to the bit. Of a
-            teacher that is finished, only return the card.
-        stop_after: minutes; end at the last checkpoint before they are over, but not before one epoch. What is returned
-            is empty then, and resume goes on.
+        recipe: settings of the training; None: the recipe of the teachers that ship with the package.
+        data_root: folder of the training images, see `cudfkd.data.load`.
+        device: device that trains.
+        on_epoch: function that is called after each epoch with its number (from 1), mean training loss and accuracy on
+            the split *dev*.
+        resume: go on from the checkpoint in `out`, if there is a checkpoint; on the CPU the result is the same to the
+            bit as without interruption. For a finished teacher, only return the card.
+        stop_after: minutes. The training ends at the last checkpoint before they are over, but not before one epoch.
+            The returned card is then empty, and `resume` goes on with the training.
 
     Raises:
-        ConfigError: unknown names or values, a device that is not there, more images a step than there are, a
-            teacher or an unfinished training in `out` and resume off, or one of another description.
-        DataError: the images cannot be found, or `out` cannot be written, both before anything is trained; or a file
-            to go on from is damaged.
-        TrainingError: the loss was not finite; the checkpoint of the epoch before is kept.
+        ConfigError: a name, a value or the device is not allowed; a batch has more images than the data; `out` holds a
+            teacher or an unfinished training, and resume is off or the description differs.
+        DataError: the images cannot be found, or `out` cannot be written, both before any training; or a file of the
+            checkpoint is damaged.
+        TrainingError: the loss was not finite; the checkpoint of the previous epoch is kept.
     """
     recipe = recipe or Recipe()
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed = {seed} is not allowed: it must be from 0 to 2**63 - 1")
-    deadline, where = deadline_after(stop_after), devices.check(device)
+    deadline, target = deadline_after(stop_after), devices.check(device)
     about = data.info(dataset)
     network = models.build(model, about.num_classes, about.channels, about.image_size, seed)
     out = Path(out)
     stem = out / f"{model}-seed{seed}"
-    asked = {
+    description = {
         "data": dataset, "model": models.spec_of(network), "seed": seed, "recipe": recipe.model_dump(),
         "device": device,
     }  # fmt: skip
     if not (stem / CONFIG).exists() and _card_of(stem).exists():
         if not resume:
             raise ConfigError(f"{_card_of(stem)} is a teacher already: choose another folder, or delete it first")
-        return _finished(stem, asked)
+        return _finished(stem, description)
     splits = {name: data.load(dataset, name, data_root) for name in data.SPLITS}
     images = len(splits["train"])
     if recipe.batch_size > images:
         raise ConfigError(f"batch_size = {recipe.batch_size} is not allowed: there are {images} training images")
     folder = RunFolder(stem)
-    with _made(out), torch.random.fork_rng(devices=[where] if where.type == "cuda" else []), folder.claimed():
-        trainer = _Trainer.of(recipe, network, Normalize(about.mean, about.std), splits, seed, where)
-        _open(folder, trainer, asked, resume=resume)
+    with _made(out), torch.random.fork_rng(devices=[target] if target.type == "cuda" else []), folder.claimed():
+        trainer = _Trainer.of(recipe, network, Normalize(about.mean, about.std), splits, seed, target)
+        _open(folder, trainer, description, resume=resume)
         if not trainer.train(folder, deadline, on_epoch):
             return {}
-        card = _write(stem, asked, trainer, splits["test"])
+        card = _write(stem, description, trainer, splits["test"])
     _discard(stem)
     return card
 
 
 @dataclass
 class _Trainer:
-    """The network and all that its training needs, on the device. On a GPU no step waits for the host."""
+    """The network, and all objects that its training needs, on the device. On a GPU no step waits for the host."""
 
     recipe: Recipe
     network: nn.Module
@@ -114,14 +115,14 @@ class _Trainer:
     optimizer: torch.optim.Optimizer
     rng: torch.Generator
     epoch: int = 0
-    """how many are complete"""
+    """number of complete epochs"""
 
     @classmethod
     def of(
         cls, recipe: Recipe, network: nn.Module, normalize: Normalize, splits: dict, seed: int, device: torch.device
     ) -> "_Trainer":
         fast = device.type == "cuda"
-        # on a CPU as the teachers that ship were trained, to the bit
+        # on a CPU, the layout that gives the teachers that ship with the package, to the bit
         network.to(device).to(memory_format=torch.channels_last if fast else torch.contiguous_format)
         optimizer = torch.optim.SGD(
             network.parameters(), recipe.lr, momentum=0.9, weight_decay=recipe.weight_decay, nesterov=True,
@@ -133,11 +134,11 @@ class _Trainer:
 
     @property
     def state(self) -> State:
-        """What a checkpoint holds."""
+        """The objects of a checkpoint."""
         return State({"teacher": self.network}, {"teacher": self.optimizer}, self.rng)
 
     def train(self, folder: RunFolder, deadline: float, on_epoch: Callable | None) -> bool:
-        """Trains to the end; False if it ended before, as the next epoch would not end before `deadline`."""
+        """Trains to the end; returns False if it stopped earlier, because the next epoch would end after `deadline`."""
         assert folder.path is not None
         longest = 0.0
         while self.epoch < self.recipe.epochs:
@@ -156,18 +157,21 @@ class _Trainer:
         return True
 
     def accuracy(self, dataset: data.ImageSet) -> float:
-        """Share of the images whose class the network names, in single precision."""
+        """Share of images that the network gives the class of their label, in single precision, to 4 decimals."""
         images, labels = dataset.tensors
         logits = predict(nn.Sequential(self.normalize, self.network), images, self.rng.device)
         return round(float((logits.argmax(1).cpu() == labels).double().mean()), 4)
 
     def _logits_are_finite(self) -> bool:
-        """Of some images, after the last step of an epoch: its loss was taken before."""
-        some = self.train_on.pixels[:2]
-        return bool(predict(nn.Sequential(self.normalize, self.network), some, self.rng.device).isfinite().all())
+        """Whether the logits of two images are finite after the last step of an epoch, which follows the last loss."""
+        probe = self.train_on.pixels[:2]
+        return bool(predict(nn.Sequential(self.normalize, self.network), probe, self.rng.device).isfinite().all())
 
     def _pass(self) -> float:
-        """One epoch, in a new order, without the images that fill no batch; returns the mean loss."""
+        """Trains one epoch, in a new order, without the last images that fill no batch; returns the mean loss.
+
+        All random numbers come from `rng`, in this order: the order of the images, then the augmentation of each batch.
+        """
         self.network.train()
         size, labels, device = self.recipe.batch_size, self.train_on.labels, self.rng.device
         steps = len(labels) // size
@@ -193,7 +197,7 @@ class _Trainer:
 def augmented(
     pixels: UInt8[Tensor, "batch channels size size"], how: str, rng: torch.Generator
 ) -> Float[Tensor, "batch channels size size"]:
-    """Images in [0, 1] from bytes, changed as `Recipe.augment` says."""
+    """Converts bytes to images in [0, 1], with the random changes that `how` names, see `Recipe.augment`."""
     if how in ("crop", "shift"):
         pixels = shift(pixels, pixels.shape[-1] // 8, rng)
     images = data.unit(pixels)
@@ -203,9 +207,9 @@ def augmented(
 def shift(
     pixels: UInt8[Tensor, "batch channels size size"], most: int, rng: torch.Generator
 ) -> UInt8[Tensor, "batch channels size size"]:
-    """Each image moved by up to `most` pixels each way, black moving in: a crop of the image padded by `most`.
+    """Moves each image by up to `most` pixels in each direction; the new border is black.
 
-    Padded with zeros rather than mirrored, as in He et al. (2016).
+    It is a crop of the image after padding by `most`, with zeros and not with mirrored pixels, as in He et al. (2016).
     """
     n, size = len(pixels), pixels.shape[-1]
     corners = torch.randint(2 * most + 1, (2, n, 1), generator=rng, device=pixels.device)
@@ -216,52 +220,52 @@ def shift(
 
 
 def flip(images: Float[Tensor, "batch channels height width"], rng: torch.Generator) -> Tensor:
-    """Each image mirrored left to right with probability 1/2."""
+    """Mirrors each image left to right with probability 1/2."""
     mirrored = torch.rand(len(images), 1, 1, 1, generator=rng, device=images.device) < 0.5
     return torch.where(mirrored, images.flip(3), images)
 
 
 @contextmanager
 def _made(out: Path) -> Iterator[None]:
-    """Makes the folder, and takes it back where nothing came into it."""
-    made = make_folder(out)
+    """Makes the folder for a block; if the block fails and the folder is still empty, removes it."""
+    created = make_folder(out)
     try:
         yield
     except Exception:
-        remove_empty(made)
+        remove_empty(created)
         raise
 
 
-def _open(folder: RunFolder, trainer: _Trainer, asked: dict[str, Any], *, resume: bool) -> None:
-    """Goes back to the checkpoint that is there to be resumed, or begins. Raises as `RunFolder.open`."""
+def _open(folder: RunFolder, trainer: _Trainer, description: dict[str, Any], *, resume: bool) -> None:
+    """Loads the checkpoint to resume, or writes the description of a new training. Raises as `RunFolder.open`."""
     assert folder.path is not None
     config = folder.path / CONFIG
     if not config.exists():
         folder.starting = True
-        write_json(config, asked)
+        write_json(config, description)
         return
     folder.refuse_new(resume=resume)
-    refuse_other(folder.path, read_json(config), asked, asked)
+    refuse_other(folder.path, read_json(config), description, description)
     if checkpoint.exists(folder.path):
         trainer.epoch, _ = trainer.state.load(folder.path)
 
 
-def _write(stem: Path, asked: dict[str, Any], trainer: _Trainer, test: data.ImageSet) -> dict:
-    """Weights, then the card, which makes them a teacher; returns the card."""
+def _write(stem: Path, description: dict[str, Any], trainer: _Trainer, test: data.ImageSet) -> dict:
+    """Writes the weights, then the card, without which they are no teacher; returns the card."""
     weights = save({name: tensor.cpu().contiguous() for name, tensor in trainer.network.state_dict().items()})
     write_bytes(stem.with_name(f"{stem.name}.safetensors"), weights)
-    about = data.info(asked["data"])
+    about = data.info(description["data"])
     card = {
-        "data": asked["data"],
-        "model": asked["model"],
+        "data": description["data"],
+        "model": description["model"],
         "parameters": sum(p.numel() for p in trainer.network.parameters()),
-        "seed": asked["seed"],
-        "recipe": asked["recipe"],
+        "seed": description["seed"],
+        "recipe": description["recipe"],
         "accuracy": {"dev": trainer.accuracy(trainer.dev), "test": trainer.accuracy(test)},
         "trained_on": f"split train: {len(trainer.train_on):,} images, none of dev or test",
         "sha256": sha256(weights).hexdigest(),
         "torch": torch.__version__.split("+")[0],
-        "device": asked["device"],
+        "device": description["device"],
         "data_source": about.source,
         "data_licence": about.licence,
         "licence": "MIT",
@@ -270,10 +274,15 @@ def _write(stem: Path, asked: dict[str, Any], trainer: _Trainer, test: data.Imag
     return card
 
 
-def _finished(stem: Path, asked: dict[str, Any]) -> dict:
-    """The card of a teacher that is there. Raises ConfigError if it is of another description, DataError if damaged."""
+def _finished(stem: Path, description: dict[str, Any]) -> dict:
+    """Returns the card of a finished teacher.
+
+    Raises:
+        ConfigError: the teacher has another description.
+        DataError: its files are damaged.
+    """
     card = teacher_card(stem)
-    refuse_other(stem, card, asked, asked)
+    refuse_other(stem, card, description, description)
     read_teacher(stem)
     return card
 

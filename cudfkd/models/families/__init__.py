@@ -1,1 +1,1 @@
-"""Classifiers, one family a file."""
+"""Classifiers, one family of networks per file."""

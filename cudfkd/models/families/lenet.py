@@ -7,8 +7,8 @@ from torch import Tensor, nn
 class LeNet5(nn.Module):
     """LeNet-5 with BatchNorm: convolutions of 6, 16 and 120 channels, then 84 units and the logits.
 
-    The third convolution covers all that is left of the image (5 x 5 at 28 pixels), as in the original, so that any
-    square image of 16 pixels or more fits.
+    The third convolution covers the full remaining map (5 x 5 at 28 pixels), as in the original. So every square image
+    of 16 pixels or more fits.
 
     Arguments:
         num_classes: number of logits.
@@ -20,18 +20,18 @@ class LeNet5(nn.Module):
     def __init__(self, num_classes: int = 10, channels: int = 1, image_size: int = 28, width: float = 1.0) -> None:
         super().__init__()
         c1, c2, c3, hidden = (max(1, round(width * n)) for n in (6, 16, 120, 84))
-        left = (image_size // 2 - 4) // 2
+        remaining = (image_size // 2 - 4) // 2
         self.features = nn.Sequential(
             *_block(channels, c1, kernel_size=5, padding=2), nn.AvgPool2d(2),
             *_block(c1, c2, kernel_size=5), nn.AvgPool2d(2),
-            *_block(c2, c3, kernel_size=left),
+            *_block(c2, c3, kernel_size=remaining),
         )  # fmt: skip
         self.classifier = nn.Sequential(nn.Linear(c3, hidden), nn.ReLU(), nn.Linear(hidden, num_classes))
 
     def forward(self, x: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
-        first, *others = self.features
-        x = first(x).contiguous()  # with so few channels pooling and BatchNorm are slower in channels_last
-        for layer in others:
+        first, *later = self.features
+        x = first(x).contiguous()  # with so few channels, pooling and BatchNorm are slower in channels_last
+        for layer in later:
             x = layer(x)
         return self.classifier(x.flatten(1))
 

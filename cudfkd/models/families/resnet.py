@@ -1,6 +1,6 @@
 """ResNet (He et al., 2016, "Deep Residual Learning for Image Recognition") for small images.
 
-The stem is one convolution 3 x 3 of stride 1 without max pool, as is customary on CIFAR.
+The stem is a convolution 3 x 3 of stride 1 without max pool, as is usual on CIFAR.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from cudfkd.models.families.kaiming import kaiming
 
 
 class BasicBlock(nn.Module):
-    """relu(F(x) + shortcut(x)) with F = conv 3 x 3, BN, ReLU, conv 3 x 3, BN.
+    """Residual block relu(F(x) + shortcut(x)) with F = conv 3 x 3, BN, ReLU, conv 3 x 3, BN.
 
     The shortcut is the identity, or a convolution 1 x 1 with BN where the number of channels or the size changes.
     """
@@ -37,12 +37,15 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """ResNet-18 with blocks (2, 2, 2, 2), ResNet-34 with (3, 4, 6, 3): stages of 64, 128, 256 and 512 channels.
 
-    Stages 2 to 4 halve the image, so that 32 pixels end as 4 x 4, averaged. Any size of 8 pixels or more fits. It
-    starts as `kaiming` says. Modules whose outputs methods may watch: `stem`, `stage1` to `stage4` (after their ReLU),
-    and `classifier`, whose input is the average.
+    Stages 2 to 4 halve the image, so 32 pixels become maps of 4 x 4, which are averaged. Every size of 8 pixels or more
+    fits. `kaiming` sets the initial weights. Methods may watch these modules:
+
+        stem                 output
+        stage1 to stage4     outputs, after their ReLU
+        classifier           input: the average
 
     Arguments:
-        blocks: basic blocks of each stage.
+        blocks: number of basic blocks in each stage.
         num_classes: number of logits.
         channels: colour channels of the images.
     """
@@ -63,5 +66,5 @@ class ResNet(nn.Module):
 
 
 def _stage(blocks: int, inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    rest = (BasicBlock(outputs, outputs) for _ in range(blocks - 1))
-    return nn.Sequential(BasicBlock(inputs, outputs, stride), *rest)
+    later = (BasicBlock(outputs, outputs) for _ in range(blocks - 1))
+    return nn.Sequential(BasicBlock(inputs, outputs, stride), *later)

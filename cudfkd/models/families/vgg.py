@@ -9,11 +9,15 @@ from cudfkd.models.families.kaiming import kaiming
 class VGG11(nn.Module):
     """Five stages of 1, 1, 2, 2, 2 convolutions 3 x 3 with bias, each with BN and ReLU, of 64 to 512 channels.
 
-    As in the public code of CuDFKD and its neighbours, the last stage sees a map of 4 x 4 at 32 and at 64 pixels, which
-    is averaged: stages 1 to 3 end with a max pool, and from 64 pixels on stage 4 does too. (The original, for 224
-    pixels, pools after all five and has three linear layers.) Any size of 8 pixels or more fits. It starts as `kaiming`
-    says. Modules whose outputs methods may watch: `stage1` to `stage5` (after their pool), and `classifier`, whose
-    input is the average.
+        ours, as in the public code of CuDFKD and related code             original, for 224 pixels
+        max pool after stages 1 to 3; from 64 pixels on, also after 4      max pool after all five stages
+        one linear layer                                                   three linear layers
+
+    So the last stage sees a map of 4 x 4 at 32 and at 64 pixels, which is averaged. Every size of 8 pixels or more
+    fits. `kaiming` sets the initial weights. Methods may watch these modules:
+
+        stage1 to stage5     outputs, after their pool
+        classifier           input: the average
 
     Arguments:
         num_classes: number of logits.

@@ -8,10 +8,10 @@ from cudfkd.models.families.kaiming import kaiming
 
 
 class PreActivationBlock(nn.Module):
-    """x + F(a) with a = relu(BN(x)) and F = conv 3 x 3, BN, ReLU, conv 3 x 3 (He et al., 2016, "Identity Mappings").
+    """Residual block x + F(a) with a = relu(BN(x)) and F = conv 3 x 3, BN, ReLU, conv 3 x 3.
 
-    Where the number of channels changes, the sum is projection(a) + F(a), with a convolution 1 x 1 of the activated
-    input, as in the authors' code. No dropout.
+    Source: He et al., 2016, "Identity Mappings". If the number of channels changes, the sum is projection(a) + F(a),
+    with a convolution 1 x 1 of the activated input a, as in the authors' code. The block has no dropout.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
@@ -31,12 +31,16 @@ class PreActivationBlock(nn.Module):
 class WideResNet(nn.Module):
     """A stem of 16 channels, then three stages of (depth - 4) / 6 blocks and 16, 32, 64 times `width` channels.
 
-    Stages 2 and 3 halve the image; BN, ReLU and the average over the image follow. Any size of 8 pixels or more fits.
-    It starts as `kaiming` says. Modules whose outputs methods may watch: `stem`, `stage1` to `stage3` (sums, before any
-    activation), `norm` (before its ReLU), and `classifier`, whose input is the average.
+    Stages 2 and 3 halve the image. BN, ReLU and the average over the map follow. Every size of 8 pixels or more fits.
+    `kaiming` sets the initial weights. Methods may watch these modules:
+
+        stem                 output
+        stage1 to stage3     outputs: sums, before any activation
+        norm                 output, before its ReLU
+        classifier           input: the average
 
     Arguments:
-        depth: 6 n + 4 with n blocks a stage: 16 or 40 in the paper's pairs.
+        depth: 6 n + 4 with n blocks per stage; 16 or 40 in the paper's pairs of teacher and student.
         width: factor on the channels of the stages.
         num_classes: number of logits.
         channels: colour channels of the images.
@@ -59,5 +63,5 @@ class WideResNet(nn.Module):
 
 
 def _stage(blocks: int, inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    rest = (PreActivationBlock(outputs, outputs) for _ in range(blocks - 1))
-    return nn.Sequential(PreActivationBlock(inputs, outputs, stride), *rest)
+    later = (PreActivationBlock(outputs, outputs) for _ in range(blocks - 1))
+    return nn.Sequential(PreActivationBlock(inputs, outputs, stride), *later)

@@ -38,7 +38,7 @@ def test_a_driver_that_is_too_old_is_told_from_no_gpu(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.cuda, "init", fail("The NVIDIA driver on your system is too old (found version 1)."))
-    with pytest.raises(ConfigError, match=r"it has 0 of type cuda that its driver, too old for this torch, can show: "):
+    with pytest.raises(ConfigError, match=r"cannot be used, the driver is too old for this torch: update the driver, "):
         check("cuda")
     monkeypatch.setattr(torch.cuda, "init", fail("Found no NVIDIA driver on your system."))
     with pytest.raises(ConfigError, match=r"it has 0 of type cuda; use cpu$"):

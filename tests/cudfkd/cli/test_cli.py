@@ -57,9 +57,9 @@ def test_help_explains_every_option(capsys):
     assert left.value.code == 0
     said = capsys.readouterr().out
     said = " ".join(said.split()).replace("- ", "-")  # as it was before lines were broken
-    assert "student steps an epoch [100]" in said
-    assert "a teacher that ships, or the file of one of yours [lenet5]" in said
-    assert "of the training of one that ships [0]" in said
+    assert "student steps per epoch [100]" in said
+    assert "a teacher that ships, or the file of your own teacher [lenet5]" in said
+    assert "training seed of a teacher that ships [0]" in said
     assert "go on from the checkpoint in --out --stop-after" in said  # a switch has no default to tell
     assert f"{', '.join(regularizers.names())}; log is the paper's [log]" in said
     assert "weight of matching the teacher's BatchNorm statistics (1); 0" in said  # the default method's words
