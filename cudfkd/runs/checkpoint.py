@@ -112,7 +112,7 @@ def exists(folder: Path) -> bool:
 
 
 def read(folder: Path) -> tuple[dict[str, Tensor], tuple[int, int]]:
-    """Reads a folder's checkpoint: tensors by key, then (epochs, generator steps). Raises DataError if it is damaged."""
+    """Reads a checkpoint: tensors by key, then (epochs, generator steps). Raises DataError if it is damaged."""
     pointer = _pointer(folder)
     file, digest, counts = folder / pointer["file"], pointer["sha256"], (pointer["epoch"], pointer["generator_steps"])
     try:

@@ -116,7 +116,7 @@ class Context:
 
     @property
     def batches_at_once(self) -> int:
-        """Number of student batches that are made and labelled in one pass, at least 1: enough to keep the device busy."""
+        """Number of student batches made and labelled in one pass, at least 1: enough to keep the device busy."""
         size = self.config.batch_size // self.ranks.size
         return max(1, self.LARGE_BATCH.get(self.device.type, 0) // size)
 
@@ -160,7 +160,7 @@ class Context:
         self.log.add(name, tensor, self.step)
 
     def settle(self, optimizer: Optimizer, lr: float) -> None:
-        """Sets the learning rate of the coming step. It falls from `lr` along half a cosine to 0 at the end of the run."""
+        """Sets the rate of the coming step. It falls from `lr` along half a cosine to 0 at the end of the run."""
         for group in optimizer.param_groups:
             group["lr"] = lr * (1 + cos(pi * self.step / self.config.total_steps)) / 2
 

@@ -74,7 +74,7 @@ def dead(weights: Tensor) -> Tensor:
 
 
 def peak_memory_mb(device: torch.device) -> float | None:
-    """Returns the peak memory so far in MB (10^6 bytes): of the tensors on a GPU, else of the process; None on Windows."""
+    """Peak memory so far in MB (10^6 bytes): of the tensors on a GPU, else of the process; None on Windows."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     if sys.platform == "win32":

@@ -123,7 +123,9 @@ def test_a_new_study_takes_a_file_and_a_function_that_reads_a_number(tmp_path, m
 
     monkeypatch.setitem(run.READERS, "first_weight", first_weight)
     file = tmp_path / "weights.yaml"
-    file.write_text(yaml.safe_dump(VALUES | {"name": "weights", "reads": ["first_weight"], "seeds": [3]}, sort_keys=False))
+    file.write_text(
+        yaml.safe_dump(VALUES | {"name": "weights", "reads": ["first_weight"], "seeds": [3]}, sort_keys=False)
+    )
     assert main(["record", str(file)]) == 0
     assert capsys.readouterr().out.count("accuracy") == 2
     runs = table.frame(records.read(tmp_path / "weights.json"))
