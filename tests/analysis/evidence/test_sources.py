@@ -11,7 +11,7 @@ CELLS = ["%matplotlib inline\nfrom cudfkd import near\nimport numpy", "from anal
 
 @pytest.fixture
 def house(tmp_path, monkeypatch):
-    """A small project: near imports far; the package's __init__ imports all; deep is in a room; nothing imports lonely."""
+    """A project: near imports far; the package's __init__ imports all; deep is in a room; nothing imports lonely."""
     for name, text in {
         "cudfkd/__init__.py": "from cudfkd.near import a\nfrom cudfkd.lonely import b",
         "cudfkd/near.py": "def late():\n    from cudfkd import far",

@@ -251,7 +251,7 @@ def test_idx_round_trip(tmp_path, shape):
 
 
 def test_idx_header_is_that_of_the_format(tmp_path):
-    """The header: two zeros, 8 for unsigned bytes, the number of dimensions, then each size in four big-endian bytes."""
+    """Header: two zeros, 8 for unsigned bytes, the number of dimensions, then each size in four big-endian bytes."""
     data.write_idx(tmp_path / "a.gz", np.array([[1, 2, 3]], dtype=np.uint8))
     content = gzip.decompress((tmp_path / "a.gz").read_bytes())
     assert content == bytes([0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 3, 1, 2, 3])

@@ -207,7 +207,7 @@ def test_an_unknown_module_is_named_with_the_nearest():
 
 
 class Unusual(nn.Module):
-    """A teacher with a linear head and a BatchNorm2d without use, and layers that get their input by keyword."""
+    """A teacher with an unused linear head and an unused BatchNorm2d, and layers that get their input by keyword."""
 
     def __init__(self, *, by_name: bool) -> None:
         super().__init__()
