@@ -1,4 +1,4 @@
-"""`python -m analysis execute | reproduce | scorecard | record`. Bad input: one line on stderr, exit code 2."""
+"""`python -m analysis execute | reproduce | scorecard | record`. Bad input gives a line on stderr and exit code 2."""
 
 import argparse
 import shutil
@@ -21,10 +21,16 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code: 0, 1 when a notebook or an exact check failed, 2 for bad input."""
+    """Runs a command and returns the exit code.
+
+    0     success
+    1     a notebook or an exact check failed
+    2     bad input
+    130   interrupted
+    """
     try:
-        asked = _parser().parse_args(arguments)
-        return asked.run(asked)
+        options = _parser().parse_args(arguments)
+        return options.run(options)
     except execute.NotebookError as error:
         print(f"analysis: {error}", file=sys.stderr)
         return 1
@@ -39,13 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> _Parser:
     parser = _Parser(prog="python -m analysis", description="Run the notebooks.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    one = commands.add_parser("execute", help="one notebook, with parameters")
-    one.add_argument("notebook", type=Path)
-    one.add_argument("output", type=Path, nargs="?", help="default: out/PROFILE/NAME.ipynb")
-    one.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter")
-    one.add_argument("-f", type=Path, action="append", default=[], metavar="FILE", help="parameters from a YAML file")
-    one.add_argument("--profile", default="quick", help="start from profiles/PROFILE [quick]")
-    one.set_defaults(run=_execute)
+    single = commands.add_parser("execute", help="one notebook, with parameters")
+    single.add_argument("notebook", type=Path)
+    single.add_argument("output", type=Path, nargs="?", help="default: out/PROFILE/NAME.ipynb")
+    single.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter")
+    single.add_argument(
+        "-f", type=Path, action="append", default=[], metavar="FILE", help="parameters from a YAML file"
+    )
+    single.add_argument("--profile", default="quick", help="start from profiles/PROFILE [quick]")
+    single.set_defaults(run=_execute)
     every = commands.add_parser("reproduce", help="all notebooks of a profile, their HTML pages, and the scorecard")
     every.add_argument("--profile", default="quick")
     every.set_defaults(run=_reproduce)
@@ -58,37 +66,37 @@ def _parser() -> _Parser:
     return parser
 
 
-def _execute(asked: argparse.Namespace) -> int:
-    parameters: dict[str, Any] = execute.profile_parameters(asked.profile, asked.notebook.name[:2])
-    for file in asked.f:
+def _execute(options: argparse.Namespace) -> int:
+    parameters: dict[str, Any] = execute.profile_parameters(options.profile, options.notebook.name[:2])
+    for file in options.f:
         parameters |= execute.read_yaml(file)
-    parameters |= {name: execute.parse_value(text) for name, text in asked.p}
-    output = asked.output or reproduce.OUT / asked.profile / asked.notebook.name
-    done = execute.execute(asked.notebook, output, parameters)
+    parameters |= {name: execute.parse_value(text) for name, text in options.p}
+    output = options.output or reproduce.OUT / options.profile / options.notebook.name
+    done = execute.execute(options.notebook, output, parameters)
     print(f"{done.path}: {done.seconds:.0f} s")
     return 0
 
 
-def _reproduce(asked: argparse.Namespace) -> int:
-    failed = reproduce.reproduce(asked.profile, lambda line: print(line, flush=True))
-    card = scorecard.load(asked.profile, reproduce.OUT / asked.profile)
+def _reproduce(options: argparse.Namespace) -> int:
+    failed = reproduce.reproduce(options.profile, lambda line: print(line, flush=True))
+    card = scorecard.load(options.profile, reproduce.OUT / options.profile)
     print("\n".join([card.summary(), *card.remarks()]))
     return 1 if failed or card.failed else 0
 
 
-def _scorecard(asked: argparse.Namespace) -> int:
-    card = scorecard.load(asked.profile, reproduce.OUT / asked.profile)
+def _scorecard(options: argparse.Namespace) -> int:
+    card = scorecard.load(options.profile, reproduce.OUT / options.profile)
     if not card.results:
         raise ConfigError(card.summary())
     print("\n".join(card.lines()))
     return 1 if card.failed else 0
 
 
-def _record(asked: argparse.Namespace) -> int:
-    profile = execute.profile_folder(asked.profile).name
+def _record(options: argparse.Namespace) -> int:
+    profile = execute.profile_folder(options.profile).name
     folders = sorted(path for path in (reproduce.OUT / profile).glob("[0-9][0-9]") if path.is_dir())
     if not folders:
-        raise ConfigError(f"out/{asked.profile} holds no figures: run make figures PROFILE={asked.profile} first")
+        raise ConfigError(f"out/{options.profile} holds no figures: run make figures PROFILE={options.profile} first")
     for folder in folders:
         shutil.copytree(folder, origin.ROOT / "figures" / folder.name, dirs_exist_ok=True)
         print(f"figures/{folder.name}")

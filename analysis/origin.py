@@ -1,4 +1,4 @@
-"""Where the project's folders are, and which commit its code is at."""
+"""Paths of the project's folders, and the commit of its code."""
 
 import subprocess
 from pathlib import Path
@@ -9,7 +9,7 @@ PROFILES = ROOT / "profiles"
 
 
 def commit() -> str:
-    """The commit that the code is at, "+changes" if it was changed since; "unknown" outside a git checkout."""
+    """The commit of the code, with "+changes" if tracked files have changed since; "unknown" outside a git checkout."""
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
         return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")

@@ -2,8 +2,8 @@
 
     python -m tests.contract      writes tests/contract.json again, after a change that is meant
 
-A move of files changes none of them. Bits of weights depend on the processor and on torch, so that they stand beside
-the machine they were made on.
+A move of files must change none of these entries. Bits of weights depend on the processor and on torch, so the file
+also records the machine that computed them.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def runs() -> dict[str, dict[str, Any]]:
 
 
 def machine() -> dict[str, str]:
-    """Versions and processor: bits are the same where they are."""
+    """Versions and processor. Bits of weights are equal if these are equal."""
     return {
         "torch": torch.__version__,
         "processor": platform.machine(),
@@ -105,7 +105,7 @@ def _run(main: Any, line: str) -> list[Any]:
 
 
 def contract() -> dict[str, Any]:
-    """All of it."""
+    """All entries of the contract."""
     return {
         "descriptions": descriptions(),
         "command_lines": command_lines(),

@@ -1,6 +1,6 @@
-"""The messages in the source: what every error of ours can say, its values replaced by an ellipsis.
+"""The messages of every error in the source, with an ellipsis in place of values.
 
-Found by walking the syntax trees of cudfkd/ and analysis/, so that no list of them has to be kept by hand.
+The module walks the syntax trees of cudfkd/ and analysis/, so nobody has to keep a list of messages by hand.
 """
 
 import ast
@@ -14,7 +14,7 @@ BASE = "CudfkdError"
 
 
 class Message(NamedTuple):
-    """One line that can be met, and where it is made."""
+    """A message that a user can meet, and the place in the source that makes it."""
 
     text: str
     where: str
@@ -31,11 +31,11 @@ def messages() -> list[Message]:
 def errors(trees: list[ast.Module]) -> set[str]:
     """The names of the classes that derive from CudfkdError, itself included."""
     classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
-    known, before = {BASE}, set()
-    while known != before:
-        before = set(known)
-        known |= {c.name for c in classes if any(isinstance(b, ast.Name) and b.id in known for b in c.bases)}
-    return known
+    names, before = {BASE}, set()
+    while names != before:
+        before = set(names)
+        names |= {c.name for c in classes if any(isinstance(b, ast.Name) and b.id in names for b in c.bases)}
+    return names
 
 
 def constants() -> str:
@@ -46,7 +46,7 @@ def constants() -> str:
 
 
 def messages_in(path: Path, tree: ast.Module, kinds: set[str]) -> Iterator[Message]:
-    """Those of one module, whose errors have the names `kinds`."""
+    """The messages of one module. `kinds` are the names of our error classes."""
     for scope in ast.walk(tree):
         if isinstance(scope, ast.Module | ast.FunctionDef):
             for node in _own(scope):
@@ -64,13 +64,13 @@ def _own(scope: ast.AST) -> Iterator[ast.AST]:
 
 
 def _texts(node: ast.expr, scope: ast.AST, tree: ast.Module) -> list[str]:
-    """What an expression can be as text: f-strings with their names looked up, calls of helpers with their returns."""
+    """Possible texts of an expression. Names in f-strings are looked up; a helper's call gives its returns."""
     if isinstance(node, ast.Constant):
         return [str(node.value)]
     if isinstance(node, ast.JoinedStr):
-        return _joined([_texts(part, scope, tree) for part in node.values])
+        return _joined([_texts(piece, scope, tree) for piece in node.values])
     if isinstance(node, ast.BinOp):
-        return _joined([_texts(part, scope, tree) for part in (node.left, node.right)])
+        return _joined([_texts(piece, scope, tree) for piece in (node.left, node.right)])
     if isinstance(node, ast.IfExp):
         return [*_texts(node.body, scope, tree), *_texts(node.orelse, scope, tree)]
     if isinstance(node, ast.FormattedValue):
@@ -94,7 +94,7 @@ def _joined(parts: list[list[str]]) -> list[str]:
 
 
 def _assigned(name: str, scope: ast.AST, tree: ast.Module, line: int) -> list[str]:
-    """Texts of the last assignment to a name before a line of its function, else of one at the top of its module."""
+    """Texts of the last assignment to a name before a line of its function; else of its assignment at module level."""
     for place, latest in ((scope, line), (tree, 10**9)):
         nodes = [node for node in _own(place) if isinstance(node, ast.Assign) and node.lineno <= latest]
         named = [n for n in nodes if any(isinstance(t, ast.Name) and t.id == name for t in n.targets)]
@@ -107,9 +107,9 @@ def _called(node: ast.Call, scope: ast.AST, tree: ast.Module) -> list[str]:
     if _name(node) == "unknown":
         return [f"unknown {text} …: known: …" for text in _texts(node.args[0], scope, tree)]
     helpers = [f for f in tree.body if isinstance(f, ast.FunctionDef) and f.name == _name(node)]
-    found = []
+    texts = []
     for helper in helpers:
         for inner in _own(helper):
             if isinstance(inner, ast.Return) and inner.value is not None:
-                found += _texts(inner.value, helper, tree)
-    return found or ["…"]
+                texts += _texts(inner.value, helper, tree)
+    return texts or ["…"]

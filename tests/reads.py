@@ -1,4 +1,4 @@
-"""A watch on what would make the host wait for a GPU, which a machine without one can be asked for."""
+"""A watch on reads that would make the host wait for a GPU. It also works on a machine without a GPU."""
 
 import traceback
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
-# operations whose result's value or size the host must know, and methods that bring a tensor to it
+# operations with a result of which the host must know value or size, and methods that bring a tensor to the host
 OPERATIONS = {
     aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default, aten.equal.default,
     aten._unique2.default, aten.unique_dim.default, aten.unique_consecutive.default,
@@ -44,20 +44,20 @@ class _Methods(TorchFunctionMode):
 
 
 class Reads:
-    """Where the host read a tensor between `start` and `stop`. Adam's own counters are CPU tensors wherever it runs."""
+    """Places where the host reads a tensor between `start` and `stop`. Adam's own counters are always on the CPU."""
 
     def __init__(self) -> None:
         self.stacks: list[list[str]] = []
         self._on = ExitStack()
 
     def start(self) -> Self:
-        """From now on."""
+        """Starts the watch."""
         self._on.enter_context(_Operations(self._note))
         self._on.enter_context(_Methods(self._note))
         return self
 
     def stop(self) -> None:
-        """Until here."""
+        """Ends the watch."""
         self._on.close()
 
     def _note(self) -> None:

@@ -36,7 +36,7 @@ def test_a_number_that_is_none_is_refused(method, name):
         assert str(error.value).startswith(f"{name} = "), value
 
 
-# A call that works, what it raises with one argument spoiled, and what the line says
+# A call that works, a bad argument, the error that it raises, and the text of its line
 
 
 def run_folder(at: Path) -> Path:
@@ -132,7 +132,7 @@ def terms_of(method: str, monkeypatch) -> list[str]:
 @pytest.mark.parametrize("method", methods.names())
 def test_a_term_that_becomes_nan_is_named_and_the_last_checkpoint_goes_on(method, tmp_path, monkeypatch):
     c = config(method)
-    whole = distill(c)
+    unbroken = distill(c)
     original, terms = Context.step_down, terms_of(method, monkeypatch)
     assert "objective" in terms
     assert len(terms) > 1 or not methods.get(method).ABOUT.generates
@@ -151,16 +151,16 @@ def test_a_term_that_becomes_nan_is_named_and_the_last_checkpoint_goes_on(method
         assert f" {term}" in line.split(";")[0]
         assert f"epoch 1 was the last good one, its checkpoint is in {tmp_path / term}" in line
         assert len(cudfkd.load_run(tmp_path / term).rows) == 1
-        assert same(distill(c, run_dir=tmp_path / term, resume=True).student, whole.student)
+        assert same(distill(c, run_dir=tmp_path / term, resume=True).student, unbroken.student)
 
 
 # A full disk
 
 
 def test_a_disk_that_is_full_at_any_write_loses_nothing(tmp_path, monkeypatch):
-    """Every write of a run in turn is the one for which there is no room. `fsync` is where a disk says so at last."""
+    """Each write of a run in turn has no room on the disk. A disk reports this at `fsync` at the latest."""
     c = config("cudfkd", keep_epochs=(1,))
-    whole = distill(c)
+    unbroken = distill(c)
     original, count, full = files.os.fsync, [0], 0
 
     def no_room(at):
@@ -184,8 +184,8 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(tmp_path, monkeypatch):
         assert not list(folder.glob(".*.partial"))
         assert folder.exists() == (at > 3)  # what could not even be started leaves nothing
         run = distill(c, run_dir=folder, resume=True)
-        assert same(run.student, whole.student), at
-        assert same(run.generator, whole.generator), at
+        assert same(run.student, unbroken.student), at
+        assert same(run.generator, unbroken.generator), at
     assert full == 1 + 2 + 2 * 3 + 2 + 3  # description, start, epochs, kept weights, end
 
 

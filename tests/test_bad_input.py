@@ -1,6 +1,6 @@
-"""Bad input on the command line: every row takes a command that works and spoils one thing.
+"""Bad input on the command line: every row takes a command that works and makes one thing bad.
 
-What must follow is the same for all: exit code 2, one line on stderr that names the value, and every folder as it was.
+The result must be the same for all: exit code 2, one line on stderr with the value, and unchanged folders.
 Calls of the library are in test_bad_calls.
 """
 
@@ -59,7 +59,7 @@ Spoil = Callable[[Path], object]
 
 @dataclass(frozen=True)
 class Row:
-    """A base, what is added to its words (a later option wins) or done to its files, and what the line must say."""
+    """A base command, words to add (a later option wins) or a change of its files, and the expected text."""
 
     base: str
     told: str
@@ -79,7 +79,7 @@ class Row:
 
 
 def unfinished(at: Path) -> None:
-    """A teacher's training that was stopped, its description spoiled."""
+    """Makes the files of a teacher's training that was stopped, with a bad description."""
     (at / "teacher" / "lenet5-seed0").mkdir(parents=True)
     for name in ("config.json", ".lock"):
         (at / "teacher" / "lenet5-seed0" / name).touch()
@@ -89,7 +89,7 @@ def row(base: str, add: str | tuple[str, ...], told: str) -> Row:
     return Row(base, told, add)
 
 
-# What can be done to a file
+# Changes of a file
 
 
 def text(file: str, content: str) -> Spoil:
@@ -454,7 +454,7 @@ ROWS = COMMAND_ROWS + ANALYSIS_ROWS + NUMBER_ROWS
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory) -> Path:
-    """The folder that every row gets a copy of."""
+    """The folder of which every row gets a copy."""
     at = tmp_path_factory.mktemp("world")
     assert cudfkd.cli.main(f"distill {TINY} --out {at}/finished".split()) == 0
     assert cudfkd.cli.main(f"distill {TINY} --out {at}/stopped --stop-after 1e-9".split()) == 0
@@ -505,7 +505,7 @@ def at(world, tmp_path, monkeypatch) -> Path:
 
 
 def own_assets(at: Path, monkeypatch) -> None:
-    """Assets that may be spoiled, in place of the package's."""
+    """Replaces the package's assets by a copy that tests may damage."""
     shutil.copytree(data.ASSETS, at / "assets", ignore=shutil.ignore_patterns("t10k*"))
     monkeypatch.setattr(data, "ASSETS", at / "assets")
     monkeypatch.setattr(fashion_mnist, "ASSETS", at / "assets")

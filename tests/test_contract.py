@@ -1,4 +1,4 @@
-"""A change of the house leaves descriptions, keys, command lines, errors and weights as they were."""
+"""A change of the code's structure leaves descriptions, keys, command lines, errors and weights unchanged."""
 
 import json
 
@@ -21,7 +21,7 @@ def test_what_others_rely_on_is_as_it_was(part):
 
 @pytest.mark.parametrize("method", methods.names())
 def test_a_short_run_gives_the_weights_that_it_gave(method):
-    """To the bit on the machine of the record; elsewhere rounding differs, and twenty steps let it grow."""
+    """Equal to the bit on the recorded machine. On another machine rounding differs and grows over twenty steps."""
     now, then = contract._metrics_and_hashes(method), RECORDED["runs"][method]
     if contract.machine() == RECORDED["machine"]:
         assert now == then

@@ -1,4 +1,4 @@
-"""The documents agree with the source: every error is explained, and version and citation are those of the package."""
+"""The documents agree with the source: every error is explained, and version and citation match the package."""
 
 import argparse
 import ast
@@ -32,13 +32,13 @@ def unexplained(found: list[Message], lines: list[str]) -> list[Message]:
 
 
 def test_every_message_in_the_source_is_explained():
-    found = messages()
-    assert len(found) > 100
-    assert unexplained(found, explained()) == []
+    every = messages()
+    assert len(every) > 100
+    assert unexplained(every, explained()) == []
 
 
 def test_every_explained_line_is_one_of_the_source():
-    source = "\n".join([*(one.text for one in messages()), constants(), inspect.getsource(argparse)])
+    source = "\n".join([*(message.text for message in messages()), constants(), inspect.getsource(argparse)])
     assert [line for line in explained() if longest(line) not in source] == []
 
 
@@ -47,9 +47,9 @@ def test_lines_are_explained_once_each():
 
 
 def test_a_message_without_an_entry_is_found():
-    """The control: taken out of ERRORS.md, an entry is missed."""
+    """The control: without an entry in ERRORS.md, its message is found."""
     lines = [line for line in explained() if "holds a run already" not in line]
-    assert [one.where.split(":")[0] for one in unexplained(messages(), lines)] == ["cudfkd/runs/folder.py"]
+    assert [message.where.split(":")[0] for message in unexplained(messages(), lines)] == ["cudfkd/runs/folder.py"]
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_a_message_without_an_entry_is_found():
     ["raise ConfigError(f'{a} is bad')", "def f():\n why = 'is bad'\n raise ConfigError(f'{a} {why}')"],
 )
 def test_messages_are_found_in_either_form(source):
-    (found,) = messages_in(ROOT / "x.py", ast.parse(source), {"ConfigError"})
-    assert found.text == "… is bad"
+    (message,) = messages_in(ROOT / "x.py", ast.parse(source), {"ConfigError"})
+    assert message.text == "… is bad"
 
 
 def test_the_citation_is_one():

@@ -1,4 +1,4 @@
-"""The plan of the house: who may import whom, in files and in folders. CONTRIBUTING shows the same table."""
+"""The layers of the code: which file or folder may import which. CONTRIBUTING shows the same table."""
 
 from graphlib import CycleError, TopologicalSorter
 
@@ -7,7 +7,7 @@ import pytest
 
 from analysis.origin import ROOT
 
-# From the ground up. A room may import rooms of lower floors, and none of its own floor.
+# From the ground up. A file or folder (room) may import rooms of lower floors, and no other room of its own floor.
 FLOORS = {
     "cudfkd": [
         ["base"],
@@ -36,7 +36,7 @@ def room(module: str) -> str:
 
 
 def arrows(package: str) -> set[tuple[str, str]]:
-    """Pairs of rooms of one package, the first of which imports the second."""
+    """Pairs of rooms of one package; the first room imports the second."""
     pairs = {
         (room(module), room(imported))
         for module in GRAPH.modules if module.split(".")[0] == package

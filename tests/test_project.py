@@ -65,9 +65,9 @@ def test_profiles_hold_parameters_that_their_notebooks_take(profile):
     from analysis.evidence.execute import check_parameters, profile_parameters
 
     files = sorted((PROFILES / profile).glob("*.yaml"))
-    found = notebooks_of(profile)
-    assert [file.stem for file in files] == [path.name[:2] for path in found]
-    for notebook in found:
+    notebooks = notebooks_of(profile)
+    assert [file.stem for file in files] == [path.name[:2] for path in notebooks]
+    for notebook in notebooks:
         values = profile_parameters(profile, notebook.name[:2])
         assert check_parameters(notebook, values)["profile"] == profile
         assert set(values) | {"out_dir"} == set(declared_parameters(notebook))

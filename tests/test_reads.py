@@ -1,4 +1,4 @@
-"""The watch on reads sees each of them, and nothing else."""
+"""The watch on reads sees every read and nothing else."""
 
 import pytest
 import torch

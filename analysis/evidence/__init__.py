@@ -1,1 +1,1 @@
-"""Notebooks run, their results kept and judged."""
+"""Runs the notebooks, keeps their results and judges them."""

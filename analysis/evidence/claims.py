@@ -1,7 +1,7 @@
-"""The paper's claims, each with two verdicts: as claimed, on its own data and scale; and here, by the checks.
+"""The paper's claims. Each has two verdicts: as claimed, on the paper's own data and scale; and here, by our checks.
 
-Words: proved, supported, not supported, inconclusive, out of reach; and "not tested yet". A claim is never more than
-supported: what is proved are theorems, under hypotheses that a live run may break.
+Words of a verdict: proved, supported, not supported, inconclusive, out of reach, not tested yet. A claim gets
+"supported" at most. Only theorems are proved, and a live run may break their hypotheses.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,13 @@ LIVE = "in recorded runs of 300 student steps over ten seeds, LeNet-5 on Fashion
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim.
+    """A claim of the paper.
 
-    text: in our words, from the paper's two abstracts and its repository.
-    theory: True if exact checks can decide it; a claim about training needs trained runs, which are statistical.
-    needs: why it is out of reach as claimed.
-    scope: what a verdict here does not cover.
+    id: "C1" ... "C9".
+    text: the claim in our words, from the paper's two abstracts and its repository.
+    needs: why the claim is out of reach as claimed.
+    theory: True if exact checks can decide it. A claim about training needs trained runs, and they are statistical.
+    scope: the limits of a verdict here.
     """
 
     id: str
@@ -32,7 +33,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A word, and what it rests on."""
+    """A judgement of a claim.
+
+    word: the verdict.
+    basis: the reason for it.
+    """
 
     word: str
     basis: str
@@ -59,31 +64,38 @@ CLAIMS = (
 
 
 def as_claimed(claim: Claim) -> Verdict:
-    """Out of reach for every claim, until a notebook measures one on the paper's own data and scale."""
+    """The verdict on a claim as the paper makes it: out of reach for every claim.
+
+    It stays so until a notebook measures a claim on the paper's own data and scale.
+    """
     return Verdict("out of reach", claim.needs)
 
 
 def here(claim: Claim, checks: Sequence[Check]) -> Verdict:
-    """What the checks that bear on a claim say.
+    """The verdict of the checks that bear on a claim. The first line that applies counts.
 
-    A check that holds by construction is no evidence. One that fails makes the claim not supported, a void one makes it
-    inconclusive. A claim about training stays so while only exact checks bear on it, none being measured over runs.
+    A check that holds by construction is no evidence.
+
+        "not tested yet"   no check bears on the claim
+        "not supported"    a check fails
+        "inconclusive"     a check is void; or a claim about training has only exact checks, not measured over runs
+        "supported"        all checks hold
     """
-    evidence = [one for one in checks if claim.id in one.claims and not one.by_construction]
+    evidence = [check for check in checks if claim.id in check.claims and not check.by_construction]
     if not evidence:
         return Verdict("not tested yet", "no current check bears on it")
     for verdict, word in (("fails", "not supported"), ("void", "inconclusive")):
-        wrong = [one.name for one in evidence if one.verdict == verdict]
+        wrong = [check.name for check in evidence if check.verdict == verdict]
         if wrong:
-            told = f"{len(wrong)} of {len(evidence)} checks: {verdict}: {', '.join(wrong)}"
-            return Verdict(word, _within(claim, told))
-    exact = sum(one.exact for one in evidence)
-    through = ", ".join(sorted({one.theorem for one in evidence}))
-    told = f"{exact} exact and {len(evidence) - exact} statistical checks hold ({through})"
+            basis = f"{len(wrong)} of {len(evidence)} checks: {verdict}: {', '.join(wrong)}"
+            return Verdict(word, _within(claim, basis))
+    exact = sum(check.exact for check in evidence)
+    theorems = ", ".join(sorted({check.theorem for check in evidence}))
+    basis = f"{exact} exact and {len(evidence) - exact} statistical checks hold ({theorems})"
     if not claim.theory and exact == len(evidence):
-        return Verdict("inconclusive", f"{told}, none of them measured over trained runs")
-    return Verdict("supported", _within(claim, told))
+        return Verdict("inconclusive", f"{basis}, none of them measured over trained runs")
+    return Verdict("supported", _within(claim, basis))
 
 
-def _within(claim: Claim, told: str) -> str:
-    return f"{told}; {claim.scope}" if claim.scope else told
+def _within(claim: Claim, basis: str) -> str:
+    return f"{basis}; {claim.scope}" if claim.scope else basis

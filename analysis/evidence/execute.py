@@ -1,8 +1,11 @@
-"""Runs one notebook through papermill, with the guards that papermill lacks.
+"""Runs a notebook through papermill, with the guards that papermill lacks.
 
-papermill itself warns of an unknown parameter and goes on, calls a notebook complete whose cell left it with
-`sys.exit(0)`, and leaves half an output under the final name. Here an unknown or ill-typed parameter is refused before
-anything is written, every code cell must have completed, and the output gets its name only when it is whole.
+case                                   | papermill                         | this module
+---------------------------------------|-----------------------------------|-------------------------------------
+unknown parameter, or of another type  | warns of an unknown one, goes on  | refuses it before it writes anything
+a cell calls `sys.exit(0)`             | calls the notebook complete       | requires that each code cell completed
+the run fails half-way                 | leaves half an output under the   | gives the output its final name only
+                                       | final name                        | when it is complete
 """
 
 import json
@@ -28,7 +31,11 @@ class NotebookError(CudfkdError):
 
 @dataclass(frozen=True)
 class Executed:
-    """An executed notebook and the seconds it took."""
+    """An executed notebook.
+
+    path: the executed copy.
+    seconds: duration of the execution.
+    """
 
     path: Path
     seconds: float
@@ -39,14 +46,15 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any] | None = No
 
     Arguments:
         notebook: an .ipynb with a cell tagged "parameters".
-        output: the executed copy; it appears only when every cell has completed. Meanwhile, and after a failure, the
-            notebook lies beside it as NAME.partial.ipynb.
-        parameters: by name; values of the types that the parameters cell declares.
+        output: the executed copy. It appears only when every cell has completed. During the run, and after a failure,
+            the notebook lies in the same folder as NAME.partial.ipynb.
+        parameters: values by name, of the types that the parameters cell declares.
 
     Raises:
-        ConfigError: no such notebook, unknown parameter, value of another type; nothing is written.
+        ConfigError: the notebook does not exist, a parameter is unknown, or a value has another type; nothing is
+            written.
         DataError: the output's folder cannot be written.
-        NotebookError: a cell failed, or did not run.
+        NotebookError: a cell failed or did not run.
     """
     values = check_parameters(notebook, parameters or {})
     partial = output.with_suffix(".partial.ipynb")
@@ -68,7 +76,11 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any] | None = No
 
 
 def check_parameters(notebook: Path, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters as the notebook takes them. Raises ConfigError for an unknown name or a value of another type."""
+    """Returns the parameters if the notebook takes them.
+
+    Raises:
+        ConfigError: a name is unknown, or a value has another type than the notebook declares.
+    """
     declared = declared_parameters(notebook)
     for name, value in parameters.items():
         if name not in declared:
@@ -79,34 +91,46 @@ def check_parameters(notebook: Path, parameters: dict[str, Any]) -> dict[str, An
 
 
 def declared_parameters(notebook: Path) -> dict[str, str]:
-    """Names and types of a notebook's parameters cell. Raises ConfigError if the file is no notebook or has none."""
+    """Names and types of a notebook's parameters cell.
+
+    Raises:
+        ConfigError: the file is no notebook, or it has no parameters cell.
+    """
     if not notebook.is_file():
         raise ConfigError(f"there is no notebook {notebook}: the notebooks lie in {NOTEBOOKS.name}/")
     try:
         nbformat.read(notebook, as_version=4)
-        found = papermill.inspect_notebook(str(notebook))
+        declared = papermill.inspect_notebook(str(notebook))
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ConfigError(f"{notebook} is not a notebook that can be read: restore it from git") from error
-    if not found:
+    if not declared:
         raise ConfigError(f"{notebook.name} has no cell tagged 'parameters': it cannot be run with values")
-    return {name: entry["inferred_type_name"] for name, entry in found.items()}
+    return {name: entry["inferred_type_name"] for name, entry in declared.items()}
 
 
 def profile_parameters(profile: str, number: str) -> dict[str, Any]:
-    """What profiles/PROFILE/NUMBER.yaml sets. Raises ConfigError for an unknown profile or a file that is not flat."""
+    """The parameters in profiles/PROFILE/NUMBER.yaml.
+
+    Raises:
+        ConfigError: the profile is unknown, or the file is missing, no YAML or not flat.
+    """
     return read_yaml(profile_folder(profile) / f"{number}.yaml")
 
 
 def profile_folder(profile: str) -> Path:
-    """profiles/PROFILE. Raises ConfigError for a folder without parameters; only names count, and no paths."""
-    known = sorted({path.parent.name for path in PROFILES.glob("*/[0-9][0-9].yaml")})
-    if profile not in known:
-        raise ConfigError(unknown("profile", profile, known))
+    """The folder profiles/PROFILE.
+
+    Raises:
+        ConfigError: the folder has no parameter files, or `profile` is a path and no name.
+    """
+    profiles = sorted({path.parent.name for path in PROFILES.glob("*/[0-9][0-9].yaml")})
+    if profile not in profiles:
+        raise ConfigError(unknown("profile", profile, profiles))
     return PROFILES / profile
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Flat parameters from a YAML file. Raises ConfigError if it is missing, no YAML or not flat."""
+    """Flat parameters from a YAML file. Raises ConfigError if the file is missing, no YAML or not flat."""
     try:
         values = yaml.safe_load(path.read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -117,7 +141,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """A value from the command line: JSON where it reads as such (numbers, true, false, null, lists), else a word."""
+    """A value from the command line: JSON where the text is JSON (numbers, true, false, null, lists), else the text.
+
+    True, False and None are accepted, too.
+    """
     try:
         return json.loads(text.lower() if text in ("True", "False") else "null" if text == "None" else text)
     except ValueError:

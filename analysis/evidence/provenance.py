@@ -1,4 +1,4 @@
-"""Figures and results with their story: profile, parameters, commit and versions go wherever a number goes."""
+"""Writes figures and results together with their origin: profile, parameters, commit and versions."""
 
 import hashlib
 import json
@@ -28,13 +28,16 @@ PACKAGES = ("cudfkd", "torch", "numpy", "scipy", "matplotlib", "papermill")
 
 @dataclass
 class Record:
-    """What one execution of a notebook leaves behind.
+    """Writes the figures and the result of one execution of a notebook.
 
     Arguments:
-        notebook: its name, such as "00_start_here"; the first two letters name its folder.
-        profile: smoke, quick or paper: it is printed on every figure.
-        parameters: of this execution.
-        out_dir: where to write; empty: out/PROFILE/NN beside the packages, wherever the notebook is run from.
+        notebook: name of the notebook, for example "00_start_here"; its first two characters name the folder.
+        profile: smoke, quick or paper; it is printed on every figure.
+        parameters: parameters of this execution.
+        out_dir: the folder to write to. Empty: out/PROFILE/NN beside the packages, for every working directory.
+        started: time of the start, by `perf_counter`; default: now.
+
+    The field `code` is the hash of the code at the start, by `sources.fingerprint`.
     """
 
     notebook: str
@@ -45,32 +48,32 @@ class Record:
     code: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.code = fingerprint(self.notebook[:2])  # now, as it was loaded, and not when the cells have run
+        self.code = fingerprint(self.notebook[:2])  # at the start: the hash of the code that was loaded
 
     @property
     def folder(self) -> Path:
-        """Where this notebook's figures and result.json go."""
+        """The folder of this notebook's figures and result.json."""
         return Path(self.out_dir) if self.out_dir else ROOT / "out" / self.profile / self.notebook[:2]
 
     @property
     def runs(self) -> Path:
-        """Where trained runs are kept and found again, shared by the notebooks of a profile."""
+        """The folder of trained runs. The notebooks of a profile share it and use finished runs again."""
         return self.folder.parent / "runs"
 
     def figure(self, name: str, drawn: Figure | Axes) -> Figure:
-        """Writes NAME.png, NAME.pdf and NAME.json (what is plotted), and returns the figure for display.
+        """Writes NAME.png, NAME.pdf and NAME.json (the plotted numbers), and returns the figure for display.
 
-        The files are the same to the byte when they are written twice from the same data and commit.
+        The same data and commit give the same files, to the byte.
         """
         figure = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
         assert figure is not None
         figure.text(0.005, 0.002, f"{self.profile} profile", ha="left", va="bottom", fontsize=7, color="0.45")
         story = {"notebook": self.notebook, "profile": self.profile, "commit": commit(), **self.parameters}
-        told = json.dumps(story, sort_keys=True, default=str)
+        text = json.dumps(story, sort_keys=True, default=str)
         self.folder.mkdir(parents=True, exist_ok=True)
-        software = {"Software": None, "Title": f"{self.notebook}: {name}", "Description": told}
+        software = {"Software": None, "Title": f"{self.notebook}: {name}", "Description": text}
         figure.savefig(self.folder / f"{name}.png", metadata=software)
-        info = {"Title": software["Title"], "Subject": told, "CreationDate": None, "Producer": None, "Creator": None}
+        info = {"Title": software["Title"], "Subject": text, "CreationDate": None, "Producer": None, "Creator": None}
         figure.savefig(self.folder / f"{name}.pdf", metadata=info)
         write_json(self.folder / f"{name}.json", {"story": story, "axes": [plotted(axes) for axes in figure.axes]})
         return figure
@@ -84,24 +87,25 @@ class Record:
         """Writes result.json and returns it for display.
 
         Arguments:
-            metrics: numbers of this execution, with n and interval where they are estimates.
+            metrics: numbers of this execution; an estimate has its n and interval.
             checks: statements measured against a control: the rows of the scorecard.
-            findings: what must be true and has no measure: algebra that sympy settled, a counterexample that is one.
+            findings: statements that must be true and have no measure, by name. Examples: sympy settled the algebra; a
+                counterexample is a counterexample.
 
         Raises:
-            ConfigError: two checks or findings of one name; nothing is written.
-            CheckError: an exact check or a finding failed. It is written first, so that the scorecard shows it. A
-                statistical check that fails is a result, and no error.
+            ConfigError: two checks or findings have the same name; nothing is written.
+            CheckError: an exact check or a finding failed. The result is written first, so that the scorecard shows
+                the failure. A statistical check that fails is a result, and no error.
         """
-        judged, found = list(checks), dict(findings or {})
-        _require_distinct([one.name for one in judged] + list(found))
+        judged, truths = list(checks), dict(findings or {})
+        _require_distinct([check.name for check in judged] + list(truths))
         result = {
             "notebook": self.notebook,
             "profile": self.profile,
             "parameters": self.parameters,
             "metrics": dict(metrics),
-            "checks": [one.to_dict() for one in judged],
-            "findings": {name: bool(holds) for name, holds in found.items()},
+            "checks": [check.to_dict() for check in judged],
+            "findings": {name: bool(holds) for name, holds in truths.items()},
             "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
             "commit": commit(),
             "code": self.code,
@@ -109,14 +113,14 @@ class Record:
             "seconds": round(perf_counter() - self.started, 1),
         }
         write_json(self.folder / "result.json", json.loads(json.dumps(result, default=_plain)))
-        failed = failures(judged, found)
+        failed = failures(judged, truths)
         if failed:
             raise CheckError(f"{self.notebook}: {len(failed)} did not hold: {', '.join(failed)}")
         return result
 
 
 def plotted(axes: Axes) -> dict[str, Any]:
-    """What an axes shows, as plain numbers: lines, bands and points, bars, images (as a hash)."""
+    """The contents of an axes as plain numbers: lines, bands and points, bars, and a hash of each image."""
     return {
         "title": axes.get_title(loc="left"),
         "xlabel": axes.get_xlabel(),

@@ -1,4 +1,4 @@
-"""Runs all notebooks of a profile, one after the other, and leaves an HTML page of each."""
+"""Runs all notebooks of a profile, one after the other, and writes an HTML page of each."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,18 +14,18 @@ OUT = ROOT / "out"
 
 
 def notebooks_of(profile: str) -> list[Path]:
-    """The notebooks that a profile has parameters for, in reading order. Raises ConfigError for an unknown profile."""
+    """The notebooks for which a profile has parameters, in reading order. Raises ConfigError for an unknown profile."""
     folder = profile_folder(profile)
     every = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
     return [path for path in every if (folder / f"{path.name[:2]}.yaml").exists()]
 
 
 def reproduce(profile: str, say: Callable[[str], object]) -> list[NotebookError]:
-    """Executes the profile's notebooks into out/PROFILE, and returns what failed; a failure does not stop the rest.
+    """Executes the profile's notebooks into out/PROFILE and returns the failures. The run goes on after a failure.
 
     Arguments:
         profile: a folder of profiles/.
-        say: takes one line of progress.
+        say: a function that takes a line of progress.
     """
     failed = []
     for notebook in notebooks_of(profile):
@@ -42,7 +42,7 @@ def reproduce(profile: str, say: Callable[[str], object]) -> list[NotebookError]
 
 
 def to_html(executed: Executed) -> Path:
-    """A page of an executed notebook, beside it, figures inside."""
+    """Writes an HTML page of an executed notebook into the same folder, with the figures inside; returns its path."""
     notebook = nbformat.read(executed.path, as_version=4)
     page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook)
     path = executed.path.with_suffix(".html")

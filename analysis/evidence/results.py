@@ -1,4 +1,4 @@
-"""Results of notebooks, read back: validated, and compared with the code and parameters of today."""
+"""Reads the results of notebooks, validates them, and compares them with the present code and parameters."""
 
 import json
 from dataclasses import dataclass
@@ -16,12 +16,17 @@ from cudfkd.base.errors import DataError
 
 @dataclass(frozen=True)
 class Result:
-    """One result.json, as `provenance.Record.result` writes it.
+    """A result.json, as `provenance.Record.result` writes it.
 
-    notebook: its name; the first two letters are its number.
+    notebook: name of the notebook; its first two characters are the number.
+    profile: smoke, quick or paper.
+    parameters: parameters of the execution.
+    metrics: numbers of the execution.
     checks: measured statements, each with its control.
-    findings: what must be true and has no measure, by name.
-    commit, code: of the making; see `commits.commit` and `sources.fingerprint`.
+    findings: statements that must be true and have no measure, by name.
+    commit: commit of the code at the execution; see `origin.commit`.
+    code: hash of the code at the execution; see `sources.fingerprint`.
+    seconds: duration of the execution.
     """
 
     notebook: str
@@ -36,7 +41,7 @@ class Result:
 
     @property
     def number(self) -> str:
-        """Of the notebook: "04"."""
+        """Number of the notebook, for example "04"."""
         return self.notebook[:2]
 
 
@@ -44,20 +49,20 @@ def read(path: Path) -> Result:
     """Reads out/PROFILE/NN/result.json.
 
     Raises:
-        DataError: it cannot be read, is no JSON, lacks a field or has one of another type, belongs to another notebook
-            than its folder, or states a verdict that its own numbers contradict.
+        DataError: the file cannot be read or is no JSON; a field is missing or has another type; the notebook is not
+            the notebook of the folder; or a verdict contradicts the file's own numbers.
     """
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
         result = pydantic.TypeAdapter(Result).validate_python(plain)
-        verdicts = [one["verdict"] for one in plain["checks"]]
+        verdicts = [check["verdict"] for check in plain["checks"]]
     except OSError as error:
         raise DataError(
             f"{path} cannot be read ({error.strerror}): mend its permissions, or run its notebook"
         ) from error
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        where = ".".join(str(key) for key in first["loc"]) or "the file"
         raise _damaged(path, f"{where}: {first['msg']}") from error
     except KeyError as error:
         raise _damaged(path, f"a check has no {error}") from error
@@ -65,14 +70,14 @@ def read(path: Path) -> Result:
         raise _damaged(path, "it is no JSON text") from error
     if result.number != path.parent.name:
         raise _damaged(path, f"it is of notebook {result.notebook!r}")
-    for one, verdict in zip(result.checks, verdicts, strict=True):
-        if verdict != one.verdict or not _consistent(one):
-            raise _damaged(path, f"{one.name!r} says {verdict!r}, and its numbers do not")
+    for check, verdict in zip(result.checks, verdicts, strict=True):
+        if verdict != check.verdict or not _consistent(check):
+            raise _damaged(path, f"{check.name!r} says {verdict!r}, and its numbers do not")
     return result
 
 
 def doubts(result: Result, profile: str) -> str:
-    """Why a result does not speak for the present code and profile, in words; empty if it does."""
+    """The reason why a result is not valid for the present code and profile, in words; empty if it is valid."""
     file = PROFILES / profile / f"{result.number}.yaml"
     if not file.exists():
         return f"profile {profile} has no notebook {result.number}"
@@ -88,11 +93,14 @@ def doubts(result: Result, profile: str) -> str:
     return ""
 
 
-def _consistent(one: Check) -> bool:
-    """What `checks.check` and `checks.merge` guarantee (a merged control is judged by a tolerance of its own)."""
-    held = one.worst_violation <= one.tolerance or not one.holds
-    failed = one.control.violation > 0 or one.control.holds
-    return held and failed and one.tolerance >= 0 and one.n >= 1
+def _consistent(check: Check) -> bool:
+    """True if a check has the properties that `checks.check` and `checks.merge` guarantee.
+
+    A merged control was judged by a tolerance of its own.
+    """
+    held = check.worst_violation <= check.tolerance or not check.holds
+    failed = check.control.violation > 0 or check.control.holds
+    return held and failed and check.tolerance >= 0 and check.n >= 1
 
 
 def _damaged(path: Path, why: str) -> DataError:

@@ -1,6 +1,6 @@
-"""The scorecard: every check of a profile in one table, and what follows for the theorems and the paper's claims.
+"""The scorecard: a table of every check of a profile, and the verdicts on the theorems and the paper's claims.
 
-Results that do not speak for the present code and parameters are shown as stale, and count for no verdict.
+A result that is not valid for the present code and parameters is shown as stale and counts for no verdict.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from analysis.evidence.reproduce import notebooks_of
 from analysis.evidence.results import Result
 from analysis.theory import theorems
 
-NUMBER = "18"  # of the notebook that shows it, which has no checks of its own
+NUMBER = "18"  # number of the notebook that shows the scorecard; it has no checks of its own
 NO_EVIDENCE = "by construction: a test of the code, no evidence"
 COLUMNS = ("theorem", "claims", "check", "statement", "verdict", "worst violation", "tolerance", "n", "control",
            "control's violation", "kind", "notebook")  # fmt: skip
@@ -24,11 +24,12 @@ COLUMNS = ("theorem", "claims", "check", "statement", "verdict", "worst violatio
 
 @dataclass(frozen=True)
 class Scorecard:
-    """What the notebooks of a profile have found.
+    """The results of the notebooks of a profile.
 
-    results: one a notebook that has been run, in order.
-    stale: why a result does not speak for the present code and profile, by notebook number.
-    missing: notebooks without a result.
+    profile: smoke, quick or paper.
+    results: a result for each notebook that has been run, in order.
+    stale: why a result is not valid for the present code and profile, by notebook number.
+    missing: names of the notebooks without a result.
     """
 
     profile: str
@@ -38,30 +39,42 @@ class Scorecard:
 
     @property
     def failed(self) -> list[str]:
-        """What may not fail and did, stale or not: exact checks that fail or are void, and findings that are false."""
-        return [f"{one.number} {name}" for one in self.results for name in failures(one.checks, one.findings)]
+        """Exact checks that fail or are void, and findings that are false. Stale results count, too."""
+        return [f"{result.number} {name}" for result in self.results
+                for name in failures(result.checks, result.findings)]  # fmt: skip
 
     @property
     def current(self) -> tuple[Check, ...]:
-        """The checks that count: those that are not stale."""
-        return tuple(check for one in self.results if one.number not in self.stale for check in one.checks)
+        """The checks that count: the checks of the results that are not stale."""
+        return tuple(check for result in self.results if result.number not in self.stale for check in result.checks)
 
     def summary(self) -> str:
-        """In one line: how many checks of how many notebooks hold."""
+        """A line with the number of checks that hold, of findings that are true, and of notebooks."""
         if not self.results:
             return f"no results of profile {self.profile} yet: run make figures PROFILE={self.profile} first"
-        every = [check for one in self.results for check in one.checks]
-        found = [holds for one in self.results for holds in one.findings.values()]
-        told = f"{self.profile}: {sum(one.passed for one in every)} of {len(every)} checks hold and their controls fail"
-        told += f"; {sum(found)} of {len(found)} findings are true; {len(self.results)} notebooks"
-        return told + f", {len(self.stale)} stale, {len(self.missing)} not run"
+        checks = [check for result in self.results for check in result.checks]
+        truths = [holds for result in self.results for holds in result.findings.values()]
+        line = (
+            f"{self.profile}: {sum(check.passed for check in checks)} of {len(checks)} checks hold"
+            " and their controls fail"
+        )
+        line += f"; {sum(truths)} of {len(truths)} findings are true; {len(self.results)} notebooks"
+        return line + f", {len(self.stale)} stale, {len(self.missing)} not run"
 
     def state(self) -> pd.DataFrame:
-        """A row a notebook: whether its result is current, stale (and why) or missing; checks, commit, seconds."""
+        """A table with a row a notebook (the index).
+
+        state: "current", "stale" and the reason, or "not run".
+        checks: number of checks.
+        findings: number of findings.
+        commit: commit of the code at the execution.
+        seconds: duration of the execution.
+        """
         states = {number: f"stale: {why}" for number, why in self.stale.items()}
         rows = [
-            {"notebook": one.notebook, "state": states.get(one.number, "current"), "checks": len(one.checks),
-             "findings": len(one.findings), "commit": one.commit, "seconds": one.seconds} for one in self.results
+            {"notebook": result.notebook, "state": states.get(result.number, "current"), "checks": len(result.checks),
+             "findings": len(result.findings), "commit": result.commit, "seconds": result.seconds}
+            for result in self.results
         ]  # fmt: skip
         rows += [{"notebook": name, "state": "not run"} for name in self.missing]
         columns = ["notebook", "state", "checks", "findings", "commit", "seconds"]
@@ -69,44 +82,56 @@ class Scorecard:
         return table.astype({"checks": "Int64", "findings": "Int64"})
 
     def rows(self) -> pd.DataFrame:
-        """A row a check, by theorem and notebook; a stale one says so in its verdict."""
-        rows = [_row(one, check, one.number in self.stale) for one in self.results for check in one.checks]
+        """A table with a row a check, in order of theorem and notebook. The verdict marks a stale check as stale."""
+        rows = [_row(result, check, result.number in self.stale) for result in self.results for check in result.checks]
         return pd.DataFrame(rows, columns=COLUMNS).sort_values("theorem", kind="stable", ignore_index=True)
 
     def findings(self) -> pd.DataFrame:
-        """A row a finding: what must be true and has no measure, such as algebra that sympy settled."""
-        rows = [{"notebook": one.number, "finding": name, "true": holds} for one in self.results
-                for name, holds in one.findings.items()]  # fmt: skip
+        """A table with a row a finding: a statement that must be true and has no measure, as sympy's algebra."""
+        rows = [{"notebook": result.number, "finding": name, "true": holds} for result in self.results
+                for name, holds in result.findings.items()]  # fmt: skip
         return pd.DataFrame(rows, columns=["notebook", "finding", "true"])
 
     def theorems(self) -> pd.DataFrame:
-        """A row a theorem: hypotheses, verdict, exact checks it rests on and statistical ones that hold, notebooks."""
-        known = theorems.table()
-        bearing = {name: [one for one in self.current if one.theorem == name] for name in known.index}
-        exact = {name: [one for one in some if one.exact] for name, some in bearing.items()}
-        drawn = {name: [one for one in some if not one.exact] for name, some in bearing.items()}
+        """A table with a row a theorem (the index).
+
+        title, hypotheses: the statement of the theorem.
+        verdict: the judgement by the exact checks and sympy.
+        exact checks: number of exact checks.
+        statistical: how many of the statistical checks hold.
+        checked in: numbers of the notebooks.
+        """
+        stated = theorems.table()
+        bearing = {name: [check for check in self.current if check.theorem == name] for name in stated.index}
+        exact = {name: [check for check in some if check.exact] for name, some in bearing.items()}
+        statistical = {name: [check for check in some if not check.exact] for name, some in bearing.items()}
         return pd.DataFrame({
-            "title": known["title"],
-            "hypotheses": known["hypotheses"],
-            "verdict": [_judged(bool(known["algebra proved"][name]), some) for name, some in exact.items()],
+            "title": stated["title"],
+            "hypotheses": stated["hypotheses"],
+            "verdict": [_judged(bool(stated["algebra proved"][name]), some) for name, some in exact.items()],
             "exact checks": [len(some) for some in exact.values()],
-            "statistical": [_held(some) for some in drawn.values()],
-            "checked in": [", ".join(self._notebooks(name)) for name in known.index],
+            "statistical": [_held(some) for some in statistical.values()],
+            "checked in": [", ".join(self._notebooks(name)) for name in stated.index],
         })  # fmt: skip
 
     def claims(self) -> pd.DataFrame:
-        """A row a claim of the paper: the verdict as claimed and the one here, each with what it rests on."""
+        """A table with a row a claim of the paper (the index).
+
+        text: the claim in our words.
+        as claimed, why: the verdict on the claim as the paper makes it, and the reason.
+        here, rests on: the verdict by our checks, and the reason.
+        """
         rows = []
-        for one in claims.CLAIMS:
-            far, near = claims.as_claimed(one), claims.here(one, self.current)
-            rows.append({"claim": one.id, "text": one.text, "as claimed": far.word, "why": far.basis,
+        for claim in claims.CLAIMS:
+            far, near = claims.as_claimed(claim), claims.here(claim, self.current)
+            rows.append({"claim": claim.id, "text": claim.text, "as claimed": far.word, "why": far.basis,
                          "here": near.word, "rests on": near.basis})  # fmt: skip
         return pd.DataFrame(rows).set_index("claim")
 
     def matrix(self) -> pd.DataFrame | None:
-        """Theorem by regularizer, as notebook 03 found it; None if it has no current result."""
-        found = [one for one in self.results if "matrix" in one.metrics and one.number not in self.stale]
-        return pd.DataFrame.from_dict(found[0].metrics["matrix"], orient="index") if found else None
+        """The table of theorem by regularizer from notebook 03; None if the notebook has no current result."""
+        current = [result for result in self.results if "matrix" in result.metrics and result.number not in self.stale]
+        return pd.DataFrame.from_dict(current[0].metrics["matrix"], orient="index") if current else None
 
     def numbers(self) -> dict[str, Any]:
         """Plain data for the scorecard's own result.json."""
@@ -121,7 +146,7 @@ class Scorecard:
         }
 
     def lines(self) -> Iterator[str]:
-        """For a terminal: the summary, a line a check, remarks, then a line a theorem and a claim."""
+        """Lines for a terminal: the summary, a line a check, the remarks, a line a theorem, a line a claim."""
         yield self.summary()
         yield from (_told(row) for _, row in self.rows().iterrows())
         yield from self.remarks()
@@ -131,52 +156,53 @@ class Scorecard:
             yield f"{name:<3} here {row['here']} ({row['rests on']}); as claimed {row['as claimed']}"
 
     def remarks(self) -> Iterator[str]:
-        """A line for everything that failed and may not, that is stale or was not run."""
+        """A line for each entry of `failed`, each stale result and each notebook that was not run."""
         yield from (f"failed: {name}" for name in self.failed)
         yield from (f"stale: {number}, {why}" for number, why in self.stale.items())
         yield from (f"not run: {name}" for name in self.missing)
 
     def _notebooks(self, theorem: str) -> list[str]:
-        fresh = [one for one in self.results if one.number not in self.stale]
-        return [one.number for one in fresh if any(check.theorem == theorem for check in one.checks)]
+        fresh = [result for result in self.results if result.number not in self.stale]
+        return [result.number for result in fresh if any(check.theorem == theorem for check in result.checks)]
 
 
 def load(profile: str, folder: Path) -> Scorecard:
-    """Reads the results of a profile; a card without any says so in its summary.
+    """Reads the results of a profile. If there are none, the summary says so.
 
     Arguments:
-        profile: a folder of profiles/.
-        folder: where results lie, as NN/result.json: out/PROFILE.
+        profile: name of a folder in profiles/.
+        folder: the folder out/PROFILE, with the results as NN/result.json.
 
     Raises:
-        ConfigError: an unknown profile.
-        DataError: a damaged result.json.
+        ConfigError: the profile is unknown.
+        DataError: a result.json is damaged.
     """
     expected = {path.name[:2]: path.stem for path in notebooks_of(profile) if path.name[:2] != NUMBER}
     files = [path for path in sorted(folder.glob("[0-9][0-9]/result.json")) if path.parent.name != NUMBER]
-    found = [results.read(path) for path in files]
-    found = tuple(replace(one, notebook=expected.get(one.number, one.notebook)) for one in found)
-    missing = tuple(stem for number, stem in expected.items() if number not in {one.number for one in found})
-    reasons = {one.number: results.doubts(one, profile) for one in found}
-    return Scorecard(profile, found, {number: why for number, why in reasons.items() if why}, missing)
+    stored = [results.read(path) for path in files]
+    stored = tuple(replace(result, notebook=expected.get(result.number, result.notebook)) for result in stored)
+    missing = tuple(stem for number, stem in expected.items() if number not in {result.number for result in stored})
+    reasons = {result.number: results.doubts(result, profile) for result in stored}
+    return Scorecard(profile, stored, {number: why for number, why in reasons.items() if why}, missing)
 
 
 def _judged(proved: bool, exact: list[Check]) -> str:
-    """proved: sympy settled the algebra and every exact check holds; supported: the checks alone.
+    """The verdict on a theorem. "proved": sympy settled the algebra and every exact check holds. "supported": every
+    exact check holds.
 
-    Statistical checks do not enter: where one fails, a hypothesis of the theorem does not hold there.
+    Statistical checks do not count: where a statistical check fails, a hypothesis of the theorem does not hold.
     """
-    if any(one.verdict == "fails" for one in exact):
+    if any(check.verdict == "fails" for check in exact):
         return "not supported"
-    if any(one.verdict == "void" for one in exact):
+    if any(check.verdict == "void" for check in exact):
         return "inconclusive"
-    if all(one.by_construction for one in exact):
+    if all(check.by_construction for check in exact):
         return "not tested yet"
     return "proved" if proved else "supported"
 
 
 def _held(checks: list[Check]) -> str:
-    return f"{sum(one.passed for one in checks)} of {len(checks)} hold" if checks else ""
+    return f"{sum(check.passed for check in checks)} of {len(checks)} hold" if checks else ""
 
 
 def _told(row: pd.Series) -> str:

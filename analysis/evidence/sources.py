@@ -1,4 +1,4 @@
-"""Code and records behind a notebook, as a hash: results of one hash and one set of parameters are of one making."""
+"""A hash of the code and records that a notebook uses: results of equal hash and parameters have the same origin."""
 
 import ast
 import hashlib
@@ -12,51 +12,54 @@ from IPython.core.inputtransformer2 import TransformerManager
 from analysis.origin import NOTEBOOKS, ROOT
 
 PACKAGES = ("cudfkd", "analysis")
-RECORDS = {"analysis/studies/records.py": "*.json"}  # by the module that reads them
+RECORDS = {"analysis/studies/records.py": "*.json"}  # pattern of the record files, by the module that reads them
 
 
 def fingerprint(number: str) -> str:
-    """A hash of notebook `number`'s code cells, as saved, and of every module of ours that they import, at any depth.
+    """A hash of notebook `number`'s saved code cells, and of every module of ours that they import, at any depth.
 
-    With the modules that read recorded runs go the records. Prose and outputs do not count, nor do modules that it
-    never meets, nor the commit.
+    Where a module reads recorded runs, the hash covers the records, too. It does not cover prose, outputs, modules that
+    the notebook does not import, or the commit.
     """
     cells = "\n".join(_cells(path) for path in sorted(NOTEBOOKS.glob(f"{number}_*.ipynb")))
-    told = hashlib.sha256(cells.encode())
+    digest = hashlib.sha256(cells.encode())
     modules = imported(cells)
     readers = [pattern for reader, pattern in RECORDS.items() if _there(reader) in modules]
     records = [path for pattern in readers for path in _records(pattern)]
     for path in sorted([*modules, *records]):
-        told.update(f"\n{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
-    return told.hexdigest()[:16]
+        digest.update(f"\n{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def imported(code: str) -> set[Path]:
-    """The files of ours that `code` imports, and that those import.
+    """Our files that `code` imports, and the files that they import in turn.
 
-    A package's __init__ counts only where a name is taken from it, and not for being the way to a module.
+    A package's __init__ counts only if a name is imported from it. It does not count as a step on the way to a module.
     """
-    found: set[Path] = set()
+    files: set[Path] = set()
     todo = list(_imports(code))
     while todo:
         path = todo.pop()
-        if path not in found:
-            found.add(path)
+        if path not in files:
+            files.add(path)
             todo += _imports(path.read_text(encoding="utf-8"))
-    return found
+    return files
 
 
 def _there(reader: str) -> Path:
-    """The file of a module that reads records. A record that nobody reads any more would silently count for nothing."""
+    """The file of a module that reads records.
+
+    The file must exist: a record without a reader would silently drop out of the hash.
+    """
     path = ROOT / reader
     assert path.is_file(), f"{reader} reads records and is gone: name the module that reads them now in RECORDS"
     return path
 
 
 def _records(pattern: str) -> list[Path]:
-    found = list((ROOT / "analysis" / "records").glob(pattern))
-    assert found, f"analysis/records holds no {pattern}: name in RECORDS where the records are now"
-    return found
+    files = list((ROOT / "analysis" / "records").glob(pattern))
+    assert files, f"analysis/records holds no {pattern}: name in RECORDS where the records are now"
+    return files
 
 
 def _cells(path: Path) -> str:
@@ -74,19 +77,19 @@ def _imports(code: str) -> Iterator[Path]:
 
 @cache
 def _names(code: str) -> tuple[tuple[str, str], ...]:
-    """Modules that are imported, each with the name that is taken from it, or ""."""
-    found = []
+    """The imported modules, each with the name that is imported from it, or ""."""
+    names = []
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
-            found += [(alias.name, "") for alias in node.names]
+            names += [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found += [(node.module, alias.name) for alias in node.names]
-    return tuple(found)
+            names += [(node.module, alias.name) for alias in node.names]
+    return tuple(names)
 
 
 def _file(module: str) -> Path | None:
-    """Of one of our modules; None for any other name."""
+    """The file of a module of ours; None for a module that is not ours."""
     if module.split(".")[0] not in PACKAGES or module.endswith("."):
         return None
     path = ROOT.joinpath(*module.split("."))
-    return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)

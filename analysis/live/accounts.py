@@ -2,10 +2,14 @@
 
     Phi_end - Phi_0 = student + lambda + generator,    student = surrogate + concavity
 
-with Phi = mean F_lambda(l_i) over fixed latents. Within a round the generator moves first, then student and lambda take
-turns. The identity is one of bookkeeping: it checks the probe and is no evidence for anything. What can be seen from it
-is the size of the parts. Signs that theory gives: surrogate falls where the step descends at fixed weights; concavity
-<= 0 always (T2); lambda >= 0 where lambda grows (T5); generator has any sign and is bounded (T6).
+Phi is the mean of F_lambda(l_i) over fixed latents. Within a round the generator moves first; then student and lambda
+take turns. The identity is bookkeeping: it checks the probe and is no evidence for any theorem. It shows how large each
+part is. Theory gives these signs:
+
+    surrogate   < 0 where the step descends at fixed weights
+    concavity   <= 0 always (T2)
+    lambda      >= 0 where lambda grows (T5)
+    generator   any sign; its size is bounded (T6)
 
 Sums over samples are rounded once (`math.fsum`), so that small changes of a large objective keep their digits.
 """
@@ -28,12 +32,18 @@ from analysis.theory.drift import drift
 from cudfkd import regularizers
 from cudfkd.curriculum import DEAD_WEIGHT, Curriculum
 
-TOLERANCE = 1e-12  # of the summed magnitudes
+TOLERANCE = 1e-12  # as a share of the summed magnitudes of the parts
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class Student(NamedTuple):
-    """A change of Phi by the student: change = surrogate + concavity, concavity <= 0. plain: that of the mean loss."""
+    """A change of Phi by the student.
+
+    change: Phi after - Phi before = surrogate + concavity.
+    surrogate: change of the surrogate, with the weights fixed.
+    concavity: the difference, <= 0.
+    plain: change of the mean loss.
+    """
 
     change: float
     surrogate: float
@@ -43,9 +53,11 @@ class Student(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """Phi of a curriculum, for losses (n,) and a pace.
+    """Phi of a curriculum, for losses (n,) and a pace. Its formula depends on the granularity:
 
-    A weight per sample: mean F(l_i). One a batch: F(mean l_i), the latents standing for one batch. None: mean l_i.
+    sample: mean F(l_i).
+    batch: F(mean l_i); the latents count as one batch.
+    none: mean l_i.
     """
 
     curriculum: Curriculum
@@ -59,7 +71,7 @@ class Objective:
         return _mean(self._latent(after, then), -self._latent(before, lam))
 
     def student(self, before: Losses, after: Losses, lam: float) -> Student:
-        """What a move of the student did, against the surrogate with slopes v*(before)."""
+        """The change of Phi by a move of the student, split by the surrogate with slopes v*(before)."""
         slopes = self._weight(self._units(before), lam)
         old, new = slopes * self._units(before), slopes * self._units(after)
         bend = _mean(self._latent(after, lam), -self._latent(before, lam), old, -new)
@@ -84,17 +96,47 @@ class Objective:
 
 @dataclass(frozen=True, eq=False)
 class Account:
-    """Tables of one run. All have columns start, end (of Phi), student, surrogate, concavity, lambda, generator, plain
-    (what the student did to the mean loss), residual, magnitude (the sum of the magnitudes of student, lambda and
-    generator), and relative, their quotient.
+    """Tables of one run: steps, blocks, samples and drift.
 
-    steps: a row a student step of the rounds that were read; the generator's turn belongs to the first of a round.
-    blocks: a row from one round that was read to the next (to the end): they cover the whole run. Over a block the
-        student is taken to move first, at the block's lambda and images, then lambda, then the generator; the columns
-        "generator first" and "student last" have the opposite order: the split depends on it, and the sum does not.
-    samples: a row a student step: lam, mean weight, dead (share of samples of weight below 0.001), ess (effective share
-        of samples), kl (of Q from P, nats), entropy (of Q, nats), gradient, quantiles of the loss.
-    drift: a row a generator's turn: gamma and the bounds of T6, coupled and plain; a weight a sample only.
+    Columns of `steps` and `blocks`:
+        start: Phi before the first move of the row.
+        end: Phi after its last move.
+        student: change of Phi by the student = surrogate + concavity.
+        surrogate: change of the surrogate, with the weights fixed.
+        concavity: student - surrogate, <= 0.
+        lambda: change of Phi by lambda.
+        generator: change of Phi by the generator.
+        plain: change of the mean loss by the student.
+        residual: end - start - student - lambda - generator.
+        magnitude: |student| + |lambda| + |generator|.
+        relative: |residual| / magnitude.
+
+    `steps` has a row for each student step of the rounds that were read. The generator's turn counts in the first step
+    of its round.
+
+    `blocks` has a row from each round that was read to the next one read, or to the end. The rows cover the complete
+    run. The split assumes an order: the student moves first, at the block's lambda and images, then lambda, then the
+    generator. Two more columns assume the opposite order; the split depends on the order, and the sum does not.
+        until: the round at which the block ends.
+        generator first: change of Phi by the generator if it moves first.
+        student last: change of Phi by the student if it moves last.
+
+    `samples` has a row for each student step:
+        round: the round of the step.
+        lam: the pace.
+        gradient: norm of the gradient of Phi by the student's parameters.
+        mean weight: mean of the weights.
+        dead: share of samples of weight below 0.001.
+        ess: effective sample size as a share of the samples.
+        kl: KL divergence of Q from P, nats.
+        entropy: entropy of Q, nats.
+        loss: mean loss.
+        q05, q25, q50, q75, q95: quantiles of the loss.
+
+    `drift` has a row for each turn of the generator. It has rows only where the curriculum has a weight a sample.
+        gamma: change of Phi by the generator.
+        coupled: the smaller bound of T6.
+        plain: the larger bound of T6.
     """
 
     steps: pd.DataFrame
@@ -103,26 +145,30 @@ class Account:
     drift: pd.DataFrame
 
     def total(self, table: Literal["steps", "blocks"] = "blocks") -> dict[str, float]:
-        """The sum of each part over all rows; for steps, of the rounds that were read."""
+        """The sum of each part over all rows. The steps cover only the rounds that were read."""
         rows = self.steps if table == "steps" else self.blocks
         names = ("student", "surrogate", "concavity", "lambda", "generator")
         return {name: fsum(rows[name].to_numpy(dtype=np.float64)) for name in names}
 
     def worst(self) -> float:
-        """The largest residual of all rows, in units of the row's magnitude."""
+        """The largest residual of any row, as a share of the row's magnitude."""
         return float(_column([self], "relative").max())
 
     def covers_all(self) -> bool:
-        """Whether every round was read, so that the steps, too, add up to the whole run."""
+        """True if every round was read: then the steps, too, add up to the complete run."""
         return bool((self.blocks["until"] == self.blocks.index + 1).all())
 
 
 def account(probe: Probe) -> Account:
-    """The account of a run that a probe has read. Raises ConfigError unless it has read a round and the end."""
+    """The account of a run that a probe has read.
+
+    Raises:
+        ConfigError: the probe has not read the end of a run, or has read no round.
+    """
     readings, phi = probe.readings, Objective(probe.curriculum)
-    if not any(one.moment == "end" for one in readings):
+    if not any(reading.moment == "end" for reading in readings):
         validate.refuse("the probe's last reading", readings[-1].moment if readings else None, "the end of a run")
-    if not any(one.moment == "paced" for one in readings):
+    if not any(reading.moment == "paced" for reading in readings):
         validate.refuse("the number of rounds read", 0, "1 or more")
     bounds = ["round", "gamma", "coupled", "plain"]
     return Account(
@@ -134,17 +180,17 @@ def account(probe: Probe) -> Account:
 
 
 def closes(accounts: Sequence[Account], controls: Sequence[Account]) -> Check:
-    """The identity in every row of every account, a check of the probe: Phi_end - Phi_0 = student + lambda + generator.
+    """The check that Phi_end - Phi_0 = student + lambda + generator in every row of every account; it tests the probe.
 
-    The control: accounts of runs in which something moved the student behind the probe's back.
+    The control has accounts of runs in which something moved the student outside the student's turn.
     """
     return check("account closes", "|Phi_end - Phi_0 - student - lambda - generator| <= 1e-12 sum |parts|", "T6",
-                 _column(accounts, "relative"), ("student moved outside its turn", [one.worst() for one in controls]),
+                 _column(accounts, "relative"), ("student moved outside its turn", [run.worst() for run in controls]),
                  TOLERANCE, by_construction=True)  # fmt: skip
 
 
 def splits(accounts: Sequence[Account]) -> Check:
-    """student = surrogate + concavity in every row. The control leaves the concavity out."""
+    """The check that student = surrogate + concavity in every row. The control leaves the concavity out."""
     student, surrogate, concavity = (_column(accounts, name) for name in ("student", "surrogate", "concavity"))
     size = np.abs(surrogate) + np.abs(concavity)
     size[size == 0] = 1.0
@@ -155,9 +201,10 @@ def splits(accounts: Sequence[Account]) -> Check:
 
 
 def concave(accounts: Sequence[Account]) -> Check:
-    """T2 on live steps: the concavity part is <= 0, whatever the student did; a weight a sample or a batch.
+    """The check of T2 on live steps: the concavity part is <= 0 for every move of the student.
 
-    The control takes slopes of 1, those of plain distillation, which are no tangents of F.
+    The accounts need a curriculum with a weight a sample or a weight a batch. The control takes slopes of 1. They are
+    the slopes of plain distillation and no tangents of F.
     """
     size = np.maximum(1.0, np.abs(_column(accounts, "start")))
     gap = _column(accounts, "student") - _column(accounts, "plain")
@@ -166,8 +213,11 @@ def concave(accounts: Sequence[Account]) -> Check:
 
 
 def within_drift(accounts: Sequence[Account]) -> Check:
-    """T6 on live generator steps: |Gamma| <= mean v*(min(l, l')) |dl| <= mean |dl|. The control: a hundredth of it."""
-    rows = pd.concat([one.drift for one in accounts])
+    """The check of T6 on live generator steps: |Gamma| <= mean v*(min(l, l')) |dl| <= mean |dl|.
+
+    The control takes a hundredth of the coupled bound.
+    """
+    rows = pd.concat([run.drift for run in accounts])
     gamma, coupled, plain = (rows[name].to_numpy(dtype=np.float64) for name in ("gamma", "coupled", "plain"))
     return check("live drift is bounded", "|Gamma| <= mean v*(min) |dl| <= mean |dl|", "T6",
                  np.maximum(np.abs(gamma) - coupled, coupled - plain),
@@ -175,7 +225,7 @@ def within_drift(accounts: Sequence[Account]) -> Check:
 
 
 def lambda_lifts(growing: Sequence[Account], falling: Sequence[Account]) -> Check:
-    """T5 on live runs: a growing lambda never lowers Phi. The control: runs in which it falls."""
+    """The check of T5 on live runs: a growing lambda never lowers Phi. The control has runs in which lambda falls."""
     return check("a growing lambda lifts Phi", "Lambda >= 0 where lambda grows", "T5", -_column(growing, "lambda"),
                  ("lambda falls", -_column(falling, "lambda")))  # fmt: skip
 
@@ -196,20 +246,20 @@ def _steps(phi: Objective, readings: Sequence[Reading]) -> Iterator[dict]:
 
 
 def _turns(readings: Sequence[Reading]) -> Iterator[list[Reading]]:
-    """The readings of each student step, from the end of the one before (or the round's beginning) on."""
+    """The readings of each student step, from the end of the step before it (or from the start of the round)."""
     turns: list[Reading] = []
-    for one in readings:
-        if one.moment == "round":
-            turns = [one]
-        elif one.moment != "end":
-            turns.append(one)
-        if one.moment == "paced":
+    for reading in readings:
+        if reading.moment == "round":
+            turns = [reading]
+        elif reading.moment != "end":
+            turns.append(reading)
+        if reading.moment == "paced":
             yield turns
-            turns = [one]
+            turns = [reading]
 
 
 def _blocks(phi: Objective, readings: Sequence[Reading]) -> Iterator[dict]:
-    ends = [one for one in readings if one.moment in ("round", "end")]
+    ends = [reading for reading in readings if reading.moment in ("round", "end")]
     for first, last in pairwise(ends):
         assert last.crossed is not None
         assert last.earlier is not None
@@ -225,7 +275,7 @@ def _blocks(phi: Objective, readings: Sequence[Reading]) -> Iterator[dict]:
 def _row(phi: Objective, first: Reading, last: Reading, student: Student, lam: float, generator: float) -> dict:
     parts = (student.change, lam, generator)
     total = phi.change(first.losses, first.lam, last.losses, last.lam)
-    residual, magnitude = fsum((total, *(-part for part in parts))), fsum(map(abs, parts))
+    residual, magnitude = fsum((total, *(-change for change in parts))), fsum(map(abs, parts))
     relative = 0.0 if residual == 0 else abs(residual) / magnitude if magnitude else np.inf
     return {
         "start": phi.value(first.losses, first.lam), "end": phi.value(last.losses, last.lam), "student": student.change,
@@ -236,19 +286,19 @@ def _row(phi: Objective, first: Reading, last: Reading, student: Student, lam: f
 
 
 def _samples(phi: Objective, readings: Sequence[Reading]) -> Iterator[dict]:
-    for one in readings:
-        if one.moment == "before step":
-            at = torch.tensor(QUANTILES, dtype=one.losses.dtype, device=one.losses.device)
-            quantiles = zip(QUANTILES, torch.quantile(one.losses, at).tolist(), strict=True)
+    for reading in readings:
+        if reading.moment == "before step":
+            levels = torch.tensor(QUANTILES, dtype=reading.losses.dtype, device=reading.losses.device)
+            quantiles = zip(QUANTILES, torch.quantile(reading.losses, levels).tolist(), strict=True)
             yield (
-                {"step": one.step + 1, "round": one.round, "lam": one.lam, "gradient": one.gradient}
-                | _spread(phi.weights(one.losses, one.lam))
-                | {"loss": float(one.losses.mean()), **{f"q{100 * p:02.0f}": value for p, value in quantiles}}
+                {"step": reading.step + 1, "round": reading.round, "lam": reading.lam, "gradient": reading.gradient}
+                | _spread(phi.weights(reading.losses, reading.lam))
+                | {"loss": float(reading.losses.mean()), **{f"q{100 * p:02.0f}": value for p, value in quantiles}}
             )
 
 
 def _spread(weights: Tensor) -> dict[str, float]:
-    """Q = v / sum v against the uniform P; what depends on Q is NaN where every weight is 0."""
+    """Statistics of Q = v / sum v against the uniform P. Where every weight is 0, ess, kl and entropy are NaN."""
     n, total = len(weights), float(weights.sum())
     q = weights / total
     entropy = float(-torch.xlogy(q, q).sum()) if total else nan
@@ -271,11 +321,11 @@ def _drifts(curriculum: Curriculum, readings: Sequence[Reading]) -> Iterator[dic
 
 
 def _column(accounts: Sequence[Account], name: str) -> Float[np.ndarray, " rows"]:
-    """A column of all steps and blocks."""
-    tables = [table for one in accounts for table in (one.steps, one.blocks)]
+    """A column of the steps and blocks of all accounts."""
+    tables = [table for run in accounts for table in (run.steps, run.blocks)]
     return np.concatenate([table[name].to_numpy(dtype=np.float64) for table in tables])
 
 
 def _mean(*vectors: Tensor) -> float:
-    """The mean of a sum of vectors (n,), exact but for one rounding of the sum and one of the quotient."""
+    """The mean of a sum of vectors (n,). It is rounded twice: once for the sum, once for the quotient."""
     return fsum(value for vector in vectors for value in vector.tolist()) / len(vectors[0])

@@ -1,4 +1,4 @@
-"""Is it really data-free? Evaluation looks at held-out images, so show that it changes nothing."""
+"""A test that a method is data-free: evaluation looks at held-out images, and must not change the student."""
 
 from typing import NamedTuple
 
@@ -13,8 +13,9 @@ from cudfkd.engine.loop import distill
 
 
 class Blindness(NamedTuple):
-    """identical: the student is the same, to the bit, with and without held-out images to evaluate on.
+    """The result of the test.
 
+    identical: the student is the same, to the bit, with and without held-out images for evaluation.
     control_differs: another seed gives another student, so the comparison is able to fail.
     """
 
@@ -26,7 +27,7 @@ def blindness(experiment: Experiment) -> Blindness:
     """Distills the first epoch of an experiment three times: with evaluation, without, and with another seed.
 
     Raises:
-        ConfigError: its method studies real images.
+        ConfigError: the experiment's method trains the student on real images.
     """
     method = experiment.distill.method
     if methods.get(method).ABOUT.real_images:
@@ -38,7 +39,7 @@ def blindness(experiment: Experiment) -> Blindness:
 
 
 def _student(experiment: Experiment, seed: int, *, evaluate: bool) -> nn.Module:
-    """The student after one epoch. Without evaluation data the shape of the images has to be named."""
+    """The student after one epoch. Without evaluation data, the configuration must name the shape of the images."""
     seeded = experiment.distill.model_copy(update={"epochs": 1, "keep_epochs": (), "seed": seed})
     teacher, student, config = build(experiment.model_copy(update={"distill": seeded}))
     about = data.info(experiment.data)

@@ -1,4 +1,4 @@
-"""Loyalty by definition and as published, on students that are a teacher with noise; and the rows that NaN removes."""
+"""Loyalty by definition and as published, for students that are the teacher plus noise; and the rows lost to NaN."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,8 +14,12 @@ from cudfkd.evaluation import jensen_shannon, loyalty, loyalty_published
 
 
 class Dropped(NamedTuple):
-    """In float32, as the public code computes: share of rows that come out as NaN; its loyalty over the rows that are
-    left; and the loyalty of the same definition over all rows, in float64."""
+    """The rows that float32 loses, in which the public code computes, and what they change.
+
+    share: share of the rows that are NaN in float32.
+    left: loyalty of the public code in float32, over the rows that are left.
+    all: loyalty by the same definition in float64, over all rows.
+    """
 
     share: float
     left: float
@@ -23,7 +27,7 @@ class Dropped(NamedTuple):
 
 
 def pair(noise: float, seed: int = 0, n: int = 2000, classes: int = 10) -> tuple[Tensor, Tensor]:
-    """Logits of a teacher, and of a student that is the teacher plus Gaussian noise. Float64."""
+    """Logits of a teacher, and of a student that is the teacher plus Gaussian noise. Both are (n, classes), float64."""
     validate.at_least("noise", noise, 0)
     rng = torch.Generator().manual_seed(seed)
     teacher = 4 * torch.randn(n, classes, generator=rng, dtype=torch.float64)
@@ -31,7 +35,7 @@ def pair(noise: float, seed: int = 0, n: int = 2000, classes: int = 10) -> tuple
 
 
 def scales(noises: Sequence[float], seed: int = 0) -> pd.DataFrame:
-    """Both loyalties over the noise (the index)."""
+    """A table of both loyalties over the noise (the index)."""
     rows = {}
     for noise in noises:
         divergence = jensen_shannon(*pair(noise, seed))
@@ -43,7 +47,7 @@ def scales(noises: Sequence[float], seed: int = 0) -> pd.DataFrame:
 
 
 def dropped(noise: float = 1e-3, seed: int = 0, n: int = 2000) -> Dropped:
-    """The trap of rounding: JS of two rows that nearly agree falls below 0 in float32, and its root is NaN."""
+    """The error that rounding makes: JS of two rows that nearly agree falls below 0 in float32, and its root is NaN."""
     teacher, student = pair(noise, seed, n)
     p, q = (logits.float().softmax(1).numpy() for logits in (teacher, student))
     with np.errstate(invalid="ignore"):
@@ -54,7 +58,10 @@ def dropped(noise: float = 1e-3, seed: int = 0, n: int = 2000) -> Dropped:
 
 
 def agrees_with_scipy(seed: int = 0, noise: float = 1.0) -> Check:
-    """Ours is scipy's distance in bits, whose square is the divergence. The control takes a second root."""
+    """The check that our loyalty is 1 minus scipy's distance in bits. The square of this distance is the divergence.
+
+    The control takes a second square root.
+    """
     teacher, student = pair(noise, seed, 200)
     ours = loyalty(jensen_shannon(teacher, student)).numpy()
     p, q = (logits.softmax(1).numpy() for logits in (teacher, student))

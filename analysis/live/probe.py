@@ -1,8 +1,8 @@
-"""A probe for a live run: per-sample losses of fixed latents, read wherever the objective can change.
+"""A probe for a live run: it reads the losses of fixed latents at each moment where the objective can change.
 
-Student and teacher are copied to float64, in eval mode unless asked otherwise, so that a loss is a function of student,
-generator and latents, whatever the run's own precision. The images are those that the generator makes, in its own
-precision. `analysis.live.accounts` turns the readings into an account of the run.
+The probe copies student and teacher to float64. The copies are in eval mode, or in train mode with mode="train". So a
+loss is a function of student, generator and latents, for every precision of the run. The generator makes the images in
+its own precision. `analysis.live.accounts` turns the readings into an account of the run.
 """
 
 import copy
@@ -33,14 +33,21 @@ Moment = Literal["round", "synthesized", "before step", "stepped", "before pace"
 class Reading:
     """The losses of the fixed latents at one moment.
 
-    moment: "round" and "synthesized" enclose the generator's turn, "before step" and "stepped" the student's, "before
-        pace" and "paced" lambda's; "end" comes after the run.
-    round, step: how many rounds and student steps were complete.
+    moment: the name of the moment.
+        "round" and "synthesized" enclose the generator's turn.
+        "before step" and "stepped" enclose the student's turn.
+        "before pace" and "paced" enclose lambda's turn.
+        "end" comes after the run.
+    round: number of complete rounds.
+    step: number of complete student steps.
     lam: the pace at that moment.
-    losses: of student and generator at that moment, (n,).
-    crossed: at a "round" or the "end", of the student on the images of the "round" before; None at the first.
-    earlier: likewise, of the student of the "round" before on the present images.
-    gradient: norm of the gradient of Phi by the student's parameters, at "before step" where it was asked for.
+    losses: losses of the present student on the present images, (n,).
+    crossed: losses of the present student on the images of the previous "round" reading, (n,). Only readings "round"
+        and "end" have them; None at the first.
+    earlier: losses of the student of the previous "round" reading on the present images, (n,). Only readings "round"
+        and "end" have them; None at the first.
+    gradient: norm of the gradient of Phi by the student's parameters. Only readings "before step" have it, and only if
+        the probe reads gradients.
     """
 
     moment: Moment
@@ -54,28 +61,29 @@ class Reading:
 
 
 class Probe(Callback):
-    """Reads the losses of `samples` fixed latents in every `every`-th round. The run goes on as if it were not there.
+    """Reads the losses of `samples` fixed latents in every `every`-th round. The probe does not change the run.
 
         probe = Probe(every=10)
         cudfkd.distill(teacher, student, config, callbacks=[probe])
         account = accounts.account(probe)
 
-    Nothing is computed again unless a parameter or buffer has changed in between. The loss is the `loss` of the
-    method's options; what else its student descends (attention, labels, weight decay) is not in it. Where a method
-    has its student in train mode during synthesis, the student's BatchNorm statistics change in the generator's turn.
+    The probe computes the losses again only after a parameter or buffer has changed. The loss is the `loss` of the
+    method's options. The student's other terms (attention, labels, weight decay) are not in it. Some methods keep the
+    student in train mode during synthesis: then the student's BatchNorm statistics change in the generator's turn.
 
     Arguments:
-        every: rounds from one that is read to the next; 1 reads all.
+        every: distance of the rounds that are read; 1 reads all rounds.
         samples: number of latents.
-        seed: of the latents, which are not taken from the run's own randomness.
-        mode: "eval", or "train": BatchNorm uses the statistics of the fixed latents, dropout the same masks each time.
+        seed: seed of the latents. They do not use the run's own random numbers.
+        mode: mode of student and teacher. With "train", BatchNorm uses the statistics of the fixed latents, and dropout
+            uses the same masks each time.
         gradient: also read the norm of the gradient, at the price of a backward pass a student step.
         exact: refuse kernels that are not deterministic.
 
     Raises:
-        ConfigError: a number out of range; and at the start of a run, a method without a generator or one of our
-            divergences, a network that draws random numbers in eval mode, or, with `exact`, kernels that are not
-            deterministic, by name.
+        ConfigError: a number is out of range. At the start of a run: the method has no generator, or its loss is none
+            of our divergences; a network gives random logits; or, with `exact`, kernels are not deterministic (the
+            message names them).
     """
 
     def __init__(
@@ -149,11 +157,11 @@ class _Twin:
         self.network.requires_grad_(False).train(mode == "train")
         for module in self.network.modules():
             if isinstance(module, _BatchNorm):
-                module.momentum = 0.0  # so that being read in train mode leaves its statistics as they are
+                module.momentum = 0.0  # a pass in train mode leaves the statistics as they are
 
     @torch.no_grad()
     def update(self) -> bool:
-        """Copies what differs; whether anything did."""
+        """Copies the tensors that differ. Returns True if any tensor differed."""
         changed = False
         for mine, theirs in zip(_tensors(self.network), _tensors(self.live), strict=True):
             now = theirs.detach().to(mine)
@@ -165,7 +173,7 @@ class _Twin:
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """What a block of rounds began with."""
+    """The student, images and teacher's logits at the start of a block of rounds."""
 
     student: _Twin
     images: Tensor
@@ -173,7 +181,7 @@ class _Block:
 
 
 class _Bench:
-    """Latents and copies of the networks; what depends on unchanged tensors is kept."""
+    """Latents and copies of the networks. Keeps every result until a tensor that it depends on has changed."""
 
     def __init__(self, ctx: Context, samples: int, seed: int, mode: Mode) -> None:
         method, options, generator = ctx.config.method, ctx.config.options, ctx.modules.get("generator")
@@ -197,7 +205,7 @@ class _Bench:
         self._imagine()
 
     def losses(self) -> Losses:
-        """Of the networks as they are now."""
+        """Losses of the fixed latents, for the networks as they are now."""
         if self._generator.update() | self.teacher.update():
             self._imagine()
         elif self.student.update():
@@ -205,7 +213,7 @@ class _Bench:
         return self._losses
 
     def gradient(self, curriculum: Curriculum, lam: float) -> float:
-        """Norm of the gradient of Phi by the student's parameters, which is that of mean v l at fixed weights."""
+        """Norm of the gradient of Phi by the student's parameters. Mean v l at fixed weights has the same gradient."""
         parameters = [p for p, on in zip(self.student.network.parameters(), self._trained, strict=True) if on]
         for parameter in parameters:
             parameter.requires_grad_()
@@ -218,12 +226,17 @@ class _Bench:
 
     @torch.no_grad()
     def loss_on(self, student: _Twin, images: Tensor, teacher_logits: Tensor) -> Losses:
-        """Of some student on some images."""
+        """Losses of a student on images, against the teacher's logits for them."""
         return self._divergence(teacher_logits, self._logits(student, images), self._temperature)
 
     @torch.no_grad()
     def refuse_random(self) -> None:
-        """Computes everything twice: what differs draws random numbers, or adds up in no fixed order."""
+        """Computes the logits of each network twice and compares them. They differ if the network draws random numbers,
+        or if its sums have no fixed order.
+
+        Raises:
+            ConfigError: the logits of a network differ.
+        """
         for name, twin in (("teacher", self.teacher), ("student", self.student)):
             gap = (self._logits(twin, self.images) - self._logits(twin, self.images)).abs()
             if not bool((gap == 0).all()):
@@ -246,7 +259,7 @@ class _Bench:
 
     @contextmanager
     def _same_masks(self) -> Iterator[None]:
-        """In train mode, the same random numbers at every pass."""
+        """In train mode, sets the same random numbers for every pass."""
         if self._mode == "eval":
             yield
             return
@@ -256,32 +269,32 @@ class _Bench:
 
 
 def nondeterministic(compute: Callable[[], object]) -> list[str]:
-    """Names of the kernels that `compute` calls and that have no deterministic version, as PyTorch knows them."""
-    was, softly = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    """Names of the kernels that `compute` calls and that have no deterministic version, from PyTorch's warnings."""
+    on, warn_only = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             compute()
     finally:
-        torch.use_deterministic_algorithms(was, warn_only=softly)
-    lines = [str(one.message) for one in caught]
+        torch.use_deterministic_algorithms(on, warn_only=warn_only)
+    lines = [str(warning.message) for warning in caught]
     return sorted(
         {line.split(" does not have a deterministic")[0].split(". ")[0] for line in lines if "determinis" in line}
     )
 
 
 def _refuse_nondeterministic(bench: _Bench, curriculum: Curriculum) -> None:
-    found = nondeterministic(lambda: (bench._imagine(), bench.gradient(curriculum, 1.0)))
+    kernels = nondeterministic(lambda: (bench._imagine(), bench.gradient(curriculum, 1.0)))
     cudnn = torch.backends.cudnn
     if bench.device.type == "cuda" and not (cudnn.deterministic or torch.are_deterministic_algorithms_enabled()):
-        found.append("convolutions of cuDNN (set torch.backends.cudnn.deterministic = True)")
-    if found:
-        names = ", ".join(found)
+        kernels.append("convolutions of cuDNN (set torch.backends.cudnn.deterministic = True)")
+    if kernels:
+        names = ", ".join(kernels)
         raise ConfigError(f"exact = True is not possible: these kernels are not deterministic: {names}; run on the CPU")
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:
-    """All that a network computes with: parameters and buffers, without BatchNorm's count of batches."""
+    """All tensors that a network computes with: parameters and buffers, without BatchNorm's count of batches."""
     buffers = [tensor for name, tensor in network.named_buffers() if not name.endswith("num_batches_tracked")]
     return [*network.parameters(), *buffers]

@@ -1,4 +1,4 @@
-"""What the curriculum sees at one moment of a run: samples of its generator, their losses and weights."""
+"""A snapshot of the curriculum at one moment of a run: samples of the generator, their losses and weights."""
 
 from typing import NamedTuple
 
@@ -16,10 +16,14 @@ from cudfkd.models.normalize import Normalize
 
 
 class Snapshot(NamedTuple):
-    """n samples from fixed latents after `epoch` epochs, networks in eval mode.
+    """n samples from fixed latents after `epoch` epochs, with the networks in eval mode.
 
-    images in [0, 1]; label: the teacher's class; losses: what the student would descend; weights: the curriculum's, at
-    pace lam.
+    epoch: number of epochs before the snapshot.
+    lam: the pace after that epoch, 0 if the run's metrics have none.
+    images: values in [0, 1].
+    labels: the teacher's class of each image.
+    losses: the loss that the student descends, of each image.
+    weights: the curriculum's weight of each loss at pace lam.
     """
 
     epoch: int
@@ -32,17 +36,17 @@ class Snapshot(NamedTuple):
 
 @torch.no_grad()
 def snapshot(run: Run, teacher: nn.Module, epoch: int | None = None, n: int = 1024, seed: int = 0) -> Snapshot:
-    """Samples of a run's generator after an epoch, always from the same latents, so that epochs compare.
+    """Samples of a run's generator after an epoch. The latents are always the same, so that epochs can be compared.
 
     Arguments:
-        run: a CuDFKD run; for an `epoch` other than the last, one with a folder that kept that epoch.
+        run: a CuDFKD run. For an `epoch` it needs a folder that kept this epoch.
         teacher: the run's teacher.
-        epoch: counted from 1; None: the last.
+        epoch: number of the epoch, counted from 1; None: the last epoch, with the networks in `run`.
         n: number of samples.
-        seed: of the latents.
+        seed: seed of the latents.
 
     Raises:
-        ConfigError: the epoch was not kept, or the run's method has no generator.
+        ConfigError: the run has no folder or did not keep the epoch, or its method has no generator.
     """
     if epoch is not None:
         if run.path is None:
@@ -50,24 +54,24 @@ def snapshot(run: Run, teacher: nn.Module, epoch: int | None = None, n: int = 10
         run = load_run(run.path, epoch=epoch)
     if not isinstance(run.generator, Generator):
         raise ConfigError(f"method {run.config.method!r} has no generator to take samples from")
-    at = epoch or run.config.epochs
+    number = epoch or run.config.epochs
     normalize = Normalize(run.config.mean, run.config.std)
     z = torch.randn(n, run.generator.latent_dim, generator=torch.Generator().manual_seed(seed))
     images = run.generator.cpu().eval()(z)
     t, s = (network.cpu().eval()(normalize(images)) for network in (teacher, run.student))
     losses = DIVERGENCES[run.config.options.loss](t, s, run.config.options.temperature)
-    lam = float(run.rows[at - 1]["lam"] or 0.0)
+    lam = float(run.rows[number - 1]["lam"] or 0.0)
     weights = weigh(run.config.curriculum, losses, lam).weights
-    return Snapshot(at, lam, images, t.argmax(1), losses, weights)
+    return Snapshot(number, lam, images, t.argmax(1), losses, weights)
 
 
 def by_class(taken: Snapshot, classes: int, each: int) -> list[Tensor]:
-    """The first `each` images of every class, as the teacher sees it; fewer where a class has fewer."""
+    """The first `each` images of every class (the teacher's label); a class may have fewer."""
     return [taken.images[taken.labels == label][:each] for label in range(classes)]
 
 
 def easiest_to_hardest(taken: Snapshot, count: int) -> Tensor:
-    """Indices of `count` samples at equal steps of rank, from the smallest loss to the largest."""
+    """Indices of `count` samples at equal steps of rank, from the smallest loss to the largest loss."""
     order = taken.losses.argsort(stable=True)
     return order[torch.linspace(0, len(order) - 1, count).round().long()]
 

@@ -1,4 +1,7 @@
-"""One function a figure: takes a result, draws on `ax` or on axes of its own, returns them. One style for all."""
+"""Functions that draw the figures, one function a figure, in one style.
+
+Each function takes a result, draws it on `ax` or on new axes, and returns the axes or the figure.
+"""
 
 from pathlib import Path
 

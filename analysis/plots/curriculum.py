@@ -1,4 +1,4 @@
-"""How the curriculum moves."""
+"""Figures of the curriculum over a run."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,10 +13,12 @@ from analysis.live.snapshots import Snapshot, easiest_to_hardest
 
 
 def dynamics(history: pd.DataFrame, num_classes: int) -> Figure:
-    """Four views of one run, over epochs: losses against lambda, weights, adversarial weight, class entropy.
+    """Four views of a run over epochs: losses against lambda, weights, adversarial weight, class entropy.
 
-    history: columns epoch, lam, loss, loss_q05 ... loss_q95, difficulty, weight_q05 ... weight_q95, mean_weight,
-    adversarial_weight, class_entropy (nats). num_classes: of the data, for the highest entropy there is.
+    Arguments:
+        history: columns epoch, lam, loss, loss_q05 ... loss_q95, difficulty, weight_q05 ... weight_q95, mean_weight,
+            adversarial_weight, class_entropy (nats).
+        num_classes: number of classes of the data; it sets the line of the highest possible entropy.
     """
     figure, axes = plt.subplots(2, 2, figsize=(9, 5.8), sharex=True)
     epoch = history["epoch"]
@@ -44,7 +46,10 @@ def dynamics(history: pd.DataFrame, num_classes: int) -> Figure:
 
 
 def easy_to_hard(snapshots: Sequence[Snapshot], count: int = 12) -> Figure:
-    """A row a snapshot: samples at equal steps of rank from the smallest loss to the largest, loss and weight above."""
+    """A row a snapshot: samples at equal steps of rank, from the smallest loss to the largest loss.
+
+    Loss and weight stand above each sample.
+    """
     figure, axes = plt.subplots(len(snapshots), count, figsize=(0.86 * count, 1.45 * len(snapshots)), squeeze=False)
     for row, taken in zip(axes, snapshots, strict=True):
         for ax, index in zip(row, easiest_to_hardest(taken, count), strict=True):
@@ -59,7 +64,7 @@ def easy_to_hard(snapshots: Sequence[Snapshot], count: int = 12) -> Figure:
 
 
 def weighted_difficulty(snapshots: Sequence[Snapshot], ax: Axes | None = None) -> Axes:
-    """Density of the weighted loss v l of each snapshot's samples (Gaussian kernel), with its median marked."""
+    """Density of the weighted loss v l of each snapshot's samples (Gaussian kernel), with a line at the median."""
     if ax is None:
         _, ax = plt.subplots(figsize=(6, 3.4))
     values = [(taken.weights * taken.losses).numpy() for taken in snapshots]
@@ -76,7 +81,7 @@ def weighted_difficulty(snapshots: Sequence[Snapshot], ax: Axes | None = None) -
 
 
 def granularities(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Accuracy and mean weight over epochs, a line a way of weighing: per sample, per batch, none."""
+    """Accuracy and mean weight over epochs. Each granularity (sample, batch, none) has a line."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
     for number, (name, history) in enumerate(histories.items()):
         left.plot(history["epoch"], 100 * history["accuracy"], color=f"C{number}", label=name)

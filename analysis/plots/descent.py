@@ -1,4 +1,4 @@
-"""Majorize and minimise, drawn: tangents and parabolas, descent in bars, too long steps, growing lambda, hysteresis."""
+"""Figures of majorize-minimise: tangents and parabolas, bars of descent, too long steps, growing lambda, hysteresis."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,10 +23,10 @@ def lines_and_parabolas(
     """Left: F and its tangents at some losses. Right: Phi over one parameter, and the majorizer of each step.
 
     Arguments:
-        latent: columns loss, F, of the curve.
-        touching: a row a tangent: columns loss, F, weight (its slope).
-        slices: columns theta, objective, and one more a step, in order, of its surrogate.
-        path: theta_0, theta_1 ..., one at least for every surrogate.
+        latent: the curve of F, with columns loss and F.
+        touching: a row a tangent, with columns loss, F and weight (the slope of the tangent).
+        slices: columns theta and objective, then a column for the surrogate of each step, in order.
+        path: theta_0, theta_1 ...: the start and the end of every step.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
     left.plot(latent["loss"], latent["F"], color="black", linewidth=2.4, label="latent loss F")
@@ -40,9 +40,9 @@ def lines_and_parabolas(
     theta, values = slices["theta"], slices["objective"]
     right.plot(theta, values, color="black", linewidth=2.4, label="objective Φ")
     for number, name in enumerate(slices.columns[2:]):
-        here, following = (np.interp(path[number + step], theta, values) for step in (0, 1))
+        present, following = (np.interp(path[number + step], theta, values) for step in (0, 1))
         right.plot(theta, slices[name], color=f"C{number}", linewidth=1.2, label=f"majorizer of step {number + 1}")
-        right.plot(path[number], here, "o", color=f"C{number}")
+        right.plot(path[number], present, "o", color=f"C{number}")
         lowest = np.interp(path[number + 1], theta, slices[name])
         right.plot([path[number + 1]] * 2, [lowest, following], ":", color=f"C{number}", linewidth=1.4)
     top = np.interp(path[0], theta, values)
@@ -53,9 +53,12 @@ def lines_and_parabolas(
 
 
 def descent_bars(tables: Mapping[str, pd.DataFrame], shown: int = 10) -> Figure:
-    """A column a run: each step's descent in bars, the surrogate's part below, the Bregman part above; then as shares.
+    """A column a run. Top: each step's descent in bars, with the surrogate's part below the Bregman part. Bottom: the
+    parts as shares of the step.
 
-    tables: by name of the run, from `Path.table()`: columns surrogate, bregman.
+    Arguments:
+        tables: by name of the run, from `Path.table()`, with columns surrogate and bregman.
+        shown: number of steps that are drawn.
     """
     figure, axes = plt.subplots(2, len(tables), figsize=(5 * len(tables), 5.2), sharex="col", squeeze=False,
                                 height_ratios=(3, 2))  # fmt: skip
@@ -78,7 +81,7 @@ def _stacked(ax: Axes, parts: pd.DataFrame) -> None:
 
 
 def convergence(groups: Mapping[str, Mapping[str, Path]]) -> Figure:
-    """A panel a problem, a line a regularizer: how far Φ is above its last value, over steps."""
+    """A panel a problem, a line a regularizer: the distance of Φ from its last value, over steps."""
     figure, axes = plt.subplots(1, len(groups), figsize=(5 * len(groups) + 1, 3.8), sharey=True, squeeze=False)
     for ax, (title, paths) in zip(axes[0], groups.items(), strict=True):
         for number, (name, path) in enumerate(paths.items()):
@@ -87,7 +90,7 @@ def convergence(groups: Mapping[str, Mapping[str, Path]]) -> Figure:
             ax.loglog(
                 np.arange(1, len(above) + 1),
                 above,
-                marker="s" if name == "hard" else ".",  # hard is there in a step or two: a line of one point
+                marker="s" if name == "hard" else ".",  # hard arrives in one or two steps: its line is one point
                 color=f"C{number % 7}",
                 linestyle="-" if number < 7 else "--",
                 label=name,
@@ -104,12 +107,12 @@ def convergence(groups: Mapping[str, Mapping[str, Path]]) -> Figure:
 
 
 def limit_cycle(paths: Mapping[float, Path], ends: pd.DataFrame, amplitudes: pd.DataFrame) -> Figure:
-    """Left: the student's θ over steps, a line a step length. Right: where each step length ends, and the prediction.
+    """Left: the student's θ over steps, a line a step length. Right: the last θ over step length, and the prediction.
 
     Arguments:
-        paths: by step length, on one parameter.
-        ends: columns step, theta: the attractor.
-        amplitudes: columns step, theta: the predicted cycle.
+        paths: paths of one parameter, by step length.
+        ends: the attractor, with columns step and theta.
+        amplitudes: the predicted cycle, with columns step and theta.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
     for number, (step, path) in enumerate(paths.items()):
@@ -133,7 +136,7 @@ def limit_cycle(paths: Mapping[float, Path], ends: pd.DataFrame, amplitudes: pd.
 def rate_bound(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """A panel a run: the smallest squared gradient so far against its bound, and a line that falls like 1/K.
 
-    tables: from `rates.rate_table`, by name of the run.
+    tables: results of `rates.rate_table`, by name of the run.
     """
     figure, axes = plt.subplots(1, len(tables), figsize=(5 * len(tables), 3.8), sharey=True, squeeze=False)
     for ax, (name, table) in zip(axes[0], tables.items(), strict=True):
@@ -150,7 +153,7 @@ def rate_bound(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def momentum_energy(path: MomentumPath, ax: Axes | None = None) -> Axes:
-    """The objective under momentum, which swings, and the energy above it, which only falls."""
+    """The objective under momentum, and the energy above it. The objective swings; the energy only falls."""
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 3.8))
     k = np.arange(len(path.objective))
@@ -163,7 +166,12 @@ def momentum_energy(path: MomentumPath, ax: Axes | None = None) -> Axes:
 
 
 def growing_pace(path: GrowthPath) -> Figure:
-    """Over λ: the normalised objective above what the descents alone would give; the raw one; growth and its budget."""
+    """Three panels over λ.
+
+    Left: the normalised objective, and the value that the descents alone would give.
+    Middle: the raw objective.
+    Right: the growth and its budget.
+    """
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.9))
     lam, phi = path.column("lam"), path.column("objective")
     descended = phi[0] - np.concatenate([[0], np.cumsum(path.column("descent"))[:-1]])
@@ -189,7 +197,7 @@ def growing_pace(path: GrowthPath) -> Figure:
 
 
 def towards_plain(gaps: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Distance of grad Phi from the gradient of plain distillation: a line a column, over λ (the index)."""
+    """Distance of grad Phi from the gradient of plain distillation, over λ (the index); a line a column of `gaps`."""
     if ax is None:
         _, ax = plt.subplots(figsize=(8, 4))
     for number, name in enumerate(gaps.columns):
@@ -202,17 +210,17 @@ def towards_plain(gaps: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def hysteresis_loop(swept: pd.DataFrame, critical: pd.DataFrame, marks: Landmarks, landscapes: pd.DataFrame) -> Figure:
-    """Left: the student on the way up and on the way down, over all critical points. Right: Φ at some λ.
+    """Left: the student while λ rises and while λ falls, with all critical points. Right: Φ at some λ.
 
     Arguments:
-        swept, critical, marks: from `analysis.theory.hysteresis`.
-        landscapes: Phi, a column a lambda, over theta (the index).
+        swept, critical, marks: results of `analysis.theory.hysteresis`.
+        landscapes: Phi over theta (the index), a column a lambda.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.3))
     lasting = {True: ("0.6", "-", "minima"), False: ("0.6", ":", "maxima")}
     for stable, (color, style, name) in lasting.items():
-        kind = critical[critical["stable"] == stable]
-        for label, group in (("_" + name, kind[kind["theta"] == 0]), (name, kind[kind["theta"] > 0])):
+        points = critical[critical["stable"] == stable]
+        for label, group in (("_" + name, points[points["theta"] == 0]), (name, points[points["theta"] > 0])):
             left.plot(group["lam"], group["theta"], color=color, linestyle=style, linewidth=1.2, label=label)
     for number, (direction, marker) in enumerate((("up", ">"), ("down", "<"))):
         line = swept[swept["direction"] == direction]
@@ -237,9 +245,10 @@ def hysteresis_loop(swept: pd.DataFrame, critical: pd.DataFrame, marks: Landmark
 
 
 def chased(runs: Mapping[str, pd.DataFrame]) -> Figure:
-    """Left: what student and moving target did to Φ in all, in the first run. Right: the sample's weight, every run.
+    """Left: total change of Φ by the student and by the moving target, in the first run. Right: the sample's weight in
+    every run.
 
-    runs: from `drift.chase`, by name.
+    runs: results of `drift.chase`, by name.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
     name, first = next(iter(runs.items()))

@@ -1,4 +1,4 @@
-"""Accounts of live runs: the parts, stacked so that one sees them add up; drift and its bounds; where a run is dead."""
+"""Figures of accounts of live runs: stacks of the parts and their sum, drift and its bounds, shares of dead steps."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,9 +16,9 @@ PARTS = {"student": "C0", "lambda": "C2", "generator": "C1"}
 
 
 def accounts(runs: Mapping[str, Account], columns: int = 3) -> Figure:
-    """A panel a run: student, lambda and generator so far, stacked up where positive and down where negative.
+    """A panel a run: the changes by student, lambda and generator so far. Positive parts stack up, negative parts down.
 
-    The black line is the measured change of Phi. The stack above 0 minus the stack below 0 is that line (dashed on it).
+    The black line is the measured change of Phi. The dashed line is the sum of both stacks and must lie on it.
     """
     rows = -(-len(runs) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 3.3 * rows), squeeze=False, sharex=True)
@@ -32,19 +32,19 @@ def accounts(runs: Mapping[str, Account], columns: int = 3) -> Figure:
 
 
 def parts_by_variant(parts: Mapping[str, Mapping[str, Estimate]], ax: Axes | None = None) -> Axes:
-    """Bars: what each part contributed over a run, mean over seeds with its interval, by variant.
+    """Bars of the change of Φ by each part over a run: mean over seeds with its interval, by variant.
 
-    parts: by variant, by part ("student", "lambda", "generator", "total").
+    parts: estimates by variant and by part ("student", "lambda", "generator", "total").
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(9, 3.6))
     width = 0.8 / 4
-    for number, (part, color) in enumerate((PARTS | {"total": "black"}).items()):
-        found = [one[part] for one in parts.values()]
-        means = np.array([one.value for one in found])
-        reach = np.array([[one.value - one.low, one.high - one.value] for one in found]).T
-        at = np.arange(len(found)) + (number - 1.5) * width
-        ax.bar(at, means, width, yerr=np.maximum(reach, 0), color=color, alpha=0.8, capsize=2, label=part)
+    for number, (label, color) in enumerate((PARTS | {"total": "black"}).items()):
+        estimates = [by_part[label] for by_part in parts.values()]
+        means = np.array([estimate.value for estimate in estimates])
+        reach = np.array([[estimate.value - estimate.low, estimate.high - estimate.value] for estimate in estimates]).T
+        positions = np.arange(len(estimates)) + (number - 1.5) * width
+        ax.bar(positions, means, width, yerr=np.maximum(reach, 0), color=color, alpha=0.8, capsize=2, label=label)
     ax.axhline(0, color="0.4", linewidth=0.8)
     ax.set_xticks(range(len(parts)), [name.replace(" ", "\n") for name in parts])
     ax.set(ylabel="change of Φ over the run", title="Who changed the objective")
@@ -53,7 +53,7 @@ def parts_by_variant(parts: Mapping[str, Mapping[str, Estimate]], ax: Axes | Non
 
 
 def drift_bounds(runs: Mapping[str, Account], columns: int = 3) -> Figure:
-    """A panel a run, a point a generator's turn: |Gamma| under its two bounds, over rounds."""
+    """A panel a run, a point a turn of the generator: |Gamma| and its two bounds over rounds."""
     rows = -(-len(runs) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 3.0 * rows), squeeze=False, sharex=True)
     for ax, (name, run) in zip(axes.flat, runs.items(), strict=False):
@@ -67,7 +67,7 @@ def drift_bounds(runs: Mapping[str, Account], columns: int = 3) -> Figure:
 
 
 def dead_maps(shares: Mapping[str, pd.DataFrame]) -> Figure:
-    """A panel a regularizer: share of dead steps over lambda at the start (rows) and its growth (columns)."""
+    """A panel a regularizer: share of dead steps by lambda at the start (rows) and growth of lambda (columns)."""
     figure, axes = plt.subplots(1, len(shares), figsize=(5.2 * len(shares), 3.8), squeeze=False, layout="constrained")
     for ax, (name, table) in zip(axes[0], shares.items(), strict=True):
         shown = ax.imshow(table.to_numpy(), vmin=0, vmax=1, cmap="magma_r", aspect="auto")
@@ -83,11 +83,13 @@ def dead_maps(shares: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def paces(fixed: Mapping[str, pd.DataFrame], following: Mapping[str, pd.Series]) -> Figure:
-    """A column a loss: accuracy above, share of dead steps below, over the fixed lambda; the moving quantile as a band.
+    """A column a loss. Top: accuracy over lambda at the start. Bottom: share of dead steps. A band marks the moving
+    quantile.
 
     Arguments:
-        fixed: by loss; index lambda at the start, columns accuracy, low, high, dead (shares).
-        following: by loss; the same of the moving quantile.
+        fixed: tables by loss for lambda on schedule: index lambda at the start, columns accuracy, low, high, dead
+            (shares).
+        following: rows by loss for the moving quantile, with the same four entries.
     """
     figure, axes = plt.subplots(
         2, len(fixed), figsize=(4.0 * len(fixed), 5.2), sharex=True, sharey="row", squeeze=False
@@ -109,7 +111,7 @@ def paces(fixed: Mapping[str, pd.DataFrame], following: Mapping[str, pd.Series])
 
 
 def _finish(axes: np.ndarray, used: int, xlabel: str) -> None:
-    """Labels the lowest panel in use of each column; the legend goes where no panel is, if there is such a place."""
+    """Labels the lowest used panel of each column. Puts the legend in the first unused place, or in the last panel."""
     for ax in axes.flat[used:]:
         ax.set_axis_off()
     for ax in axes.flat[max(0, used - axes.shape[1]) : used]:
@@ -135,5 +137,5 @@ def _stack(ax: Axes, steps: pd.DataFrame) -> None:
 
 
 def _positive(values: Any) -> list[float]:
-    found = np.asarray(values, dtype=np.float64)
-    return np.where(found > 1e-18, found, np.nan).tolist()
+    array = np.asarray(values, dtype=np.float64)
+    return np.where(array > 1e-18, array, np.nan).tolist()

@@ -1,4 +1,4 @@
-"""Mini-batches, one weight per batch, and what numbers make of a curve."""
+"""Figures of mini-batches, of one weight per batch, and of the numbers that describe a curve of accuracy."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,14 +13,14 @@ from cudfkd.evaluation import Estimate
 
 
 def walk(walked: Walk, window: int = 50) -> Figure:
-    """Phi over steps; mean change and share of falling steps in windows; the distribution of dPhi late in the walk."""
+    """Phi over steps; share of falling steps in windows of steps; distribution of dPhi in the walk's second half."""
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.6))
     left.plot(walked.objective, color="C0", linewidth=0.8)
     left.set(title="The objective on the way", xlabel="step", ylabel="Φ", ylim=(0, None))
-    many = len(walked.change) // window
-    parts = walked.change[: many * window].reshape(many, window)
-    at = (np.arange(many) + 0.5) * window
-    middle.plot(at, 100 * (parts < 0).mean(1), color="C1", marker=".", label="steps that fall, %")
+    count = len(walked.change) // window
+    windows = walked.change[: count * window].reshape(count, window)
+    middles = (np.arange(count) + 0.5) * window
+    middle.plot(middles, 100 * (windows < 0).mean(1), color="C1", marker=".", label="steps that fall, %")
     middle.axhline(50, color="0.5", linewidth=1, linestyle="--")
     middle.set(title=f"How often it falls, {window} steps each", xlabel="step", ylabel="%", ylim=(0, 100))
     late = walked.change[len(walked.change) // 2 :]
@@ -36,10 +36,10 @@ def walk(walked: Walk, window: int = 50) -> Figure:
 def mean_change(
     steps: Sequence[float], changes: Sequence[Estimate], drops: Sequence[float], bounds: Sequence[float]
 ) -> Axes:
-    """Mean dPhi over batches against the step length, with intervals; -eta |grad|^2, and the bound of T7."""
+    """Mean dPhi over batches against the step length, with intervals; -eta |grad|^2; the bound of T7."""
     _, ax = plt.subplots(figsize=(7, 4))
-    means = np.array([one.value for one in changes])
-    reach = np.array([[one.value - one.low, one.high - one.value] for one in changes]).T
+    means = np.array([change.value for change in changes])
+    reach = np.array([[change.value - change.low, change.high - change.value] for change in changes]).T
     ax.errorbar(steps, means, reach, fmt="o", color="C0", capsize=3, label="mean over batches, 95 %")
     ax.plot(steps, drops, color="C2", label="−η |∇Φ|²")
     ax.plot(steps, bounds, color="C1", linestyle="--", label="bound of T7, with variance")
@@ -50,7 +50,10 @@ def mean_change(
 
 
 def batch_sizes(values: Mapping[str, tuple[np.ndarray, float, float]]) -> Axes:
-    """E F(lbar_B) over B, a line a problem, between mean F and F(mean) (dotted)."""
+    """E F(lbar_B) over the batch size B, a line a problem, between mean F and F(mean) (dotted).
+
+    values: by name of the problem: E F(lbar_B) for B = 1, 2 ..., and the two levels of the dotted lines.
+    """
     _, ax = plt.subplots(figsize=(7, 3.8))
     for number, (name, (expected, low, high)) in enumerate(values.items()):
         ax.plot(np.arange(1, len(expected) + 1), expected, marker="o", color=f"C{number}", label=name)
@@ -62,7 +65,10 @@ def batch_sizes(values: Mapping[str, tuple[np.ndarray, float, float]]) -> Axes:
 
 
 def modes(tables: Mapping[str, pd.DataFrame], column: str, label: str) -> Figure:
-    """A panel a table (columns granularity, seed and `column`, a share): a line a seed across them, and means."""
+    """A panel a table: a line a seed across the granularities, and a line of the means over seeds.
+
+    tables: by title, with columns granularity, seed and `column` (a share).
+    """
     figure, axes = plt.subplots(1, len(tables), figsize=(4.6 * len(tables), 3.8), squeeze=False)
     for ax, (title, table) in zip(axes[0], tables.items(), strict=True):
         wide = 100 * table.pivot(index="seed", columns="granularity", values=column)[["sample", "batch", "none"]]
@@ -75,22 +81,22 @@ def modes(tables: Mapping[str, pd.DataFrame], column: str, label: str) -> Figure
 
 
 def curves(accuracies: Sequence[Sequence[float]], level: float, ax: Axes | None = None) -> Axes:
-    """Recorded accuracy over epochs, a line a seed; a level, and where each first reaches it."""
+    """Recorded accuracy over epochs, a line a seed, with a level and the first point of each line at the level."""
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 3.8))
     for values in accuracies:
-        found = np.asarray(values)
-        ax.plot(np.arange(1, len(found) + 1), 100 * found, color="C0", alpha=0.5, linewidth=1)
-        if (found >= level).any():
-            first = int((found >= level).argmax())
-            ax.plot(first + 1, 100 * found[first], "o", color="C3", markersize=5)
+        shares = np.asarray(values)
+        ax.plot(np.arange(1, len(shares) + 1), 100 * shares, color="C0", alpha=0.5, linewidth=1)
+        if (shares >= level).any():
+            first = int((shares >= level).argmax())
+            ax.plot(first + 1, 100 * shares[first], "o", color="C3", markersize=5)
     ax.axhline(100 * level, color="0.4", linewidth=1, linestyle="--")
     ax.set(title="Ten seeds, one level", xlabel="epoch", ylabel="accuracy on dev, %")
     return ax
 
 
 def loyalty_scales(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Two definitions of loyalty over the size of the disagreement (the index), with both scales' lowest values."""
+    """Two definitions of loyalty over the noise (the index). The dotted line is the lowest value of the second one."""
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 3.8))
     for number, name in enumerate(table.columns):
@@ -102,11 +108,11 @@ def loyalty_scales(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def best_of(bias: pd.Series, seen: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """By how many standard deviations the best of n epochs exceeds the mean: expected, and in recorded plateaus.
+    """Distance of the best of n epochs from the mean, in standard deviations: expected, and in recorded plateaus.
 
     Arguments:
-        bias: expected, over n (the index).
-        seen: columns n and excess: a row a recorded run.
+        bias: the expected distance over n (the index).
+        seen: a row a recorded run, with columns n and excess.
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 3.8))

@@ -1,4 +1,4 @@
-"""The scorecard as a picture: every check left of its tolerance, every control right of it."""
+"""Figure of the scorecard: every check lies left of its tolerance, every control right of the tolerance."""
 
 from collections.abc import Hashable, Mapping
 from itertools import groupby
@@ -10,17 +10,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-ROOM = 1e-18  # where violations <= 0 are drawn: they held with room
-FAR = 1e3  # where the largest are
+ROOM = 1e-18  # position of violations <= 0: the statement holds with room
+FAR = 1e3  # position of the largest violations
 MEASURED = ("worst violation", "control's violation", "tolerance")
 KINDS = {"exact": ("o", "C0"), "statistical": ("s", "C4"), "by construction": (".", "0.55")}
 
 
 def scorecard(rows: pd.DataFrame) -> Axes:
-    """A line a check: its worst violation, its tolerance, and its control's violation, on one logarithmic axis.
+    """A line a check: worst violation, tolerance, and violation of the control, on one logarithmic axis.
 
-    rows: of `analysis.evidence.scorecard.Scorecard.rows`, in the order in which they are drawn, from above. What fails,
-        or is void, is drawn in red; what is stale, faintly.
+    A check that fails or is void is red. A stale check is faint.
+
+    rows: result of `analysis.evidence.scorecard.Scorecard.rows`; the first row is the highest line.
     """
     figure, ax = plt.subplots(figsize=(9, 1.9 + 0.115 * len(rows)))
     ax.set(title=_title(list(rows["verdict"])), xscale="log")
@@ -37,7 +38,7 @@ def scorecard(rows: pd.DataFrame) -> Axes:
 
 
 def _title(verdicts: list[str]) -> str:
-    wrong = sum(not one.startswith("holds") for one in verdicts)
+    wrong = sum(not verdict.startswith("holds") for verdict in verdicts)
     if wrong or not verdicts:
         return f"{wrong} of {len(verdicts)} checks fail or are void" if wrong else "No checks yet"
     return f"All {len(verdicts)} checks stay left of their tolerance, and their controls land right of it"
@@ -55,7 +56,7 @@ def _line(ax: Axes, height: int, row: Mapping[Hashable, Any]) -> None:
 
 
 def _bands(ax: Axes, names: list[str]) -> None:
-    """A shaded band a theorem, with its name at the axis."""
+    """Shades a band for every second theorem, and writes the theorems' names at the axis."""
     middles, start = [], 0
     for number, (_, members) in enumerate(groupby(names)):
         count = len(list(members))
@@ -76,5 +77,5 @@ def _keys() -> list[Line2D]:
 
 
 def _shown(violation: float) -> float:
-    """Within the axis; not a number counts as the largest."""
+    """The violation, moved into the range of the axis. NaN counts as the largest violation."""
     return float(np.clip(np.nan_to_num(violation, nan=FAR, posinf=FAR), ROOM, FAR))

@@ -1,4 +1,4 @@
-"""What came out: accuracy over a run, and the samples that the student learned from."""
+"""Figures of the results of a run: accuracy over the run, and the samples that the student learned from."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,8 @@ def learning(history: pd.DataFrame, teacher: float, chance: float, last: Estimat
     """Accuracy on held-out images over epochs and over seconds of training, between chance and the teacher.
 
     Arguments:
-        history: of a run, with columns epoch, total_seconds, accuracy (a fraction).
-        teacher, chance: accuracies that frame it.
+        history: history of a run, with columns epoch, total_seconds, accuracy (a fraction).
+        teacher, chance: accuracies of the teacher and of guessing, as fractions.
         last: the last epoch's accuracy with its 95 % interval.
     """
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
@@ -39,7 +39,10 @@ def learning(history: pd.DataFrame, teacher: float, chance: float, last: Estimat
 
 
 def samples_by_class(images: Sequence[Tensor], classes: Sequence[str], ax: Axes | None = None) -> Axes:
-    """Generated images, a row a class as the teacher sees it. Colour or grey, each (channels, size, size) in [0, 1]."""
+    """Generated images, a row for each class that the teacher gives them.
+
+    Each image is in colour or grey, (channels, size, size), with values in [0, 1].
+    """
     picture, cell = _tiled(images)
     if ax is None:
         height, width = picture.shape[:2]
@@ -54,7 +57,7 @@ def samples_by_class(images: Sequence[Tensor], classes: Sequence[str], ax: Axes 
 
 
 def _tiled(images: Sequence[Tensor], gap: int = 2) -> tuple[np.ndarray, int]:
-    """One picture of all rows, white between and behind; and the pixels from one image to the next."""
+    """A picture of all rows on white, and the distance in pixels from one image to the next."""
     _, channels, size, _ = images[0].shape
     cell, each = size + gap, max(len(row) for row in images)
     picture = np.ones((len(images) * cell, each * cell, channels))

@@ -1,4 +1,4 @@
-"""One sample and its weight, the latent loss that the weights belong to, and the distribution that they make."""
+"""Figures of a sample and its weight, of the latent loss of the weights, and of the distribution Q by the weights."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ EASY_TO_HARD = "viridis"
 
 
 def valleys(name: str, lam: float, losses: Sequence[float]) -> Figure:
-    """Left, the cost v l + g(v) over v, a line a loss, its lowest point marked; right, the same points on v*(l)."""
+    """Left: the cost v l + g(v) over v, a line a loss, with its lowest point. Right: the lowest points on v*(l)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
     reg, v = regularizers.get(name), torch.linspace(1e-3, 1, 300, dtype=torch.float64)
     axis = torch.linspace(0, 1.15 * max(losses), 300, dtype=torch.float64)
@@ -37,7 +37,7 @@ def valleys(name: str, lam: float, losses: Sequence[float]) -> Figure:
 
 
 def one_weight(name: str, lam: float, loss: float, most: float = 10.0) -> Figure:
-    """The cost over v for one loss and one pace, and where the pair lies on the curve v*(l)."""
+    """Left: the cost over v for a loss and a pace. Right: the loss and its best weight on the curve v*(l)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
     reg, at = regularizers.get(name), torch.tensor([loss], dtype=torch.float64)
     v, axis = (torch.linspace(low, high, 300, dtype=torch.float64) for low, high in ((1e-3, 1), (0, most)))
@@ -56,7 +56,7 @@ def one_weight(name: str, lam: float, loss: float, most: float = 10.0) -> Figure
 
 
 def weight_slider(name: str, lam: float, loss: float, most: float = 10.0) -> ipywidgets.interactive:
-    """`one_weight` with a slider each for lambda and loss, for a live notebook."""
+    """The figure `one_weight` with a slider for lambda and a slider for the loss, for a live notebook."""
 
     def draw(lam: float, loss: float) -> None:
         one_weight(name, lam, loss, most)
@@ -68,7 +68,7 @@ def weight_slider(name: str, lam: float, loss: float, most: float = 10.0) -> ipy
 
 
 def slider_frames(name: str, lams: Sequence[float], loss: float) -> Figure:
-    """What `weight_slider` shows at a few positions of the pace, side by side, for a page without a live notebook."""
+    """The costs of `weight_slider` at a few values of the pace, side by side, for a page without a live notebook."""
     figure, axes = plt.subplots(1, len(lams), figsize=(9, 2.9), sharex=True, sharey=True, squeeze=False)
     reg, v = regularizers.get(name), torch.linspace(1e-3, 1, 300, dtype=torch.float64)
     at = torch.tensor([loss], dtype=torch.float64)
@@ -82,11 +82,16 @@ def slider_frames(name: str, lams: Sequence[float], loss: float) -> Figure:
 
 
 def weights_by_pace(curves: pd.DataFrame, half: Mapping[float, float], ax: Axes | None = None) -> Axes:
-    """v*(l), a line a lambda. curves: columns lam, loss, weight. half: the loss of half weight by lambda, marked."""
+    """The weight v*(l), a line a lambda, with a dot at half weight.
+
+    Arguments:
+        curves: columns lam, loss, weight.
+        half: the loss of half weight, by lambda.
+    """
     ax = plt.subplots(figsize=(6.5, 3.6))[1] if ax is None else ax
     groups = _groups(curves, "lam")
-    for (lam, part), color in zip(groups, _colors(len(groups)), strict=True):
-        ax.plot(part["loss"], part["weight"], color=color, label=f"λ = {lam:g}")
+    for (lam, rows), color in zip(groups, _colors(len(groups)), strict=True):
+        ax.plot(rows["loss"], rows["weight"], color=color, label=f"λ = {lam:g}")
         ax.plot([half[lam]], [0.5], "o", color=color)
     ax.axhline(0.5, color="0.6", linewidth=0.8, linestyle="--")
     ax.set(title="The pace moves the step to the right (dots: half weight)", xlabel="loss ℓ", ylabel="weight v*(ℓ; λ)")
@@ -96,7 +101,10 @@ def weights_by_pace(curves: pd.DataFrame, half: Mapping[float, float], ax: Axes 
 
 
 def area(curve: pd.DataFrame, loss: float) -> Figure:
-    """Above, v* with the area from 0 to `loss`; below, F, whose height there is that area."""
+    """Top: v* with the area from 0 to `loss`. Bottom: F; its height at `loss` equals the area.
+
+    curve: columns loss, weight, latent.
+    """
     figure, (top, low) = plt.subplots(2, 1, figsize=(6.5, 5.4), sharex=True)
     under = curve[curve["loss"] <= loss]
     height = float(np.interp(loss, curve["loss"], curve["latent"]))
@@ -113,12 +121,17 @@ def area(curve: pd.DataFrame, loss: float) -> Figure:
 
 
 def tangent_lines(curve: pd.DataFrame, lines: pd.DataFrame) -> Axes:
-    """F under the lines v l + g(v) that touch it. curve: columns loss, latent; lines: touching, weight, loss, line."""
+    """F under its tangents, the lines v l + g(v).
+
+    Arguments:
+        curve: columns loss, latent.
+        lines: columns touching (the loss at which the line touches F), weight, loss, line.
+    """
     _, ax = plt.subplots(figsize=(7, 4.4))
     groups = _groups(lines, "touching")
-    for (touching, part), color in zip(groups, _colors(len(groups)), strict=True):
-        label = f"touches at ℓ = {touching:g}: slope v = {part['weight'].iloc[0]:.2f}"
-        ax.plot(part["loss"], part["line"], color=color, linewidth=1.2, label=label)
+    for (touching, rows), color in zip(groups, _colors(len(groups)), strict=True):
+        label = f"touches at ℓ = {touching:g}: slope v = {rows['weight'].iloc[0]:.2f}"
+        ax.plot(rows["loss"], rows["line"], color=color, linewidth=1.2, label=label)
         height = float(np.interp(touching, curve["loss"], curve["latent"]))
         ax.plot([touching], [height], "o", color=color, markersize=7, zorder=4)
     ax.plot(curve["loss"], curve["latent"], color="black", linewidth=2.6, label="F(ℓ)", zorder=3)
@@ -129,12 +142,12 @@ def tangent_lines(curve: pd.DataFrame, lines: pd.DataFrame) -> Axes:
 
 
 def soft_minimum(curves: pd.DataFrame) -> Axes:
-    """F, a line a lambda, with min(l, lambda) dashed. curves: columns lam, loss, latent."""
+    """F, a line a lambda, with min(l, lambda) as a dashed line. curves: columns lam, loss, latent."""
     _, ax = plt.subplots(figsize=(6.5, 3.8))
     groups = _groups(curves, "lam")
-    for (lam, part), color in zip(groups, _colors(len(groups)), strict=True):
-        ax.plot(part["loss"], part["latent"], color=color, label=f"F, λ = {lam:g}")
-        ax.plot(part["loss"], part["loss"].clip(upper=lam), color=color, linewidth=1, linestyle="--")
+    for (lam, rows), color in zip(groups, _colors(len(groups)), strict=True):
+        ax.plot(rows["loss"], rows["latent"], color=color, label=f"F, λ = {lam:g}")
+        ax.plot(rows["loss"], rows["loss"].clip(upper=lam), color=color, linewidth=1, linestyle="--")
     ax.plot([], [], color="0.4", linewidth=1, linestyle="--", label="min(ℓ, λ)")
     ax.set(title="F is min(ℓ, λ) with its corner rounded", xlabel="loss ℓ", ylabel="F(ℓ; λ)", ylim=(0, None))
     ax.legend(loc="upper left")
@@ -142,7 +155,7 @@ def soft_minimum(curves: pd.DataFrame) -> Axes:
 
 
 def through_the_weight(curve: pd.DataFrame) -> Axes:
-    """F beside l v*(l), whose slope turns negative. curve: columns loss, weight, latent."""
+    """F and l v*(l); the slope of l v*(l) turns negative. curve: columns loss, weight, latent."""
     _, ax = plt.subplots(figsize=(6.5, 3.6))
     weighted = curve["loss"] * curve["weight"]
     top, end = float(curve["loss"].to_numpy()[weighted.argmax()]), float(curve["loss"].to_numpy().max())
@@ -159,12 +172,12 @@ def through_the_weight(curve: pd.DataFrame) -> Axes:
 
 
 def gallery(curves: Mapping[str, pd.DataFrame]) -> Figure:
-    """v*(l) of each regularizer, a panel each, a line a lambda. Values: data frames with columns lam, loss, weight."""
+    """The weight v*(l), a panel a regularizer, a line a lambda. curves: by name, with columns lam, loss, weight."""
     figure, axes = plt.subplots(2, (len(curves) + 1) // 2, figsize=(11, 4.6), sharex=True, sharey=True)
     for ax, (name, frame) in zip(axes.flat, curves.items(), strict=True):
         groups = _groups(frame, "lam")
-        for (lam, part), color in zip(groups, _colors(len(groups)), strict=True):
-            ax.plot(part["loss"], part["weight"], color=color, label=f"λ = {lam:g}")
+        for (lam, rows), color in zip(groups, _colors(len(groups)), strict=True):
+            ax.plot(rows["loss"], rows["weight"], color=color, label=f"λ = {lam:g}")
         ax.set(title=name, ylim=(-0.03, 1.05))
     for ax in axes[-1]:
         ax.set_xlabel("loss ℓ")
@@ -175,21 +188,24 @@ def gallery(curves: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def breakers(early: pd.DataFrame, limit: pd.Series, paths: pd.DataFrame) -> Figure:
-    """Left, log's weight as lambda falls, and its limit; right, weights of a few losses over lambda for jiang-log.
+    """Left: the weight of log while lambda falls, and its limit. Right: the weight of jiang-log at a few losses over
+    lambda.
 
     Arguments:
-        early: columns lam, loss, weight. limit: weights by loss. paths: columns lam, loss, weight.
+        early: weights of log, with columns lam, loss, weight.
+        limit: limit of the weights of log for lambda -> 0, by loss.
+        paths: weights of jiang-log, with columns lam, loss, weight.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
     groups = _groups(early, "lam")
-    for (lam, part), color in zip(groups, _colors(len(groups)), strict=True):
-        left.plot(part["loss"], part["weight"], color=color, label=f"λ = {lam:g}")
+    for (lam, rows), color in zip(groups, _colors(len(groups)), strict=True):
+        left.plot(rows["loss"], rows["weight"], color=color, label=f"λ = {lam:g}")
     left.plot(limit.index, limit, color="black", linewidth=1.2, linestyle="--", label="2 / (1 + exp ℓ)")
     left.set(title="log: at λ → 0 easy samples keep weight", xlabel="loss ℓ", ylabel="weight v*(ℓ)", ylim=(-0.03, 1.05))
     groups = _groups(paths, "loss")
-    for (loss, part), color in zip(groups, _colors(len(groups)), strict=True):
-        right.plot(part["lam"], part["weight"], color=color, label=f"ℓ = {loss:g}")
-        top = part.loc[part["weight"].idxmax()]
+    for (loss, rows), color in zip(groups, _colors(len(groups)), strict=True):
+        right.plot(rows["lam"], rows["weight"], color=color, label=f"ℓ = {loss:g}")
+        top = rows.loc[rows["weight"].idxmax()]
         right.plot([top["lam"]], [top["weight"]], "o", color=color)
     right.set(title="jiang-log: the weight rises, then falls", xlabel="pace λ", ylabel="weight v*(ℓ; λ)")
     right.set_ylim(-0.03, 1.05)
@@ -199,7 +215,7 @@ def breakers(early: pd.DataFrame, limit: pd.Series, paths: pd.DataFrame) -> Figu
 
 
 def theorem_matrix(verdicts: pd.DataFrame) -> Axes:
-    """Which theorem (columns) holds for which regularizer (rows): holds, changed or fails, as colour and word."""
+    """Verdicts by theorem (columns) and regularizer (rows): holds, changed or fails, as colour and word."""
     _, ax = plt.subplots(figsize=(8.6, 4.4))
     order = list(VERDICTS)
     codes = verdicts.map(order.index).to_numpy()
@@ -217,7 +233,12 @@ def theorem_matrix(verdicts: pd.DataFrame) -> Axes:
 
 
 def shares(probabilities: pd.DataFrame, losses: Sequence[float]) -> Axes:
-    """Q_lambda as stacked shares over lambda, easiest sample at the bottom, a column of `probabilities` a sample."""
+    """Q_lambda as stacked shares over lambda, with the easiest sample at the bottom.
+
+    Arguments:
+        probabilities: probabilities over lambda (the index), a column a sample.
+        losses: loss of each sample, in the order of the columns.
+    """
     _, ax = plt.subplots(figsize=(7.5, 4.2))
     order = np.argsort(losses)
     colors = _colors(len(order), 0.95)
@@ -232,33 +253,33 @@ def shares(probabilities: pd.DataFrame, losses: Sequence[float]) -> Axes:
 
 
 def entropies(sweeps: Mapping[str, pd.DataFrame]) -> Figure:
-    """Entropy of Q and KL(Q || P) over lambda, a panel a prior. Values: data frames of `distribution.sweep`."""
+    """Entropy of Q and KL(Q || P) over lambda, a panel a prior. sweeps: results of `distribution.sweep`, by title."""
     figure, axes = plt.subplots(1, len(sweeps), figsize=(9, 3.6), squeeze=False)
-    for ax, (name, found) in zip(axes.flat, sweeps.items(), strict=True):
-        ax.plot(found.index, found["entropy"], color="C1", label="entropy H(Q)")
-        ax.plot(found.index, found["KL"], color="C0", label="KL(Q ‖ P)")
-        ax.axhline(found["entropy"].iloc[-1], color="C1", linewidth=0.9, linestyle="--")
-        ax.set(title=name, xlabel="pace λ", ylabel="nats", ylim=(0, 1.35 * found["entropy"].max()))
-        _pace_axis(ax, found.index)
+    for ax, (name, sweep) in zip(axes.flat, sweeps.items(), strict=True):
+        ax.plot(sweep.index, sweep["entropy"], color="C1", label="entropy H(Q)")
+        ax.plot(sweep.index, sweep["KL"], color="C0", label="KL(Q ‖ P)")
+        ax.axhline(sweep["entropy"].iloc[-1], color="C1", linewidth=0.9, linestyle="--")
+        ax.set(title=name, xlabel="pace λ", ylabel="nats", ylim=(0, 1.35 * sweep["entropy"].max()))
+        _pace_axis(ax, sweep.index)
         ax.legend(loc="upper left", ncols=2)
     return figure
 
 
 def activity(sweeps: Sequence[pd.DataFrame]) -> Axes:
-    """Total variation between Q and P against 1 - alpha, a line a random problem; none crosses the diagonal."""
+    """Total variation between Q and P against 1 - alpha, a line a random problem. No line crosses the diagonal."""
     _, ax = plt.subplots(figsize=(5.6, 4.0))
-    for number, (found, color) in enumerate(zip(sweeps, _colors(len(sweeps)), strict=True)):
-        ax.plot(1 - found["alpha"], found["TV"], color=color, linewidth=1.2, label="" if number else "random problems")
+    for number, (sweep, color) in enumerate(zip(sweeps, _colors(len(sweeps)), strict=True)):
+        ax.plot(1 - sweep["alpha"], sweep["TV"], color=color, linewidth=1.2, label="" if number else "random problems")
     ax.plot([0, 1], [0, 1], color="black", linewidth=1.2, linestyle="--", label="bound TV = 1 - α")
     ax.set(title="The mean weight bounds the curriculum", xlabel="activity 1 - α", ylabel="total variation of Q from P")
-    most = 1.05 * max(float(1 - found["alpha"].to_numpy().min()) for found in sweeps)
+    most = 1.05 * max(float(1 - sweep["alpha"].to_numpy().min()) for sweep in sweeps)
     ax.set(xlim=(0, most), ylim=(0, most))
     ax.legend(loc="upper left")
     return ax
 
 
 def _pace_axis(ax: Axes, paces: pd.Index) -> None:
-    """A logarithmic axis with plain numbers."""
+    """Gives the x axis a logarithmic scale with plain numbers."""
     low, high = paces.to_numpy().min(), paces.to_numpy().max()
     marks = [mark for mark in (0.1, 0.3, 1, 3, 10, 30, 100) if low <= mark <= high]
     ax.set_xscale("log")
@@ -267,7 +288,7 @@ def _pace_axis(ax: Axes, paces: pd.Index) -> None:
 
 
 def _groups(frame: pd.DataFrame, column: str) -> list[tuple[float, pd.DataFrame]]:
-    """The rows of each value of a column, values in the order in which they come."""
+    """The rows of each value of a column, in the order of the values' first rows."""
     return [(float(value), frame.loc[frame[column] == value, :]) for value in frame[column].unique()]
 
 

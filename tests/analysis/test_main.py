@@ -11,7 +11,7 @@ from analysis.evidence import reproduce
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory):
-    """All notebooks of the smoke profile, into a folder of their own."""
+    """Runs all notebooks of the smoke profile into a separate folder."""
     out = tmp_path_factory.mktemp("out")
     patch = pytest.MonkeyPatch()
     patch.setattr(reproduce, "OUT", out)
@@ -36,7 +36,7 @@ def test_reproduce_runs_every_notebook_and_leaves_pages_figures_and_results(repr
         assert "data:image/png;base64," in page
         result = json.loads((out / notebook.name[:2] / "result.json").read_text())
         assert result["profile"] == "smoke"
-        assert all(one["verdict"] == "holds" for one in result["checks"] if one["exact"])
+        assert all(check["verdict"] == "holds" for check in result["checks"] if check["exact"])
         assert all(result["findings"].values())
         assert list((out / notebook.name[:2]).glob("*.png"))
 
@@ -61,7 +61,7 @@ def test_every_figure_has_its_pdf_and_its_data(reproduced):
 
 
 def test_notebooks_share_their_runs(reproduced):
-    """Notebook 12 needs three runs, one of which is that of notebook 00."""
+    """Notebook 12 needs three runs; one of these runs belongs to notebook 00."""
     assert len(list((reproduced[0] / "runs").iterdir())) == 3
 
 

@@ -159,13 +159,13 @@ def test_a_bad_value_is_refused_in_one_line(kind, values, told):
         kind(**values)
     line = str(error.value)
     assert "\n" not in line
-    for part in told:
-        assert part in line
+    for text in told:
+        assert text in line
 
 
 @pytest.mark.parametrize("kind", [DistillConfig, Curriculum, Options, Experiment, Recipe])
 def test_the_table_spoils_every_value(kind):
-    """Apart from values that stand for a whole description, and one of two that are refused together."""
+    """Exceptions: values that stand for a complete description, and one value of a pair that is refused together."""
     spoiled = {name for row, values, _ in BAD if row is kind for name in values}
     assert set(kind.model_fields) <= spoiled
 
@@ -209,7 +209,7 @@ def changed(kind: type[Described], name: str) -> Described:
 
 
 def distillations() -> list[DistillConfig]:
-    """The default one, and others that differ from it in one value each."""
+    """The default description, and descriptions that differ from the default in one value each."""
     return [
         DistillConfig(),
         *(changed(DistillConfig, name) for name in ALTERNATIVES[DistillConfig]),
@@ -286,8 +286,8 @@ def test_equal_experiments_have_equal_keys():
     assert Experiment().key == key
     assert Experiment(distill=DistillConfig(lr=0.1, curriculum=Curriculum())).key == key
     assert Experiment(**dict(reversed(Experiment().model_dump(mode="json").items()))).key == key
-    whole = {"curriculum": {"lam_start": 2, "lam_end": 4}, "options": {"class_entropy": 5}}
-    assert Experiment(distill=whole).key == key
+    partial = {"curriculum": {"lam_start": 2, "lam_end": 4}, "options": {"class_entropy": 5}}
+    assert Experiment(distill=partial).key == key
     assert len(key) == 16
     assert set(key) <= set("0123456789abcdef")
 

@@ -24,32 +24,32 @@ def log_weight(loss: float, lam: float) -> float:
 
 def test_a_weight_per_sample():
     weights = [log_weight(loss, 2.0) for loss in LOSSES]
-    found = weigh(Curriculum(granularity="sample"), losses(), 2.0)
-    assert found.weights.tolist() == pytest.approx(weights)
-    assert found.objective.item() == pytest.approx(sum(v * loss for v, loss in zip(weights, LOSSES, strict=True)) / 6)
+    result = weigh(Curriculum(granularity="sample"), losses(), 2.0)
+    assert result.weights.tolist() == pytest.approx(weights)
+    assert result.objective.item() == pytest.approx(sum(v * loss for v, loss in zip(weights, LOSSES, strict=True)) / 6)
 
 
 def test_a_weight_per_batch():
     mean = sum(LOSSES) / 6
-    found = weigh(Curriculum(granularity="batch"), losses(), 2.0)
-    assert found.weights.tolist() == pytest.approx([log_weight(mean, 2.0)] * 6)
-    assert found.objective.item() == pytest.approx(log_weight(mean, 2.0) * mean)
+    result = weigh(Curriculum(granularity="batch"), losses(), 2.0)
+    assert result.weights.tolist() == pytest.approx([log_weight(mean, 2.0)] * 6)
+    assert result.objective.item() == pytest.approx(log_weight(mean, 2.0) * mean)
 
 
 def test_no_weights():
-    found = weigh(Curriculum(granularity="none"), losses(), 2.0)
-    assert found.weights.tolist() == [1] * 6
-    assert found.objective.item() == pytest.approx(sum(LOSSES) / 6)
+    result = weigh(Curriculum(granularity="none"), losses(), 2.0)
+    assert result.weights.tolist() == [1] * 6
+    assert result.objective.item() == pytest.approx(sum(LOSSES) / 6)
 
 
 @pytest.mark.parametrize("name", sorted(set(regularizers.names()) - {"jiang-log"}))
 @pytest.mark.parametrize("granularity", ["sample", "batch"])
 def test_the_regularizer_that_was_named_is_used(name, granularity):
-    found = weigh(Curriculum(regularizer=name, granularity=granularity), losses(), 3.0)
+    result = weigh(Curriculum(regularizer=name, granularity=granularity), losses(), 3.0)
     weight, mean = regularizers.get(name).weight, sum(LOSSES) / 6
-    at = LOSSES if granularity == "sample" else [mean] * 6
-    expected = [float(weight(torch.tensor([loss], dtype=torch.float64), 3.0)) for loss in at]
-    assert found.weights.tolist() == pytest.approx(expected)
+    units = LOSSES if granularity == "sample" else [mean] * 6
+    expected = [float(weight(torch.tensor([loss], dtype=torch.float64), 3.0)) for loss in units]
+    assert result.weights.tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES)
@@ -57,9 +57,9 @@ def test_the_regularizer_that_was_named_is_used(name, granularity):
 @pytest.mark.parametrize("lam", [2.0, torch.tensor(2.0), torch.tensor(2.0).double()], ids=["number", "float", "double"])
 def test_dtype_of_the_losses_is_kept(granularity, dtype, lam):
     for name in ("log", "cauchy", "linear"):
-        found = weigh(Curriculum(regularizer=name, granularity=granularity), losses().to(dtype), lam)
-        assert found.objective.dtype == found.weights.dtype == dtype
-        assert found.weights.shape == (6,)
+        result = weigh(Curriculum(regularizer=name, granularity=granularity), losses().to(dtype), lam)
+        assert result.objective.dtype == result.weights.dtype == dtype
+        assert result.weights.shape == (6,)
 
 
 # Gradients
@@ -72,11 +72,11 @@ def slope(objective: torch.Tensor, at: torch.Tensor) -> list[float]:
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 @pytest.mark.parametrize("name", ["log", "linear", "huber"])
 def test_no_gradient_flows_through_the_weights(granularity, name):
-    at = losses()
-    found = weigh(Curriculum(regularizer=name, granularity=granularity), at, 2.0)
-    assert not found.weights.requires_grad
-    constants = [float(v) for v in found.weights]
-    assert slope(found.objective, at) == pytest.approx([v / 6 for v in constants])
+    values = losses()
+    result = weigh(Curriculum(regularizer=name, granularity=granularity), values, 2.0)
+    assert not result.weights.requires_grad
+    constants = [float(v) for v in result.weights]
+    assert slope(result.objective, values) == pytest.approx([v / 6 for v in constants])
 
 
 def test_a_gradient_through_the_weights_would_show():
@@ -84,7 +84,7 @@ def test_a_gradient_through_the_weights_would_show():
     weights = regularizers.get("log").weight(at, 2.0)
     through = slope((weights * at).mean(), at)
     assert through != pytest.approx([v / 6 for v in weights.tolist()], rel=0.01)
-    assert min(through) < 0  # hard samples would be driven to harder
+    assert min(through) < 0  # the step would make hard samples harder
 
 
 @pytest.mark.parametrize("lam", [0.5, 1.0, 2.0])
@@ -94,8 +94,8 @@ def test_a_weight_per_batch_only_scales_the_learning_rate(lam):
     student = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
 
     def step(curriculum: Curriculum) -> tuple[torch.Tensor, torch.Tensor]:
-        found = weigh(curriculum, (x @ student - y).abs().mean(1), lam)
-        return torch.autograd.grad(found.objective, student)[0], found.weights[0]
+        result = weigh(curriculum, (x @ student - y).abs().mean(1), lam)
+        return torch.autograd.grad(result.objective, student)[0], result.weights[0]
 
     plain, _ = step(Curriculum(granularity="none"))
     batch, weight = step(Curriculum(granularity="batch"))
@@ -117,15 +117,15 @@ def test_difficulty():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_difficulty_is_0_when_every_weight_is(dtype):
-    found = difficulty(losses().detach().to(dtype), torch.zeros(6, dtype=dtype))
-    assert float(found) == 0
-    assert found.dtype == dtype
+    value = difficulty(losses().detach().to(dtype), torch.zeros(6, dtype=dtype))
+    assert float(value) == 0
+    assert value.dtype == dtype
 
 
 @pytest.mark.parametrize("weight", [1.0, 1e-3, 1e-20, 1e-37])
 def test_difficulty_does_not_depend_on_the_size_of_equal_weights(weight):
-    found = difficulty(losses().detach().float(), torch.full((6,), weight))
-    assert float(found) == pytest.approx(sum(LOSSES) / 6, rel=1e-5)
+    value = difficulty(losses().detach().float(), torch.full((6,), weight))
+    assert float(value) == pytest.approx(sum(LOSSES) / 6, rel=1e-5)
 
 
 def test_a_weight_counts_as_dead_below_a_thousandth():
@@ -160,7 +160,7 @@ def test_pace_goes_in_equal_steps(start, end):
 
 
 def public_ramp(epochs: int, start: float, rise: float, begin: float, finish: float) -> tuple[list[float], float, int]:
-    """The adversarial weight during each epoch as the public code's loop comes to it, the last one, and the rises."""
+    """The adversarial weight in each epoch by the public code's loop, the last weight, and the number of rises."""
     adv, during, rises = start, [], 0
     for epoch in range(epochs):
         during.append(adv)
@@ -239,8 +239,8 @@ def test_bad_curriculum_is_refused_in_one_line(values, told):
         Curriculum(**values)
     line = str(error.value)
     assert "\n" not in line
-    for part in told:
-        assert part in line
+    for text in told:
+        assert text in line
 
 
 def test_jiang_log_is_accepted_within_its_domain():

@@ -44,17 +44,17 @@ def test_accuracy_and_agreement_against_loops_and_scipy():
     said, taught = student.argmax(1).tolist(), teacher.argmax(1).tolist()
     right = sum(a == b for a, b in zip(said, labels.tolist(), strict=True))
     same = sum(a == b for a, b in zip(said, taught, strict=True))
-    found = compare(student, teacher, labels)
+    result = compare(student, teacher, labels)
     assert right != same
-    assert found.accuracy == pytest.approx((*wilson(right, N), N), abs=1e-12)
-    assert found.agreement == pytest.approx((*wilson(same, N), N), abs=1e-12)
+    assert result.accuracy == pytest.approx((*wilson(right, N), N), abs=1e-12)
+    assert result.agreement == pytest.approx((*wilson(same, N), N), abs=1e-12)
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 1), (1, 1), (0, 10), (10, 10), (3, 10), (9_500, 10_000), (10_000, 10_000)])
 def test_proportion_is_wilsons(hits, n):
-    found = evaluation.proportion(torch.arange(n) < hits)
-    assert found == pytest.approx((*wilson(hits, n), n), abs=1e-12)
-    assert 0 <= found.low <= found.value <= found.high <= 1
+    estimate = evaluation.proportion(torch.arange(n) < hits)
+    assert estimate == pytest.approx((*wilson(hits, n), n), abs=1e-12)
+    assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
 
 
 def test_loyalties_against_scipy():
@@ -62,8 +62,8 @@ def test_loyalties_against_scipy():
     pairs = list(zip(probabilities(student), probabilities(teacher), strict=True))
     by_definition = [1 - jensenshannon(p, q, base=2) for p, q in pairs]
     published = [1 - sqrt(jensenshannon(p, q)) for p, q in pairs]
-    found = compare(student, teacher, labels)
-    for estimate, values in ((found.loyalty, by_definition), (found.loyalty_published, published)):
+    result = compare(student, teacher, labels)
+    for estimate, values in ((result.loyalty, by_definition), (result.loyalty_published, published)):
         mean = sum(values) / N
         half = 1.959963984540054 * sqrt(sum((v - mean) ** 2 for v in values) / (N - 1)) / sqrt(N)
         assert estimate == pytest.approx((mean, mean - half, mean + half, N), rel=1e-7)
@@ -89,11 +89,11 @@ def test_loyalty_of_equal_and_of_disjoint_predictions():
 
 def test_jensen_shannon_is_symmetric_and_in_range():
     student, teacher, _ = case()
-    found = jensen_shannon(student, teacher)
-    torch.testing.assert_close(found, jensen_shannon(teacher, student))
-    assert found.dtype == torch.float64
-    assert found.min() >= 0
-    assert found.max() <= log(2)
+    divergence = jensen_shannon(student, teacher)
+    torch.testing.assert_close(divergence, jensen_shannon(teacher, student))
+    assert divergence.dtype == torch.float64
+    assert divergence.min() >= 0
+    assert divergence.max() <= log(2)
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-7, 1e-6, 1e-3])
@@ -114,15 +114,15 @@ def test_in_float32_the_divergence_would_be_below_0():
 
 
 def test_average_is_the_normal_interval():
-    found = average(torch.tensor([1.0, 2.0, 3.0, 6.0]))
+    estimate = average(torch.tensor([1.0, 2.0, 3.0, 6.0]))
     half = 1.959964 * sqrt(14 / 3) / 2
-    assert found == pytest.approx((3, 3 - half, 3 + half, 4), rel=1e-6)
+    assert estimate == pytest.approx((3, 3 - half, 3 + half, 4), rel=1e-6)
 
 
 def test_average_of_one_has_no_interval():
-    found = average(torch.tensor([2.0]))
-    assert (found.value, found.n) == (2, 1)
-    assert found.low != found.low
+    estimate = average(torch.tensor([2.0]))
+    assert (estimate.value, estimate.n) == (2, 1)
+    assert estimate.low != estimate.low
 
 
 def test_an_estimate_reads_well():
@@ -160,11 +160,11 @@ def test_evaluate_is_compare_of_the_logits():
     student, teacher = classifier().eval(), classifier().eval()
     with torch.no_grad():
         slow = compare(student((images - 0.3) / 0.2), teacher((images - 0.3) / 0.2), labels)
-    found = cudfkd.evaluate(student, teacher, TensorDataset(images, labels), mean=(0.3,), std=(0.2,))
-    for estimate, expected in zip(found, slow, strict=True):
+    result = cudfkd.evaluate(student, teacher, TensorDataset(images, labels), mean=(0.3,), std=(0.2,))
+    for estimate, expected in zip(result, slow, strict=True):
         assert estimate == pytest.approx(expected, abs=1e-6)
     unnormalised = cudfkd.evaluate(student, teacher, TensorDataset(images, labels))
-    assert found.loyalty.value != pytest.approx(unnormalised.loyalty.value, abs=1e-4)
+    assert result.loyalty.value != pytest.approx(unnormalised.loyalty.value, abs=1e-4)
 
 
 def test_each_channel_has_its_own_normalisation():
@@ -185,16 +185,16 @@ def test_any_data_set_of_pairs_gives_the_same():
     expected = cudfkd.evaluate(student, teacher, TensorDataset(images, labels))
     assert cudfkd.evaluate(student, teacher, Pairs(images, labels)) == expected
     assert cudfkd.evaluate(student, teacher, Subset(Pairs(images, labels), range(700))) == expected
-    part = cudfkd.evaluate(student, teacher, Subset(TensorDataset(images, labels), range(100)))
-    assert part == cudfkd.evaluate(student, teacher, TensorDataset(images[:100], labels[:100]))
-    assert part.accuracy.n == 100
+    result = cudfkd.evaluate(student, teacher, Subset(TensorDataset(images, labels), range(100)))
+    assert result == cudfkd.evaluate(student, teacher, TensorDataset(images[:100], labels[:100]))
+    assert result.accuracy.n == 100
 
 
 def test_as_tensors_keeps_order_and_labels():
     images, labels = held_out()
-    found = as_tensors(Pairs(images, labels))
-    assert torch.equal(found[0], images)
-    assert torch.equal(found[1], labels)
+    tensors = as_tensors(Pairs(images, labels))
+    assert torch.equal(tensors[0], images)
+    assert torch.equal(tensors[1], labels)
 
 
 def test_predict_in_chunks_is_predict_in_one():
@@ -205,9 +205,9 @@ def test_predict_in_chunks_is_predict_in_one():
 
 
 def test_predict_returns_float32_without_gradient():
-    found = predict(classifier().double(), torch.rand(5, 1, 4, 4).double())
-    assert found.dtype == torch.float32
-    assert not found.requires_grad
+    logits = predict(classifier().double(), torch.rand(5, 1, 4, 4).double())
+    assert logits.dtype == torch.float32
+    assert not logits.requires_grad
 
 
 def modes(network: nn.Module) -> list[bool]:
@@ -215,7 +215,7 @@ def modes(network: nn.Module) -> list[bool]:
 
 
 def mixed() -> nn.Sequential:
-    """Some modules in training mode, some not."""
+    """A network with some modules in training mode and some in eval mode."""
     network = classifier().train()
     network[2].eval()
     return network
@@ -299,7 +299,7 @@ def test_a_data_set_of_no_pairs_is_refused(dataset):
 
 
 class Pictures(Dataset):
-    """Images that are no tensors yet, as ImageFolder without a transform gives them."""
+    """Images that are not tensors, as ImageFolder without a transform returns them."""
 
     def __len__(self) -> int:
         return 3

@@ -1,4 +1,4 @@
-"""What only a GPU can show: the same student by every path, no step that waits, and memory that runs out."""
+"""Tests that need a GPU: every path gives the same student, no step waits for the GPU, and memory runs out."""
 
 import copy
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ COMPILED = ["default", "reduce-overhead"]
 
 @pytest.fixture(autouse=True)
 def _no_checks_of_shapes():
-    """They are not for compiled code: it would not be compiled."""
+    """Turns the checks of shapes off: torch.compile would not compile code with them."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
@@ -34,7 +34,7 @@ def _no_checks_of_shapes():
 
 @pytest.fixture
 def _whole_float32(monkeypatch):
-    """No TF32. Set by its older name, which compilers read."""
+    """Turns TF32 off. The test sets the older option name, because compilers read it."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
@@ -53,9 +53,10 @@ def by_engine(teacher: nn.Module, student: nn.Module, c: DistillConfig) -> nn.Mo
 
 
 def distances(one, other, **changes) -> Iterator[float]:
-    """Between the students of two loops, the second's config changed: as a share of the way that the first one's went.
+    """Distances of the students of two loops, as a share of the distance that the first student moved.
 
-    For each of three seeds: with some a sample lies at a kink (of |t - s|, of a ReLU), where rounding decides.
+    The second loop has a changed config. There is a distance for each of three seeds: with some seeds a sample lies at
+    a kink (of |t - s|, of a ReLU), where rounding decides.
     """
     teacher, start = networks()
     for seed in range(3):
@@ -67,7 +68,7 @@ def distances(one, other, **changes) -> Iterator[float]:
 
 
 def weights(network: nn.Module) -> torch.Tensor:
-    """All in one."""
+    """All weights of a network in one vector."""
     return torch.cat([parameter.detach().cpu().flatten() for parameter in network.parameters()])
 
 
@@ -78,7 +79,7 @@ def test_the_engine_is_the_reference_loop():
 
 @pytest.mark.usefixtures("_whole_float32")
 def test_one_per_cent_of_the_learning_rate_is_seen():
-    """The control."""
+    """The control: a change of the learning rate by one per cent changes the student."""
     assert all(distance > 5e-3 for distance in distances(by_reference, by_engine, lr=0.0101))
 
 
@@ -95,7 +96,7 @@ def test_an_epoch_never_waits_for_it(precision, compiled):
     class Scope(Callback):
         def before_epoch(self, ctx):
             self.steps = 0
-            if ctx.epoch == 2:  # those before choose kernels and compile
+            if ctx.epoch == 2:  # earlier epochs choose kernels and compile
                 torch.cuda.set_sync_debug_mode("error")
 
         def after_lambda_update(self, ctx):
@@ -121,13 +122,13 @@ def test_folding_is_on_with_tf32():
     fast = folded(network, probe)
     assert left(fast) == 0
     with torch.no_grad():
-        exact = (copy.deepcopy(one).double()(probe.double()) for one in (fast, network))
+        exact = (copy.deepcopy(network_copy).double()(probe.double()) for network_copy in (fast, network))
         torch.testing.assert_close(*exact, rtol=1e-5, atol=1e-4)
 
 
 @pytest.fixture
 def _a_gigabyte():
-    """More than that is not to be had, so that the test is short on any GPU."""
+    """Limits the memory to a gigabyte, so that the test is short on any GPU."""
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(DEVICE).total_memory
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 1e9) / total)

@@ -90,12 +90,12 @@ def test_divergences_by_name():
 def test_divergences_are_finite_and_not_negative(function, scale, temperature):
     t, s = logits(scale, torch.float32)
     s.requires_grad_()
-    found = function(t, s, temperature)
-    assert found.shape == (9,)
-    assert found.dtype == torch.float32
-    assert (found >= 0).all()
-    assert found.isfinite().all()
-    assert torch.autograd.grad(found.sum(), s)[0].isfinite().all()
+    values = function(t, s, temperature)
+    assert values.shape == (9,)
+    assert values.dtype == torch.float32
+    assert (values >= 0).all()
+    assert values.isfinite().all()
+    assert torch.autograd.grad(values.sum(), s)[0].isfinite().all()
 
 
 @pytest.mark.parametrize("function", [kl, js])
@@ -126,7 +126,7 @@ def test_gradient_of_kl_keeps_its_size_as_the_temperature_grows():
     torch.testing.assert_close(slope, ((s - t) / 5).detach(), rtol=1e-2, atol=1e-3)
 
 
-# What the generator is trained on
+# Losses of the generator
 
 
 @TEMPERATURES
@@ -202,9 +202,9 @@ def test_adversarial_gives_no_gradient_where_both_disagree():
 
 def test_adversarial_is_0_when_none_agree():
     t = torch.eye(3).requires_grad_()
-    found = adversarial(t, torch.eye(3).roll(1, 1))
-    assert found == 0
-    assert torch.autograd.grad(found, t)[0].isfinite().all()
+    value = adversarial(t, torch.eye(3).roll(1, 1))
+    assert value == 0
+    assert torch.autograd.grad(value, t)[0].isfinite().all()
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 50.0, 1e4])
@@ -239,7 +239,7 @@ def slow_distance(layer: nn.BatchNorm2d, inputs: torch.Tensor) -> float:
         means.append(mean)
         variances.append(sum((v - mean) ** 2 for v in values) / len(values))
     pairs = (variances, layer.running_var.tolist()), (means, layer.running_mean.tolist())
-    return sum(sqrt(sum((a - b) ** 2 for a, b in zip(found, stored, strict=True))) for found, stored in pairs)
+    return sum(sqrt(sum((a - b) ** 2 for a, b in zip(computed, stored, strict=True))) for computed, stored in pairs)
 
 
 def distance(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -269,9 +269,9 @@ def test_batch_norm_statistics_in_training_mode_look_at_the_layers_input():
 
 def test_batch_norm_statistics_of_matching_input_are_0_with_finite_gradient():
     x = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1).requires_grad_()
-    found = distance(nn.BatchNorm2d(1).eval(), x)
-    assert found == 0
-    assert torch.autograd.grad(found, x)[0].isfinite().all()
+    value = distance(nn.BatchNorm2d(1).eval(), x)
+    assert value == 0
+    assert torch.autograd.grad(value, x)[0].isfinite().all()
 
 
 def test_batch_norm_statistics_reach_the_images():
@@ -285,12 +285,12 @@ def test_batch_norm_statistics_give_the_networks_logits_and_keep_no_graph():
     net, x = network(), torch.rand(3, 2, 5, 5, requires_grad=True)
     statistics = BatchNormStatistics(net)
     with statistics.recording():
-        logits, found = statistics(x)
+        logits, term = statistics(x)
     assert torch.equal(logits, net(x))
     alive = weakref.ref(x)
     del x
     assert alive() is not None  # the results hold the graph, and that its images
-    del logits, found
+    del logits, term
     assert alive() is None
 
 

@@ -55,16 +55,16 @@ def test_on_schedule_it_is_the_line():
 
 
 def test_the_moving_quantile_is_the_weighted_mean_of_the_batches_quantiles():
-    c, many = Curriculum(**MOVING), batches()
-    kept = Pace(c, len(many), CPU)
+    c, losses = Curriculum(**MOVING), batches()
+    kept = Pace(c, len(losses), CPU)
     assert float(kept.at(0)) == c.lam_start
-    for n in range(1, len(many) + 1):
-        found = float(kept.after(many[n - 1], n))
-        shares = [c.quantile_start + (c.quantile_end - c.quantile_start) * k / len(many) for k in range(1, n + 1)]
-        quantiles = [1.5 * float(torch.quantile(batch, share)) for batch, share in zip(many[:n], shares, strict=True)]
+    for n in range(1, len(losses) + 1):
+        lam = float(kept.after(losses[n - 1], n))
+        shares = [c.quantile_start + (c.quantile_end - c.quantile_start) * k / len(losses) for k in range(1, n + 1)]
+        quantiles = [1.5 * float(torch.quantile(batch, share)) for batch, share in zip(losses[:n], shares, strict=True)]
         weights = [c.quantile_memory ** (n - k) for k in range(1, n + 1)]
         expected = sum(w * q for w, q in zip(weights, quantiles, strict=True)) / sum(weights)
-        assert found == pytest.approx(expected, rel=1e-5)
+        assert lam == pytest.approx(expected, rel=1e-5)
 
 
 def test_without_memory_it_is_the_quantile_of_the_last_batch():
@@ -106,13 +106,13 @@ def test_lambda_is_settled_before_the_batch_that_it_weighs():
     assert watch.weighed[0] == 2.0
     assert watch.weighed[1:] == watch.after[:-1]
     kept = Pace(Curriculum(**MOVING), 8, CPU)
-    found = [float(kept.after(losses, step)) for step, losses in enumerate(watch.losses, start=1)]
-    assert found == watch.after  # of the batches before it, and of nothing else
+    lams = [float(kept.after(losses, step)) for step, losses in enumerate(watch.losses, start=1)]
+    assert lams == watch.after  # of the batches before it, and of nothing else
 
 
 def test_a_resumed_run_has_the_same_bits(tmp_path):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    cudfkd.distill(*networks(), config(epochs=3), run_dir=whole)
+    unbroken, broken = tmp_path / "whole", tmp_path / "parts"
+    cudfkd.distill(*networks(), config(epochs=3), run_dir=unbroken)
 
     class Dies(Callback):
         def before_epoch(self, ctx) -> None:
@@ -120,10 +120,10 @@ def test_a_resumed_run_has_the_same_bits(tmp_path):
                 raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
-        cudfkd.distill(*networks(), config(epochs=3), run_dir=parts, callbacks=[Dies()])
-    resumed = cudfkd.distill(*networks(), config(epochs=3), run_dir=parts, resume=True)
-    assert (whole / "student.safetensors").read_bytes() == (parts / "student.safetensors").read_bytes()
-    assert [row["lam"] for row in cudfkd.load_run(whole).rows] == [row["lam"] for row in resumed.rows]
+        cudfkd.distill(*networks(), config(epochs=3), run_dir=broken, callbacks=[Dies()])
+    resumed = cudfkd.distill(*networks(), config(epochs=3), run_dir=broken, resume=True)
+    assert (unbroken / "student.safetensors").read_bytes() == (broken / "student.safetensors").read_bytes()
+    assert [row["lam"] for row in cudfkd.load_run(unbroken).rows] == [row["lam"] for row in resumed.rows]
 
 
 def test_no_value_is_read_within_an_epoch():

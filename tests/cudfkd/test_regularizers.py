@@ -58,7 +58,7 @@ each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], id
 
 
 def probe(reg: Regularizer, lam: float, dtype: torch.dtype) -> torch.Tensor:
-    """Losses from 0 to 1e4, the kinks and their neighbours among them, in rising order."""
+    """Losses from 0 to 1e4 in rising order, with the kinks and their neighbours."""
     points = torch.tensor([*kinks(reg, lam), 1.0, lam], dtype=dtype)
     around = [points, points.nextafter(points * 0), points.nextafter(points * 2)]
     grid = torch.logspace(-8, 4, 121, dtype=torch.float64).to(dtype)
@@ -85,13 +85,13 @@ def gradient(function, losses: torch.Tensor, lam: float) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class WrongWelsch(Welsch):
-    """Twice as steep as its penalty and latent say."""
+    """A regularizer with a weight that is twice as steep as its penalty and latent loss imply."""
 
     def weight(self, loss, lam):
         return torch.exp(-2 * loss / lam)
 
 
-# What the three functions are to each other
+# Relations of the three functions
 
 
 def weight_error(reg: Regularizer, lam: float) -> float:
@@ -210,8 +210,8 @@ def test_limit_is_the_latent_of_a_huge_loss_and_the_penalty_of_no_weight(reg, la
 
 
 def test_who_is_unbounded():
-    found = {reg.name for reg in TEN if float(reg.latent_limit(0.5)) == inf}
-    assert found == {"cauchy", "l1-l2", "huber"}
+    names = {reg.name for reg in TEN if float(reg.latent_limit(0.5)) == inf}
+    assert names == {"cauchy", "l1-l2", "huber"}
 
 
 @every
@@ -431,7 +431,7 @@ def test_limits_by_hand(reg, lam, limit):
     assert float(reg.latent_limit(lam)) == pytest.approx(limit, rel=1e-12)
 
 
-# What is documented of single rows
+# Documented properties of single regularizers
 
 
 @pytest.mark.parametrize("lam", [0.3, 1.0, 2.0, 8.0])
@@ -526,7 +526,7 @@ def test_unknown_name_suggests_the_nearest(name, near):
         get(name)
     line = str(error.value)
     assert f"unknown regularizer {name!r}: did you mean {near!r}?" in line
-    assert all(known in line for known in regularizers.names())
+    assert all(choice in line for choice in regularizers.names())
     assert "\n" not in line
 
 

@@ -13,22 +13,22 @@ def judged(violations, without=(1.0,), **more):
 
 
 def test_holds_and_its_control_fails():
-    one = judged([-1.0, 1e-11], [0.0, 2.0])
-    assert (one.verdict, one.worst_violation, one.n, one.control.violation) == ("holds", 1e-11, 2, 2.0)
-    assert one.passed
+    result = judged([-1.0, 1e-11], [0.0, 2.0])
+    assert (result.verdict, result.worst_violation, result.n, result.control.violation) == ("holds", 1e-11, 2, 2.0)
+    assert result.passed
 
 
 def test_fails():
-    one = judged([0.0, 1e-9])
-    assert one.verdict == "fails"
-    assert not one.passed
+    result = judged([0.0, 1e-9])
+    assert result.verdict == "fails"
+    assert not result.passed
 
 
 def test_void_when_the_control_holds():
-    one = judged([0.0], [0.0])
-    assert one.verdict == "void"
-    assert one.holds
-    assert not one.passed
+    result = judged([0.0], [0.0])
+    assert result.verdict == "void"
+    assert result.holds
+    assert not result.passed
 
 
 def test_nan_is_a_violation_and_no_control():

@@ -29,8 +29,8 @@ def test_bootstrap_covers_as_often_as_it_says():
 def test_bootstrap_is_reproducible_and_centred():
     values = np.arange(10.0)
     assert bootstrap_mean(values, 3) == bootstrap_mean(values, 3)
-    one = bootstrap_mean(values, 3)
-    assert one.low < one.value == 4.5 < one.high
+    estimate = bootstrap_mean(values, 3)
+    assert estimate.low < estimate.value == 4.5 < estimate.high
 
 
 @pytest.mark.parametrize(("call", "line"), [

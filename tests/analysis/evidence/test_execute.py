@@ -1,4 +1,4 @@
-"""One notebook through papermill: what is refused, what is left behind, and that nothing is called done too early."""
+"""One notebook through papermill: refusals, the files that remain, and no success before every cell has completed."""
 
 import nbformat
 import pytest
@@ -82,7 +82,7 @@ def test_a_failing_cell_is_named_and_the_output_is_not_given_its_name(tmp_path):
 
 
 def test_a_notebook_that_leaves_early_is_not_complete(tmp_path):
-    """papermill itself exits 0 here, with the last cell never run."""
+    """papermill itself exits 0 here and never runs the last cell."""
     notebook = write(tmp_path / "00_a.ipynb", "import sys; sys.exit(0)", "print('never')")
     with pytest.raises(NotebookError):
         execute(notebook, tmp_path / "out.ipynb")

@@ -1,4 +1,4 @@
-"""What an execution leaves behind."""
+"""The files that an execution of a notebook writes."""
 
 import json
 
@@ -18,10 +18,10 @@ def recorded(folder, *checks, findings=None):
 
 
 def test_a_result_holds_each_check_whole(tmp_path):
-    one = judged("falls")
-    recorded(tmp_path, one, findings={"sympy": True})
+    falling = judged("falls")
+    recorded(tmp_path, falling, findings={"sympy": True})
     result = json.loads((tmp_path / "result.json").read_text())
-    assert result["checks"] == [json.loads(json.dumps(one.to_dict()))]
+    assert result["checks"] == [json.loads(json.dumps(falling.to_dict()))]
     assert result["findings"] == {"sympy": True}
     assert (result["parameters"], result["metrics"]) == ({"seed": 1}, {"share": 0.5})
     assert {"versions", "commit", "code", "hardware", "seconds"} <= set(result)

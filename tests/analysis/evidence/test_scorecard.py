@@ -1,4 +1,4 @@
-"""The scorecard reads what notebooks record, distrusts it, and judges by it."""
+"""The scorecard reads the results of notebooks, validates them, and derives verdicts from them."""
 
 import json
 from contextlib import suppress
@@ -36,7 +36,7 @@ def out(tmp_path, monkeypatch):
 
 
 def write(out, number, *checks, findings=None, parameters=None, profile="smoke"):
-    """A result as notebook `number` writes it in the smoke profile."""
+    """Writes a result as notebook `number` writes it in the smoke profile."""
     values = {name: value for name, value in profile_parameters("smoke", number).items() if name != "profile"}
     record = Record(NAMES[number], profile, values | (parameters or {}), str(out / number))
     with suppress(CheckError):
@@ -95,8 +95,8 @@ def test_the_command_fails_where_something_exact_fails(out, capsys, checks, find
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("failed")] == ([] if said is None else [lines[1 + len(checks)]])
     assert said is None or lines[1 + len(checks)].startswith(said)
-    for one in checks:
-        assert sum(one.name in line and f" {one.verdict} " in line for line in lines[1 : 1 + len(checks)]) == 1
+    for item in checks:
+        assert sum(item.name in line and f" {item.verdict} " in line for line in lines[1 : 1 + len(checks)]) == 1
     assert f"not run: {NAMES['05']}" in lines
     assert not any(line.startswith("not run: 18") for line in lines)
 
@@ -218,13 +218,13 @@ def test_a_result_without_a_notebook_is_stale(out):
     ],
 )
 def test_what_the_checks_say_about_a_claim(claim, checks, word):
-    (asked,) = (one for one in claims.CLAIMS if one.id == claim)
-    found = claims.here(asked, checks)
-    assert found.word == word
+    (stated,) = (entry for entry in claims.CLAIMS if entry.id == claim)
+    verdict = claims.here(stated, checks)
+    assert verdict.word == word
     if word.endswith("supported"):
-        assert asked.scope
-        assert found.basis.endswith(f"; {asked.scope}")
-    assert claims.as_claimed(asked).word == "out of reach"
+        assert stated.scope
+        assert verdict.basis.endswith(f"; {stated.scope}")
+    assert claims.as_claimed(stated).word == "out of reach"
 
 
 def test_no_claim_is_lost(out):
@@ -246,8 +246,8 @@ def test_theorems_are_judged_by_exact_checks(out):
 
 
 def test_theorems_whose_algebra_is_open_are_only_supported(out, monkeypatch):
-    known = scorecard.theorems.table().assign(**{"algebra proved": False})
-    monkeypatch.setattr(scorecard.theorems, "table", lambda: known)
+    table = scorecard.theorems.table().assign(**{"algebra proved": False})
+    monkeypatch.setattr(scorecard.theorems, "table", lambda: table)
     write(out, "04", judged())
     assert load(out).theorems()["verdict"]["T1"] == "supported"
 
@@ -293,7 +293,7 @@ def test_the_notebook_alone_says_that_there_is_nothing_to_show(out):
     assert (out / "18" / "scorecard.png").exists()
     assert NAMES["00"] in result["metrics"]["missing"]
     assert set(result["metrics"]["claims"].values()) == {"not tested yet"}
-    assert load(out).results == ()  # its own result is none of those it reads
+    assert load(out).results == ()  # the scorecard does not read its own result
 
 
 def test_the_notebook_shows_failures_and_does_not_fail(out):

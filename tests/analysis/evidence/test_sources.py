@@ -1,4 +1,4 @@
-"""What makes a result stale: the code that a notebook meets, and nothing else."""
+"""A result becomes stale if the code that its notebook imports changes, and for no other reason."""
 
 import json
 
@@ -11,7 +11,7 @@ CELLS = ["%matplotlib inline\nfrom cudfkd import near\nimport numpy", "from anal
 
 @pytest.fixture
 def house(tmp_path, monkeypatch):
-    """near imports far; the package's __init__ imports all; deep lies in a room; lonely is never imported."""
+    """A project: near imports far; the package's __init__ imports all; deep is in a room; nothing imports lonely."""
     for name, text in {
         "cudfkd/__init__.py": "from cudfkd.near import a\nfrom cudfkd.lonely import b",
         "cudfkd/near.py": "def late():\n    from cudfkd import far",
@@ -78,7 +78,7 @@ def test_records_count_if_the_notebook_meets_what_reads_them(house):
 
 @pytest.mark.parametrize("gone", ["analysis/studies/records.py", "analysis/records/drift.json"])
 def test_records_that_moved_are_missed_loudly(house, gone):
-    """A reader or a record that is looked for in its old place must not drop out of the hash in silence."""
+    """A reader or record that has moved raises an error: it must not drop out of the hash silently."""
     save(house, [*CELLS, "from analysis.studies import records"], "prose")
     sources.fingerprint("04")
     (house / gone).unlink()

@@ -1,4 +1,4 @@
-"""Evaluation changes nothing; and a method that does see images is not asked."""
+"""Evaluation changes no student; a method that studies real images is refused."""
 
 import pytest
 
@@ -9,8 +9,8 @@ from cudfkd.config import Experiment
 
 @pytest.mark.parametrize("method", ["cudfkd", "noise"])
 def test_the_student_is_the_same_without_held_out_images_and_another_with_another_seed(method):
-    asked = Experiment(distill=DistillConfig(method=method, epochs=3, steps_per_epoch=2))
-    assert blindness(asked) == (True, True)
+    experiment = Experiment(distill=DistillConfig(method=method, epochs=3, steps_per_epoch=2))
+    assert blindness(experiment) == (True, True)
 
 
 @pytest.mark.parametrize("method", ["kd", "scratch"])

@@ -1,4 +1,4 @@
-"""The probe changes nothing, measures what it says, and refuses what would not add up."""
+"""The probe changes no run, measures the losses of the live networks, and refuses networks with random logits."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from tests.analysis.live.toys import config, probed, student, teacher
 
 
 class Noisy(nn.Module):
-    """A student with a dropout that eval mode does not turn off (or, `quiet`, does), and with put_ if asked."""
+    """A student with dropout. Eval mode turns it off only if `quiet`. An option adds put_."""
 
     def __init__(self, quiet: bool = False, put: bool = False) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ def test_what_is_read_is_the_loss_of_the_live_networks():
             seen[ctx.step] = losses.l1(t, s)
 
     probe, _ = probed(config(), Look())
-    read = {one.step: one.losses for one in probe.readings if one.moment == "stepped"}
+    read = {reading.step: reading.losses for reading in probe.readings if reading.moment == "stepped"}
     assert read.keys() == seen.keys()
     for step, expected in seen.items():
         assert read[step].dtype == torch.float64
@@ -71,14 +71,14 @@ def test_the_gradient_is_that_of_the_objective():
             with torch.no_grad():
                 images = ctx.modules["generator"].eval()(z)
                 t = ctx.teacher(images)
-            found = losses.l1(t, ctx.student.eval()(images))
+            values = losses.l1(t, ctx.student.eval()(images))
             slopes = torch.autograd.grad(
-                weigh(ctx.config.curriculum, found, ctx.lam).objective, ctx.student.parameters()
+                weigh(ctx.config.curriculum, values, ctx.lam).objective, ctx.student.parameters()
             )
             norms[ctx.step] = float(torch.cat([slope.flatten() for slope in slopes]).norm())
 
     probe, _ = probed(config(), Look())
-    read = {one.step: one.gradient for one in probe.readings if one.moment == "before step"}
+    read = {reading.step: reading.gradient for reading in probe.readings if reading.moment == "before step"}
     assert read == pytest.approx(norms, rel=1e-3)
 
 
@@ -98,8 +98,8 @@ def test_rounds_between_readings_cost_no_forward_pass():
         probed(config(), probe=probe, network=network)
     finally:
         type(network).forward = forward
-    # start: teacher and student, each twice to compare; two rounds and the end are read of six rounds
-    assert [one.round for one in probe.readings if one.moment in ("round", "end")] == [0, 3, 6]
+    # start: two passes each of teacher and student, to compare them; of six rounds, two and the end are read
+    assert [reading.round for reading in probe.readings if reading.moment in ("round", "end")] == [0, 3, 6]
     assert len(passes) <= 2 + 4 + 2 * (2 + 2 + 2) + 3 * 4
 
 
@@ -108,7 +108,7 @@ def test_without_a_probe_nothing_is_called():
         pass
 
     moments = [name for name in vars(Callback) if not name.startswith("_")]
-    assert not set(moments) & set(vars(Empty))  # the engine calls callbacks that were passed in, and no others
+    assert not set(moments) & set(vars(Empty))  # the engine calls only the callbacks that were passed in
     assert cudfkd.distill(teacher(), student(), config(epochs=1)).rows
 
 
@@ -119,14 +119,14 @@ def test_random_numbers_in_eval_mode_are_refused():
 
 @pytest.mark.parametrize(("quiet", "mode"), [(True, "eval"), (True, "train"), (False, "train")])
 def test_dropout_that_is_off_or_whose_masks_are_fixed_is_accounted_for(quiet, mode):
-    found = account(probed(config(), probe=Probe(every=1, samples=16, mode=mode), network=Noisy(quiet))[0])
-    assert found.worst() <= 1e-12
+    result = account(probed(config(), probe=Probe(every=1, samples=16, mode=mode), network=Noisy(quiet))[0])
+    assert result.worst() <= 1e-12
 
 
 def test_batch_statistics_of_the_fixed_latents_are_another_objective():
-    found = [account(probed(config(), probe=Probe(every=1, samples=16, mode=mode))[0]) for mode in ("eval", "train")]
-    assert abs(found[0].steps["end"].iloc[-1] - found[1].steps["end"].iloc[-1]) > 1e-4
-    assert all(one.worst() <= 1e-12 for one in found)
+    results = [account(probed(config(), probe=Probe(every=1, samples=16, mode=mode))[0]) for mode in ("eval", "train")]
+    assert abs(results[0].steps["end"].iloc[-1] - results[1].steps["end"].iloc[-1]) > 1e-4
+    assert all(result.worst() <= 1e-12 for result in results)
 
 
 def test_kernels_without_a_deterministic_version_are_named_when_exactness_is_asked_for():

@@ -9,8 +9,8 @@ CURVE = [0.2, 0.5, 0.4, 0.6, 0.55, 0.7]
 
 
 def test_mu_and_sigma_of_known_curves():
-    found = stability.stability([0.5, 0.7])
-    assert found == pytest.approx((60.0, 100.0, 10.0, 2))
+    numbers = stability.stability([0.5, 0.7])
+    assert numbers == pytest.approx((60.0, 100.0, 10.0, 2))
     assert stability.stability([0.5, 0.7], ddof=1).variance == pytest.approx(200.0)
     assert stability.stability([0.1, 0.5, 0.7], skip=1) == pytest.approx((60.0, 100.0, 10.0, 2))
 
@@ -34,12 +34,12 @@ def test_epochs_to_a_level():
 
 
 def test_censored_runs_count_at_the_horizon_and_make_the_median_infinite():
-    found = [Reach(2, censored=False), Reach(10, censored=True), Reach(10, censored=True)]
-    assert stability.restricted_mean(found, 10).value == pytest.approx(22 / 3)
-    assert stability.median_epoch(found) == float("inf")
-    assert stability.median_epoch([*found, *([Reach(4, censored=False)] * 2)]) == 4
+    runs = [Reach(2, censored=False), Reach(10, censored=True), Reach(10, censored=True)]
+    assert stability.restricted_mean(runs, 10).value == pytest.approx(22 / 3)
+    assert stability.median_epoch(runs) == float("inf")
+    assert stability.median_epoch([*runs, *([Reach(4, censored=False)] * 2)]) == 4
     with pytest.raises(ConfigError, match="horizon = 20"):
-        stability.restricted_mean(found, 20)
+        stability.restricted_mean(runs, 20)
 
 
 def test_an_early_plateau_wins_by_its_own_best_and_loses_by_a_level():

@@ -1,4 +1,4 @@
-"""Tiny live runs for the tests of the probe and of what is made of its readings."""
+"""Tiny live runs for the tests of the probe and of the account of its readings."""
 
 import torch
 from torch import nn
@@ -18,7 +18,7 @@ def config(**changes) -> DistillConfig:
 
 
 def teacher() -> nn.Module:
-    """One whose BatchNorm statistics are not the initial ones."""
+    """A teacher with BatchNorm statistics that differ from their initial values."""
     network = models.build("lenet5", image_size=16, seed=1)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -33,7 +33,7 @@ def student() -> nn.Module:
 def probed(
     cfg: DistillConfig, *others: Callback, probe: Probe | None = None, network: nn.Module | None = None
 ) -> tuple[Probe, nn.Module]:
-    """A run that is probed at every round (others come first), and its student."""
+    """A probe after a run that it read at every round, and the run's student. Other callbacks come before the probe."""
     probe = probe or Probe(every=1, samples=16)
     network = network or student()
     cudfkd.distill(teacher(), network, cfg, callbacks=[*others, probe])
@@ -41,7 +41,7 @@ def probed(
 
 
 class Meddler(Callback):
-    """Moves the student a little after each lambda update, outside of everybody's turn."""
+    """Moves the student a little after each lambda update, outside all turns."""
 
     def after_lambda_update(self, ctx) -> None:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Every figure draws what it was given: lines carry labels, axes have titles, and the numbers are those of the run."""
+"""Every figure draws its input: lines have labels, axes have titles, and the numbers equal the numbers of the run."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ def _close():
 
 
 def told(figure):
-    """Each panel has a title and names what it shows."""
+    """Asserts that each panel has a title and labels."""
     for ax in figure.axes:
         assert ax.get_title(loc="left")
         assert [text for text in ax.get_legend_handles_labels()[1] if not text.startswith("_")]

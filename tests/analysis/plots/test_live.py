@@ -1,4 +1,4 @@
-"""The figures of live runs show what they are given: the stacks end at the measured line."""
+"""The figures of live runs draw their input: the stacks end at the measured line."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,22 +24,22 @@ def lines(ax) -> dict[str, np.ndarray]:
 
 
 def test_stacks_sum_to_the_measured_change():
-    found = account(probed(config())[0])
-    drawn = lines(plots.accounts({"run": found}).axes[0])
+    run = account(probed(config())[0])
+    drawn = lines(plots.accounts({"run": run}).axes[0])
     assert drawn["sum of the stacks"] == pytest.approx(drawn["measured Φ − Φ(0)"], abs=1e-12)
-    assert drawn["measured Φ − Φ(0)"][-1] == found.steps["end"].iloc[-1] - found.steps["start"].iloc[0]
+    assert drawn["measured Φ − Φ(0)"][-1] == run.steps["end"].iloc[-1] - run.steps["start"].iloc[0]
 
 
 def test_drift_lies_below_its_bounds_in_the_figure():
-    found = account(probed(config())[0])
-    drawn = lines(plots.drift_bounds({"run": found}).axes[0])
+    run = account(probed(config())[0])
+    drawn = lines(plots.drift_bounds({"run": run}).axes[0])
     assert (drawn["|Γ| measured"] <= drawn["mean v*(min) |Δl|"]).all()
 
 
 def test_bars_have_the_height_of_the_means():
-    one = {part: Estimate(value, value - 1, value + 1, 10) for part, value in
+    estimates = {name: Estimate(value, value - 1, value + 1, 10) for name, value in
            (("student", -3.0), ("lambda", 1.0), ("generator", 2.0), ("total", 0.5))}  # fmt: skip
-    ax = plots.parts_by_variant({"a": one})
+    ax = plots.parts_by_variant({"a": estimates})
     assert [bar.get_height() for bar in ax.patches] == [-3.0, 1.0, 2.0, 0.5]
 
 
@@ -63,5 +63,5 @@ def test_the_other_figures_draw():
     assert plots.best_of(pd.Series({2: 0.5}), pd.DataFrame({"n": [2], "excess": [0.6]})).lines
     assert plots.loyalty_scales(pd.DataFrame({"a": [0.9]}, index=[0.1])).lines
     assert plots.batch_sizes({"pool": (np.array([0.1, 0.2]), 0.1, 0.2)}).lines
-    found = sgd.mean_changes(problems.ridge(0, n=20), "log", 2.0, [0.1], draws=20)
-    assert plots.mean_change([0.1], *found).lines
+    changes = sgd.mean_changes(problems.ridge(0, n=20), "log", 2.0, [0.1], draws=20)
+    assert plots.mean_change([0.1], *changes).lines

@@ -1,4 +1,4 @@
-"""The figure of speeds shows what was measured, and leaves empty what was not."""
+"""The figure of speeds shows every measurement and leaves the place of a missing measurement empty."""
 
 import matplotlib.pyplot as plt
 import pytest

@@ -24,10 +24,10 @@ def test_the_marked_points_are_the_lowest_of_their_lines(name):
 
 
 def test_a_slider_moves_each_of_pace_and_loss():
-    made = plots.weight_slider("log", 2.0, 3.0)
-    assert isinstance(made, ipywidgets.interactive)
-    assert made.kwargs_widgets[0].value == 2.0
-    assert made.kwargs_widgets[1].value == 3.0
+    slider = plots.weight_slider("log", 2.0, 3.0)
+    assert isinstance(slider, ipywidgets.interactive)
+    assert slider.kwargs_widgets[0].value == 2.0
+    assert slider.kwargs_widgets[1].value == 3.0
 
 
 def test_frames_stand_for_the_slider():

@@ -9,8 +9,8 @@ FAILING = {("log", "A3 start"), ("jiang-log", "A3"), ("jiang-log", "A3 end")}
 
 @every
 def test_two_regularizers_break_an_axiom(reg):
-    for one in axioms.checks(reg):
-        assert one.verdict == ("fails" if (reg.name, one.name) in FAILING else "holds"), one
+    for check in axioms.checks(reg):
+        assert check.verdict == ("fails" if (reg.name, check.name) in FAILING else "holds"), check
 
 
 def test_table_gives_the_reasons():

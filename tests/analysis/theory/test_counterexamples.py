@@ -21,9 +21,9 @@ KNOWN = {
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_numbers(name):
-    found = getattr(counterexamples, name)().numbers
+    numbers = getattr(counterexamples, name)().numbers
     for key, value in KNOWN[name].items():
-        assert found[key] == pytest.approx(value, rel=4e-3, abs=1e-12), key
+        assert numbers[key] == pytest.approx(value, rel=4e-3, abs=1e-12), key
 
 
 def test_each_refutes_something():

@@ -17,7 +17,7 @@ def test_theorem_9_holds(reg):
 
 
 def test_theorem_9_fails_for_jiang_log():
-    assert [one("jiang-log").verdict for one in STATEMENTS] == ["fails"] * 5
+    assert [statement("jiang-log").verdict for statement in STATEMENTS] == ["fails"] * 5
 
 
 @pytest.mark.parametrize("reg", TEN, ids=lambda reg: reg.name)

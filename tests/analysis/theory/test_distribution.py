@@ -13,24 +13,24 @@ LOSSES = [0.1, 1.0, 3.0]
 @every
 def test_is_a_distribution(reg):
     losses, prior = random_problem(0)
-    one = curriculum(reg, pace(reg), losses, prior)
-    assert float(one.q.sum()) == pytest.approx(1, abs=1e-14)
-    assert bool((one.q >= 0).all())
+    dist = curriculum(reg, pace(reg), losses, prior)
+    assert float(dist.q.sum()) == pytest.approx(1, abs=1e-14)
+    assert bool((dist.q >= 0).all())
     weights = reg.weight(losses, pace(reg))
-    assert one.alpha == pytest.approx(float((prior * weights).sum()), abs=1e-15)
-    assert one.ess == pytest.approx(float((prior * weights).sum() ** 2 / (prior * weights.square()).sum()), abs=1e-12)
+    assert dist.alpha == pytest.approx(float((prior * weights).sum()), abs=1e-15)
+    assert dist.ess == pytest.approx(float((prior * weights).sum() ** 2 / (prior * weights.square()).sum()), abs=1e-12)
 
 
 def test_statistics_by_hand():
-    one = curriculum("hard", 2.0, LOSSES)
-    assert one.q.tolist() == [0.5, 0.5, 0.0]
-    assert one.alpha == pytest.approx(2 / 3)
-    assert one.mean_loss == pytest.approx(0.55)
-    assert one.entropy == pytest.approx(np.log(2))
-    assert one.divergence("KL") == pytest.approx(np.log(1.5))
-    assert one.divergence("chi2") == pytest.approx(0.5)
-    assert one.divergence("TV") == pytest.approx(1 / 3)
-    assert one.ess == pytest.approx(2 / 3)
+    dist = curriculum("hard", 2.0, LOSSES)
+    assert dist.q.tolist() == [0.5, 0.5, 0.0]
+    assert dist.alpha == pytest.approx(2 / 3)
+    assert dist.mean_loss == pytest.approx(0.55)
+    assert dist.entropy == pytest.approx(np.log(2))
+    assert dist.divergence("KL") == pytest.approx(np.log(1.5))
+    assert dist.divergence("chi2") == pytest.approx(0.5)
+    assert dist.divergence("TV") == pytest.approx(1 / 3)
+    assert dist.ess == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("name", DIVERGENCES)
@@ -43,14 +43,14 @@ def test_generators_are_convex_and_vanish_at_one(name):
 
 
 def test_divergence_takes_a_function():
-    one = curriculum("log", 2.0, LOSSES)
-    assert one.divergence(lambda r: (r - 1).square()) == one.divergence("chi2")
+    dist = curriculum("log", 2.0, LOSSES)
+    assert dist.divergence(lambda r: (r - 1).square()) == dist.divergence("chi2")
 
 
 def test_no_divergence_when_all_weights_agree():
-    one = curriculum("hard", 100.0, LOSSES, [0.2, 0.3, 0.5])
-    assert [one.divergence(name) for name in DIVERGENCES] == pytest.approx([0.0] * len(DIVERGENCES), abs=1e-15)
-    assert one.ess == 1
+    dist = curriculum("hard", 100.0, LOSSES, [0.2, 0.3, 0.5])
+    assert [dist.divergence(name) for name in DIVERGENCES] == pytest.approx([0.0] * len(DIVERGENCES), abs=1e-15)
+    assert dist.ess == 1
 
 
 def test_sweep_and_probabilities():
@@ -64,9 +64,9 @@ def test_sweep_and_probabilities():
 
 
 def test_a_divergence_of_ones_own():
-    one = curriculum("log", 1.0, LOSSES)
-    assert one.divergence(lambda r: -torch.log(r)) == pytest.approx(
-        float(-(one.prior * (one.q / one.prior).log()).sum())
+    dist = curriculum("log", 1.0, LOSSES)
+    assert dist.divergence(lambda r: -torch.log(r)) == pytest.approx(
+        float(-(dist.prior * (dist.q / dist.prior).log()).sum())
     )
 
 

@@ -10,8 +10,8 @@ from tests.analysis.theory.toys import SHAPED, TEN
 @pytest.mark.parametrize("reg", SHAPED, ids=str)
 def test_envelope(reg):
     for lam in (0.2, 0.7, 0.95) if isinstance(reg, JiangLog) else (0.2, 1.5, 12.0) if reg in TEN else (1.5,):
-        found = envelope.checks(reg, lam)
-        assert [(one.name, one.verdict, one.worst_violation) for one in found if not one.passed] == []
+        results = envelope.checks(reg, lam)
+        assert [(result.name, result.verdict, result.worst_violation) for result in results if not result.passed] == []
 
 
 def test_tangents_touch_from_above():

@@ -91,7 +91,7 @@ def test_raw_mixture_falls_only_for_ratios_from_one_half_on(ratio, falls):
 
 
 def test_largest_growth_per_unit_of_lambda():
-    # the sup over l of dF/dlambda is that of F(infinity)
+    # the supremum over l of dF/dlambda is the derivative of F(infinity)
     lam, h = 2.0, 1e-6
     slopes = {}
     for kind in ALL[:5] + (ALL[6],):

@@ -9,7 +9,7 @@ from tests.analysis.theory.toys import TOYS, every, pace, toy
 
 
 def assert_passed(checks):
-    assert [(one.name, one.verdict, one.worst_violation) for one in checks if not one.passed] == []
+    assert [(result.name, result.verdict, result.worst_violation) for result in checks if not result.passed] == []
 
 
 @every
@@ -29,7 +29,7 @@ def test_holds_for_a_student_on_a_frozen_batch(name, batch_norm):
         majorization.sandwich,
         majorization.bregman,
     )
-    assert_passed([one(toy, name, 1.5, 0) for one in checks])
+    assert_passed([statement(toy, name, 1.5, 0) for statement in checks])
 
 
 def test_adversary_finds_nothing_for_a_student():

@@ -35,10 +35,10 @@ def test_tables(full):
 
 
 def test_one_check_a_theorem(full):
-    found = full.by_theorem()
-    assert [one.theorem for one in found] == theorems.names()
-    assert all(one.passed for one in found)
-    assert min(one.n for one in found) >= 8 * 9
+    results = full.by_theorem()
+    assert [result.theorem for result in results] == theorems.names()
+    assert all(result.passed for result in results)
+    assert min(result.n for result in results) >= 8 * 9
 
 
 def test_cells_are_plain_data(full):

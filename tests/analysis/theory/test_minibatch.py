@@ -25,12 +25,12 @@ def test_variance_without_replacement(batch):
 
 def test_full_batch_has_no_noise():
     toy = logistic(1, n=20, d=2)
-    one = minibatch.expectation(toy, "log", 1.5, toy.start, 0.1, batch=20)
-    assert one.bound == one.drop
+    result = minibatch.expectation(toy, "log", 1.5, toy.start, 0.1, batch=20)
+    assert result.bound == result.drop
     phi = objective(toy, "log", 1.5)
     point = phi.point(toy.start)
     moved = float(phi.value(toy.start - 0.1 * point.gradient))
-    assert one.change == pytest.approx(moved - point.value, abs=1e-15)
+    assert result.change == pytest.approx(moved - point.value, abs=1e-15)
 
 
 def test_expected_descent_is_impossible_at_a_noisy_minimum():

@@ -20,10 +20,10 @@ def test_gradient_is_that_of_the_latent_loss(toy, reg):
 @every
 def test_surrogate_change_is_a_difference(reg):
     phi = objective(student(1), reg, pace(reg))
-    here = phi.point(phi.problem.start)
-    there = phi.problem.start + 0.1
-    plain = float(phi.surrogate(there, here.weights) - phi.surrogate(here.theta, here.weights))
-    assert phi.surrogate_change(here, there) == pytest.approx(plain, abs=1e-13)
+    start = phi.point(phi.problem.start)
+    end = phi.problem.start + 0.1
+    plain = float(phi.surrogate(end, start.weights) - phi.surrogate(start.theta, start.weights))
+    assert phi.surrogate_change(start, end) == pytest.approx(plain, abs=1e-13)
 
 
 def test_many_values_at_once():

@@ -24,7 +24,7 @@ def test_gradient_steps_obey_their_bounds(toy, name):
         rates.step_bound(toy, name, 1.5),
         rates.rate(toy, name, 1.5, steps=30),
     )
-    assert [(one.name, one.verdict, one.worst_violation) for one in checks if not one.passed] == []
+    assert [(result.name, result.verdict, result.worst_violation) for result in checks if not result.passed] == []
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])

@@ -1,4 +1,4 @@
-"""What the public functions of the theory refuse, from outside: each in one line with the value, never with a crash."""
+"""Bad arguments to the public functions of the theory: each gives an error line with the value, never a crash."""
 
 from dataclasses import replace
 

@@ -20,15 +20,15 @@ def test_a_walk_by_the_full_batch_is_gradient_descent():
 
 
 def test_the_slope_of_one_sample_is_the_squared_gradient_up_to_second_order_in_the_step():
-    found = [sgd.walk(problems.points(2.0), "log", 2.0, step, 1, 1) for step in (0.2, 0.1, 0.05)]
-    gaps = [abs(float(one.slope[0] - one.squared[0])) for one in found]
+    walks = [sgd.walk(problems.points(2.0), "log", 2.0, step, 1, 1) for step in (0.2, 0.1, 0.05)]
+    gaps = [abs(float(walk.slope[0] - walk.squared[0])) for walk in walks]
     assert gaps[1] < gaps[0] / 3
     assert gaps[2] < gaps[1] / 3
 
 
 def test_the_slope_on_the_way_is_the_squared_gradient_and_not_when_divided():
     pool = problems.student(0, n=256)
-    walks = [sgd.walk(pool, "log", 0.5, 0.3, 8, 600, seed=2, divide=one) for one in (False, True)]
+    walks = [sgd.walk(pool, "log", 0.5, 0.3, 8, 600, seed=2, divide=divide) for divide in (False, True)]
     assert sgd.slope_on_the_way(*walks, block=50).passed
 
 
@@ -41,9 +41,9 @@ def test_falls_and_windows():
 
 def test_mean_changes_stay_below_the_bound():
     lengths = [0.05, 0.2, 0.4]
-    found = sgd.mean_changes(problems.ridge(0, n=20), "log", 2.0, lengths, draws=200)
-    assert all(one.low <= bound for one, bound in zip(found.changes, found.bounds, strict=True))
-    assert found.drops[0] < 0
+    result = sgd.mean_changes(problems.ridge(0, n=20), "log", 2.0, lengths, draws=200)
+    assert all(change.low <= bound for change, bound in zip(result.changes, result.bounds, strict=True))
+    assert result.drops[0] < 0
 
 
 @pytest.mark.parametrize(

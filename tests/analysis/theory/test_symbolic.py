@@ -68,8 +68,8 @@ def test_a_wrong_formula_is_not_proved(statement):
 def test_a_wrong_antiderivative_is_caught():
     # sympy 1.14 loses a term of the integral of ln(l + 1 - lambda) / ln(1 - lambda) when the constant is left inside
     weight = FAMILIES["jiang-log"].pieces[0].weight
-    constant, rest = weight.as_independent(l, as_Add=False)
-    assert sp.simplify(sp.diff(constant * sp.integrate(rest, l), l) - weight) == 0
+    constant, factor = weight.as_independent(l, as_Add=False)
+    assert sp.simplify(sp.diff(constant * sp.integrate(factor, l), l) - weight) == 0
 
 
 @pytest.mark.parametrize("reg", SHAPED, ids=str)

@@ -1,4 +1,4 @@
-"""Devices: what is not there or too old is refused in a line; one that is used has one name. GPUs are imitated."""
+"""Devices: a missing or too old device is refused in one line; a device has one name. The tests imitate GPUs."""
 
 import pytest
 import torch
@@ -55,7 +55,7 @@ def test_a_device_is_written_as_that_of_its_tensors(name):
 
 
 def test_networks_that_are_there_already_are_not_moved_in_a_round(monkeypatch):
-    """However the device is written: of cuda without a number the same is true where there is a GPU."""
+    """This holds for every spelling of the device; with a GPU it also holds for cuda without a number."""
     moved, to = [], torch.nn.Module.to
     monkeypatch.setattr(torch.nn.Module, "to", lambda module, *how: moved.append(module) or to(module, *how))
 

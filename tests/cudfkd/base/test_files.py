@@ -105,7 +105,7 @@ NULLED = {"a": None, "b": [None, None, 1.0], "c": {"d": [None, 2]}, "e": 0.0}
 
 
 def strict(text: str):
-    """JSON as its standard has it: Python's reader would take NaN."""
+    """Reads JSON by its standard; Python's own reader would accept NaN."""
     return json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
 
 

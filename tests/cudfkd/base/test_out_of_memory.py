@@ -1,4 +1,4 @@
-"""Memory that runs out: one line with the batch that would fit, and nothing lost."""
+"""Out of memory: one line names the batch that would fit, and no data are lost."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from tests.cudfkd.engine.test_loop import config, networks
 
 
 class Fits(nn.Module):
-    """A student that runs out with more than so many images in training."""
+    """A student that runs out of memory in training if a batch has more than `most` images."""
 
     def __init__(self, student: nn.Module, most: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ def run(most: int, **changes) -> cudfkd.Run:
 def test_the_line_names_the_batch_that_fits():
     with pytest.raises(ConfigError, match=r"^out of memory on cpu: batch_size = 16 does not fit, 4 does$"):
         run(most=5)
-    assert run(most=16).rows  # the control: it can be trained
+    assert run(most=16).rows  # the control: the student can be trained
 
 
 def test_where_no_batch_fits_the_line_says_so():

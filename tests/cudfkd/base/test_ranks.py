@@ -1,4 +1,4 @@
-"""A run on several ranks is the run on one: gloo processes on the CPU, against a process of their own."""
+"""A run on several ranks equals the run on one rank. The ranks are gloo processes on the CPU."""
 
 import multiprocessing
 import os
@@ -28,13 +28,13 @@ from tests.cudfkd.methods import tiny
 
 ROOT = Path(__file__).parents[3]
 STEPS = {"epochs": 2, "steps_per_epoch": 10, "round_steps": 2}
-TOLERANCES = {"float32": 1e-5}  # of all others 1e-9
+TOLERANCES = {"float32": 1e-5}  # all other runs: 1e-9
 TIMED = {"seconds", "total_seconds", "peak_memory_mb"}
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32" or not distributed.is_gloo_available(), reason="needs gloo and signals"
 )
 
-# What is run, by name: 20 steps, 8 of the other methods
+# The runs by name: 20 steps; 8 steps for the other methods
 
 
 def curriculum(**changes) -> dict:
@@ -61,7 +61,7 @@ FEW = ("quantile",)  # on four ranks, which one core makes slow
 
 
 class Unlike(nn.Module):
-    """A student from elsewhere: smooth, one BatchNorm of each kind and of each momentum, a layer that takes no part."""
+    """A foreign student: smooth, a BatchNorm of each kind and momentum, and a layer that it does not use."""
 
     def __init__(self):
         super().__init__()
@@ -85,11 +85,11 @@ def unlike() -> nn.Module:
 
 
 def outcome(run) -> dict:
-    found = {f"student.{k}": v for k, v in run.student.state_dict().items()}
+    values = {f"student.{k}": v for k, v in run.student.state_dict().items()}
     if run.generator is not None:
-        found |= {f"generator.{k}": v for k, v in run.generator.state_dict().items()}
+        values |= {f"generator.{k}": v for k, v in run.generator.state_dict().items()}
     rows = [(f"{name} {row['epoch']}", value) for row in run.rows for name, value in row.items() if name not in TIMED]
-    return found | {name: torch.tensor(value) for name, value in rows if value is not None}
+    return values | {name: torch.tensor(value) for name, value in rows if value is not None}
 
 
 def in_float64(method: str, student: nn.Module | None = None, **changes) -> dict:
@@ -105,44 +105,44 @@ def in_float32(**changes) -> dict:
 
 
 def each(names) -> dict:
-    """Cases by name in float64; the student from elsewhere; one in float32."""
-    found = {name: in_float64(**CASES[name]) for name in names}
+    """Outcomes of the cases by name in float64, of the foreign student, and of one case in float32."""
+    outcomes = {name: in_float64(**CASES[name]) for name in names}
     if len(names) > 1:
-        found["unlike"] = in_float64("cudfkd", unlike().double())
-    return found | {"float32": in_float32(options={"loss": "kl"})}
+        outcomes["unlike"] = in_float64("cudfkd", unlike().double())
+    return outcomes | {"float32": in_float32(options={"loss": "kl"})}
 
 
-def spoiled(what: str) -> dict:
-    """A run in which one thing is not of the global batch: the controls."""
+def spoiled(case: str) -> dict:
+    """A control: a run in which one quantity does not belong to the global batch."""
     entropy = losses.class_entropy
-    if what == "BatchNorm":
+    if case == "BatchNorm":
         ranks.GlobalBatchNorm = lambda gather: nullcontext()
-    elif what == "class entropy":
+    elif case == "class entropy":
         losses.class_entropy = lambda t, temperature=1.0: entropy(Ranks.here().mine(t), temperature)
-    elif what == "BatchNorm statistics":
+    elif case == "BatchNorm statistics":
         Ranks.means = lambda self, *x: x
-    elif what == "gradient":
+    elif case == "gradient":
         Ranks._learning = lambda self, network: network
-    elif what == "latents":
+    elif case == "latents":
         Ranks.mine = lambda self, x: x[: len(x) // self.size]
     return in_float64("cudfkd", epochs=1, steps_per_epoch=4)
 
 
 def four_epochs():
-    """A run with something of everything that a checkpoint holds."""
+    """A run with every kind of state that a checkpoint holds."""
     torch.set_default_dtype(torch.float64)
     changes = {"curriculum": Curriculum(pace="quantile"), "options": {"store": "pool"}}
     return tiny.config("cudfkd", epochs=4, steps_per_epoch=4, round_steps=2, **changes)
 
 
 def resumed(folder: Path, minutes: float | None = 1e-9) -> dict:
-    """One epoch of the four, or all that are left when there is time."""
+    """Resumes the run for one of its four epochs; with minutes=None for all epochs that are left."""
     run = tiny.distill(four_epochs(), run_dir=folder, resume=True, stop_after=minutes)
     return outcome(run) if run.summary else {"epochs": torch.tensor(len(run.rows))}
 
 
 class Die(Callback):
-    """A process that is killed in its second epoch."""
+    """Kills its process in the second epoch."""
 
     def before_lambda_update(self, ctx):
         if ctx.step == 6:
@@ -155,7 +155,7 @@ def killed(folder: Path, victim: int) -> dict:
 
 
 def given_back() -> dict:
-    """What a student is after a run, and whether it can be trained alone: no other rank takes part in it."""
+    """The student's state after a run; it must be possible to train the student on one rank alone."""
     student = networks()[1]
     before = [(type(m), sorted(vars(m))) for m in student.modules()]
     tiny.distill(tiny.config("cudfkd"), student=student)
@@ -167,16 +167,16 @@ def given_back() -> dict:
     return {}
 
 
-def refused(what: str) -> dict:
+def refused(case: str) -> dict:
     rank = Ranks.here().rank
-    student = nn.Sequential(nn.Flatten(), nn.Linear(256, 10 + rank)) if what == "students" else networks()[1]
+    student = nn.Sequential(nn.Flatten(), nn.Linear(256, 10 + rank)) if case == "students" else networks()[1]
     config = {
         "config": partial(tiny.config, "cudfkd", lr=0.1 + rank),
         "batch": partial(tiny.config, "cudfkd", batch_size=7),
         "method": partial(tiny.config, "cmi"),
         "one gpu": lambda: tiny.config("cudfkd").model_copy(update={"device": "cuda:0"}),
         "students": partial(tiny.config, "cudfkd"),
-    }[what]()
+    }[case]()
     tiny.distill(config, student)
     return {}
 
@@ -187,7 +187,7 @@ def refused_folder(folder: Path) -> dict:
 
 
 def enter(rank: int, size: int, folder: Path, job, arguments) -> None:
-    """A process's whole life: joins the others, does the job, leaves what came out of it."""
+    """The program of a process: it joins the other ranks, does the job and writes the outcome to a file."""
     torch.set_num_threads(1)
     store = f"file://{folder / 'store'}"
     distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=size, timeout=timedelta(seconds=30))
@@ -200,7 +200,7 @@ def enter(rank: int, size: int, folder: Path, job, arguments) -> None:
 
 @cache
 def processes():
-    """Processes that begin with torch imported, and with nothing of this one."""
+    """A context for processes that start with torch imported and share no state with this process."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -210,7 +210,7 @@ def processes():
 
 @pytest.fixture
 def together(tmp_path_factory):
-    """together(size, job, *arguments): what came out on each rank; None of one that did not live to tell."""
+    """together(size, job, *arguments): the outcome of each rank; None for a rank that died before it wrote one."""
 
     def run(size: int, job, *arguments) -> list:
         folder = tmp_path_factory.mktemp("ranks")
@@ -226,10 +226,10 @@ def together(tmp_path_factory):
     return run
 
 
-def furthest(one: dict, other: dict, tolerance: float) -> float:
-    """The largest difference of two outcomes, in units of what is allowed: tolerance, absolute and relative."""
-    assert one.keys() == other.keys()
-    return max(float(((other[k] - v).abs() / (tolerance + tolerance * v.abs())).max()) for k, v in one.items())
+def furthest(first: dict, second: dict, tolerance: float) -> float:
+    """The largest difference of two outcomes, as a multiple of the allowed one: tolerance, absolute and relative."""
+    assert first.keys() == second.keys()
+    return max(float(((second[k] - v).abs() / (tolerance + tolerance * v.abs())).max()) for k, v in first.items())
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def _float64():
     torch.set_default_dtype(torch.float32)
 
 
-# N ranks are one
+# N ranks give the same result as one rank
 
 
 @pytest.mark.parametrize(
@@ -247,8 +247,8 @@ def _float64():
 def test_ranks_give_what_one_gives(together, size, names):
     """Parameters, buffers and metrics at the end.
 
-    In float64 to 1e-9 at any settings. In float32 to 1e-5, where rounding does not decide on which side of a kink
-    (of |t - s|, of a ReLU) a sample lies: at settings that were found to have none.
+    They agree in float64 to 1e-9 at any settings. In float32 they agree to 1e-5 if rounding does not decide on which
+    side of a kink (of |t - s|, of a ReLU) a sample lies. The settings of this test have no such sample.
     """
     alone = each(names)
     for came in together(size, each, names):
@@ -261,7 +261,7 @@ def test_ranks_give_what_one_gives(together, size, names):
     "what", ["nothing", "BatchNorm", "class entropy", "BatchNorm statistics", "gradient", "latents"]
 )
 def test_what_is_not_of_the_global_batch_is_seen(together, what):
-    """The controls: each thing that is made global is missed when it is not."""
+    """The controls: the comparison fails if one of the global quantities is not global."""
     alone = in_float64("cudfkd", epochs=1, steps_per_epoch=4)
     assert (furthest(alone, together(2, spoiled, what)[0], 1e-9) > 1) == (what != "nothing")
 
@@ -285,14 +285,14 @@ def test_batch_norm_of_one_rank_is_that_of_torch(affine, momentum, tracks, shape
     ours, theirs = (kind(3, 1e-3, momentum, affine, tracks).double() for _ in range(2))
     x = 3 + torch.randn(shape, dtype=torch.float64)
     for train in (True, True, False):
-        one, other = (x.clone().requires_grad_() for _ in range(2))
+        x_ours, x_theirs = (x.clone().requires_grad_() for _ in range(2))
         with GlobalBatchNorm(lambda moments: moments):
-            found = ours.train(train)(one)
-        expected = theirs.train(train)(other)
-        found.square().mean(0).sum().backward()
+            y = ours.train(train)(x_ours)
+        expected = theirs.train(train)(x_theirs)
+        y.square().mean(0).sum().backward()
         expected.square().mean(0).sum().backward()
-        torch.testing.assert_close(found, expected)
-        torch.testing.assert_close(one.grad, other.grad)
+        torch.testing.assert_close(y, expected)
+        torch.testing.assert_close(x_ours.grad, x_theirs.grad)
         torch.testing.assert_close(dict(ours.state_dict()), dict(theirs.state_dict()))
 
 
@@ -305,14 +305,14 @@ def test_the_student_comes_back_as_it_was(together):
 
 @pytest.mark.usefixtures("_float64")
 def test_a_run_goes_on_with_another_number_of_ranks(together, tmp_path):
-    whole = resumed(tmp_path / "whole", None)
+    unbroken = resumed(tmp_path / "whole", None)
     folder = tmp_path / "run"
     assert resumed(folder) == {"epochs": 1}
     assert together(2, resumed, folder) == 2 * [{"epochs": 2}]
     assert together(4, resumed, folder) == 4 * [{"epochs": 3}]
-    assert furthest(whole, resumed(folder, None), 1e-9) <= 1
+    assert furthest(unbroken, resumed(folder, None), 1e-9) <= 1
     for finished in together(2, resumed, folder, None):
-        assert furthest(whole, finished, 1e-9) <= 1
+        assert furthest(unbroken, finished, 1e-9) <= 1
 
 
 @pytest.mark.usefixtures("_float64")
@@ -358,14 +358,14 @@ def test_the_command_line_runs_on_ranks_and_the_first_speaks(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("sent", ["SIGKILL", "SIGTERM"])
 def test_the_command_line_ends_in_one_line_when_a_rank_is_lost(tmp_path, sent):
-    """Lost itself, or told to end by torchrun, which lost one."""
+    """SIGKILL: the rank itself is lost. SIGTERM: torchrun ends the rank after it has lost another rank."""
     both = command(tmp_path, "--epochs", "1000")
     while not (tmp_path / "run" / "metrics.jsonl").exists():
         assert both[0].poll() is None
         time.sleep(0.2)
     both[1 if sent == "SIGKILL" else 0].send_signal(getattr(signal, sent))
     since = time.monotonic()
-    told = both[0].communicate(timeout=60)[1]
+    stderr = both[0].communicate(timeout=60)[1]
     both[1].communicate(timeout=60)
     assert time.monotonic() - since < 60
     kept = f"the last checkpoint in {tmp_path / 'run'} is whole, resume it, on any number of ranks"
@@ -373,7 +373,7 @@ def test_the_command_line_ends_in_one_line_when_a_rank_is_lost(tmp_path, sent):
         "SIGKILL": f"cudfkd: rank 0 of 2 lost another one: {kept}\n",
         "SIGTERM": "cudfkd: ended from outside, as torchrun does when it loses a rank: go on with --resume\n",
     }
-    assert (both[0].returncode, told) == (1, lost[sent])
+    assert (both[0].returncode, stderr) == (1, lost[sent])
     assert cudfkd.load_run(tmp_path / "run").rows
 
 
@@ -395,7 +395,7 @@ def test_bad_input_is_refused_on_every_rank(together, what, line):
         assert came.startswith(f"ConfigError: {line}")
 
 
-@pytest.mark.filterwarnings("ignore")  # torch's own, of tracing
+@pytest.mark.filterwarnings("ignore")  # a warning of torch about tracing
 @pytest.mark.parametrize("how", ["traced", "torch.compile", "module.compile"])
 def test_a_compiled_student_is_refused(how):
     student = networks()[1].eval()

@@ -29,8 +29,8 @@ def test_distill_then_evaluate(tmp_path, capsys):
 def test_a_teacher_that_changed_is_not_taken_for_the_runs(tmp_path, capsys):
     run = tmp_path / "run"
     assert main(f"distill {TINY} --out {run}".split()) == 0
-    told = json.loads((run / "config.json").read_text())
-    (run / "config.json").write_text(json.dumps(told | {"teacher_sha256": "0" * 64}))
+    description = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(description | {"teacher_sha256": "0" * 64}))
     assert main(["evaluate", str(run)]) == 2
     assert f"lenet5 is not the teacher of {run} any more: name one with --teacher" in capsys.readouterr().err
     assert main(["evaluate", str(run), "--teacher", "lenet5"]) == 0
@@ -62,7 +62,7 @@ def test_help_explains_every_option(capsys):
     assert "training seed of a teacher that ships [0]" in said
     assert "go on from the checkpoint in --out --stop-after" in said  # a switch has no default to tell
     assert f"{', '.join(regularizers.names())}; log is the paper's [log]" in said
-    assert "weight of matching the teacher's BatchNorm statistics (1); 0" in said  # the default method's words
+    assert "weight of matching the teacher's BatchNorm statistics (1); 0" in said  # the help text of the default method
     assert "[cmi, dfq: 1.0; cudfkd: 3.0; deepinversion, fast-dfkd: 10.0]" in said
     assert "None" not in said
 
@@ -74,8 +74,8 @@ def test_ctrl_c_says_how_to_go_on_where_there_is_a_folder(out, tmp_path, capsys,
 
     monkeypatch.setattr(cli.experiments, "run", interrupted)
     assert main(f"distill {TINY}{f' --out {tmp_path}' if out else ''}".split()) == 130
-    told = "cudfkd: interrupted; a run with --out goes on from its last epoch with --resume\n"
-    assert capsys.readouterr().err == (told if out else "cudfkd: interrupted\n")
+    line = "cudfkd: interrupted; a run with --out goes on from its last epoch with --resume\n"
+    assert capsys.readouterr().err == (line if out else "cudfkd: interrupted\n")
 
 
 def test_stop_after_and_resume(tmp_path, capsys):
@@ -107,14 +107,14 @@ def test_a_teacher_of_ones_own_is_named_by_its_file(tmp_path, capsys):
 def test_a_trained_teacher_is_told_from_the_one_that_ships(tmp_path, capsys, monkeypatch):
     """Training itself is tested in test_teachers."""
     ships = teachers.shipped_card("fashion-mnist", "lenet5", 0)
-    for card, told in (
+    for card, ending in (
         (ships, "the same weights"),
         (ships | {"sha256": "0"}, "other weights (rounding differs by machine)"),
         (ships | {"sha256": "0", "recipe": ships["recipe"] | {"epochs": 1}}, "another recipe"),
     ):
         monkeypatch.setattr(training, "train_teacher", lambda *_, card=card, **__: card)
         assert main(["teacher", "--out", str(tmp_path)]) == 0
-        assert capsys.readouterr().out.strip().endswith(f"; {told}")
+        assert capsys.readouterr().out.strip().endswith(f"; {ending}")
 
 
 def test_methods_are_listed_with_paper_costs_and_needs(capsys, monkeypatch):

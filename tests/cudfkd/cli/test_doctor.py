@@ -17,7 +17,7 @@ TEACHER = "fashion-mnist lenet5-seed1"
 
 @pytest.fixture(autouse=True)
 def _bare(tmp_path, monkeypatch):
-    """A machine with no data sets, and one on which nothing may be fetched."""
+    """A machine that has no data sets and may not download anything."""
     monkeypatch.delenv("CUDFKD_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "none")
@@ -34,7 +34,7 @@ def refuse_to_read(read):
 
 
 def found(report: Report, subject: str) -> Finding:
-    (finding,) = (one for one in report.findings if one.subject == subject)
+    (finding,) = (entry for entry in report.findings if entry.subject == subject)
     return finding
 
 
@@ -123,7 +123,7 @@ def test_a_data_root_that_is_no_folder_is_bad(tmp_path, kind):
 
 @pytest.fixture
 def assets(tmp_path, monkeypatch):
-    """A copy of what ships, which the doctor takes for it."""
+    """A copy of the shipped files; the doctor checks the copy in their place."""
     folder = tmp_path / "assets"
     shutil.copytree(data.ASSETS, folder)
     monkeypatch.setattr(data, "ASSETS", folder)

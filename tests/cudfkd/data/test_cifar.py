@@ -1,4 +1,4 @@
-"""CIFAR in its real format, small: pickles of a few images, whose MD5s are made the published ones for the test."""
+"""CIFAR in its real format, small: pickles of a few images. The test replaces the published MD5s by their MD5s."""
 
 import hashlib
 import pickle
@@ -83,14 +83,14 @@ def test_test_is_the_test_file(small):
 
 
 def test_dev_is_every_25th_training_image_and_train_is_the_rest(small):
-    whole = torch.cat([torch.from_numpy(images_of(number)) for number in range(len(small.train))]).view(-1, 3, 32, 32)
+    images = torch.cat([torch.from_numpy(images_of(number)) for number in range(len(small.train))]).view(-1, 3, 32, 32)
     labels = torch.tensor([(number + i) % small.classes for number in range(len(small.train)) for i in range(EACH)])
     dev, train = small.load("dev"), small.load("train")
-    assert torch.equal(dev.pixels, whole[::25])
+    assert torch.equal(dev.pixels, images[::25])
     assert torch.equal(dev.labels, labels[::25])
-    rest = [i for i in range(len(whole)) if i % 25]
-    assert torch.equal(train.pixels, whole[rest])
-    assert torch.equal(train.labels, labels[rest])
+    indices = [i for i in range(len(images)) if i % 25]
+    assert torch.equal(train.pixels, images[indices])
+    assert torch.equal(train.labels, labels[indices])
     assert train.pixels.is_contiguous()
 
 
@@ -137,9 +137,9 @@ def every_file() -> list[tuple[str, str]]:
 def damaged(request, tmp_path, monkeypatch):
     name, file = request.param
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "download", lambda *_: pytest.fail("went to the network"))
-    made = Small(name, tmp_path / "data", monkeypatch)
-    made.load("dev")
-    return made, made.folder / file
+    dataset = Small(name, tmp_path / "data", monkeypatch)
+    dataset.load("dev")
+    return dataset, dataset.folder / file
 
 
 @pytest.mark.parametrize("damaged", every_file(), indirect=True, ids=str)
@@ -173,7 +173,7 @@ def test_a_folder_in_place_of_a_file_is_named(damaged):
 
 
 class Bomb:
-    """Unpickled, it makes a file."""
+    """An object that writes a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -190,5 +190,5 @@ def test_a_tampered_pickle_is_refused_before_it_is_loaded(damaged, split):
     path.write_bytes(pickle.dumps(Bomb(trace)))
     assert f"{path} is not the published file" in small.refused(split)
     assert not trace.exists()
-    pickle.loads(path.read_bytes())  # the control: it would have
+    pickle.loads(path.read_bytes())  # the control: pickle does write the file
     assert trace.exists()

@@ -25,7 +25,7 @@ def hash_of(content: bytes) -> str:
 
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
-    """Makes folders that hold 90 training images of `shade`, whose hashes are then the published ones."""
+    """Makes folders with 90 training images of `shade`, and replaces the published hashes by their hashes."""
     monkeypatch.setattr(fashion_mnist, "SHA256", dict(fashion_mnist.SHA256))
     monkeypatch.delenv("CUDFKD_DATA", raising=False)
 
@@ -48,7 +48,7 @@ def fake(tmp_path, monkeypatch):
 
 
 def shade(data_root: Path | str | None = None) -> int:
-    """Which of the fake folders was read. Their hashes differ, so this one's must be trusted."""
+    """The shade of the fake folder that was read. Its hash must be trusted, as the folders' hashes differ."""
     return int(data.full_training_set(data_root)[0][0, 1, 1])
 
 
@@ -115,7 +115,7 @@ def test_a_batch_of_dev_has_about_the_mean_and_deviation_that_are_stated(name):
 
 @pytest.fixture(scope="module")
 def whole():
-    """The 60,000 training images, where they are without a download."""
+    """The 60,000 training images, if they are on this machine without a download."""
 
     def skip() -> Path:
         pytest.skip("the training images are not on this machine")
@@ -245,13 +245,13 @@ def test_idx_round_trip(tmp_path, shape):
     array = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     path = tmp_path / "a.gz"
     data.write_idx(path, array)
-    found = idx.read_idx(path, hash_of(gzip.decompress(path.read_bytes())))
-    assert found.dtype == torch.uint8
-    np.testing.assert_array_equal(found.numpy(), array)
+    result = idx.read_idx(path, hash_of(gzip.decompress(path.read_bytes())))
+    assert result.dtype == torch.uint8
+    np.testing.assert_array_equal(result.numpy(), array)
 
 
 def test_idx_header_is_that_of_the_format(tmp_path):
-    """Two zeros, 8 for unsigned bytes, the number of dimensions, each of them in four bytes, most significant first."""
+    """Header: two zeros, 8 for unsigned bytes, the number of dimensions, then each size in four big-endian bytes."""
     data.write_idx(tmp_path / "a.gz", np.array([[1, 2, 3]], dtype=np.uint8))
     content = gzip.decompress((tmp_path / "a.gz").read_bytes())
     assert content == bytes([0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 3, 1, 2, 3])
@@ -369,10 +369,10 @@ def test_an_image_set_is_a_tensor_data_set_of_float_images_and_labels(bytes_of_i
 
 def test_an_image_set_can_be_evaluated_on_batched_and_divided(bytes_of_images):
     images, labels = bytes_of_images.tensors
-    for given in (bytes_of_images, torch.utils.data.Subset(bytes_of_images, range(7))):
-        found = as_tensors(given)
-        assert torch.equal(found[0], images)
-        assert torch.equal(found[1], labels)
+    for dataset in (bytes_of_images, torch.utils.data.Subset(bytes_of_images, range(7))):
+        tensors = as_tensors(dataset)
+        assert torch.equal(tensors[0], images)
+        assert torch.equal(tensors[1], labels)
 
 
 def test_held_out_blocks():
@@ -408,7 +408,7 @@ def test_the_papers_sets_are_there():
 @pytest.mark.parametrize("split", data.SPLITS)
 @pytest.mark.parametrize("name", [name for name in data.names() if not name.startswith("fashion-mnist")])
 def test_a_set_that_is_not_there_says_what_to_put_where(name, split, tmp_path, monkeypatch):
-    """The folder that was asked for is never replaced by the cache or a download."""
+    """The cache or a download never replaces the requested folder."""
     monkeypatch.setattr(type(data.source(name)), "download", lambda *_: pytest.fail("went to the network"))
     line = refused(data.load, name, split, tmp_path)
     assert str(tmp_path) in line
@@ -441,7 +441,7 @@ def test_tiny_imagenet_is_not_downloaded(tmp_path, monkeypatch):
 
 
 def test_a_torchvision_that_does_not_import_says_why(tmp_path, monkeypatch):
-    """What an ordinary torchvision does beside a CPU-only torch."""
+    """The failure of an ordinary torchvision together with a CPU-only torch."""
     (tmp_path / "torchvision").mkdir()
     (tmp_path / "torchvision/__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
     (tmp_path / "svhn").mkdir()

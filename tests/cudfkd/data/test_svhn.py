@@ -1,4 +1,4 @@
-"""SVHN in its real format, small: MATLAB files of a few images, whose MD5s are made the published ones for the test."""
+"""SVHN in its real format, small: MATLAB files of a few images. The test replaces the published MD5s by theirs."""
 
 import hashlib
 import sys
@@ -17,9 +17,9 @@ from cudfkd.data import svhn
 SIZES = {"train": 4000, "test": 30}
 
 
-def content(part: str) -> tuple[np.ndarray, np.ndarray]:
+def content(name: str) -> tuple[np.ndarray, np.ndarray]:
     """X (32, 32, 3, n) of bytes and y (n, 1), labels 1 to 10, as published. The first two bytes are the number."""
-    n = SIZES[part]
+    n = SIZES[name]
     images = (np.arange(32 * 32 * 3 * n) % 251).astype(np.uint8).reshape(32, 32, 3, n)
     images[0, 0, 0], images[0, 0, 1] = np.arange(n) % 256, np.arange(n) // 256
     return images, (np.arange(n) % 10 + 1).astype(np.uint8)[:, None]
@@ -32,11 +32,11 @@ def root(tmp_path, monkeypatch):
     folder = tmp_path / "data"
     folder.mkdir()
     hashes = {}
-    for part in SIZES:
-        path = folder / f"{part}_32x32.mat"
-        images, labels = content(part)
+    for name in SIZES:
+        path = folder / f"{name}_32x32.mat"
+        images, labels = content(name)
         savemat(path, {"X": images, "y": labels}, do_compression=True)
-        hashes[part] = ["", path.name, hashlib.md5(path.read_bytes()).hexdigest()]
+        hashes[name] = ["", path.name, hashlib.md5(path.read_bytes()).hexdigest()]
     monkeypatch.setattr(torchvision.datasets.SVHN, "split_list", hashes)
     return folder
 

@@ -18,7 +18,7 @@ TRAIN_EACH, VAL_EACH = 12, 4
 
 
 def picture(wnid: str, number: int, *, grey: bool = False, size: int = 64) -> Image.Image:
-    """Red tells the class, green the number; of a grey file all channels tell the class."""
+    """A picture: red encodes the class, green the number. In a grey file all channels encode the class."""
     shade = SHADES[wnid]
     if grey:
         return Image.fromarray(np.full((size, size), shade, dtype=np.uint8))
@@ -65,24 +65,24 @@ def refused(split: str, root: Path) -> str:
     return str(error.value)
 
 
-def labels_fit_images(found: data.ImageSet) -> bool:
+def labels_fit_images(images: data.ImageSet) -> bool:
     shades = torch.tensor([SHADES[wnid] for wnid in sorted(WNIDS)])
-    return bool(((found.pixels[:, 0].float().mean((1, 2)) - shades[found.labels]).abs() < 5).all())
+    return bool(((images.pixels[:, 0].float().mean((1, 2)) - shades[images.labels]).abs() < 5).all())
 
 
 def test_splits(root):
     train, dev, test = (load(split, root) for split in data.SPLITS)
     assert (len(train), len(dev), len(test)) == (27, 9, 12)
-    for found, each in ((train, 9), (dev, 3), (test, VAL_EACH)):
-        images, labels = found.tensors
+    for split_set, each in ((train, 9), (dev, 3), (test, VAL_EACH)):
+        images, labels = split_set.tensors
         assert images.shape == (3 * each, 3, 64, 64)
         assert (images.dtype, labels.dtype) == (torch.float32, torch.int64)
         assert labels.bincount().tolist() == [each] * 3
-        assert labels_fit_images(found)
+        assert labels_fit_images(split_set)
 
 
 def test_dev_is_every_4th_by_class_and_file_name(root):
-    """By name 1, 10, 11 come before 2: files 0, 2, 6 of each class here."""
+    """In order of name 1, 10, 11 come before 2, so dev has files 0, 2 and 6 of each class."""
     order = sorted(range(TRAIN_EACH), key=lambda number: f"{number}.JPEG")
     greens = (load("dev", root).pixels[:, 1].float().mean((1, 2)) / 10).round().int().tolist()
     assert [order[i] for i in (0, 4, 8)] == [0, 2, 6]
@@ -131,9 +131,9 @@ def rearrange(root: Path, inside: str, *, keep_annotations: bool) -> None:
 def test_val_in_folders_of_classes_is_the_same_set(root, inside, keep_annotations):
     published = load("test", root)
     rearrange(root, inside, keep_annotations=keep_annotations)
-    found = load("test", root)
-    assert torch.equal(found.pixels, published.pixels)
-    assert torch.equal(found.labels, published.labels)
+    rearranged = load("test", root)
+    assert torch.equal(rearranged.pixels, published.pixels)
+    assert torch.equal(rearranged.labels, published.labels)
 
 
 def test_val_copied_into_folders_is_counted_once(root):

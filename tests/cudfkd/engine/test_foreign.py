@@ -1,4 +1,4 @@
-"""Other people's networks as teachers and students: what may be brought, and that the teacher comes back as it went."""
+"""Foreign networks as teachers and students: which ones a run accepts, and that it leaves the teacher unchanged."""
 
 from functools import partial
 
@@ -90,7 +90,7 @@ def hooks(module: nn.Module) -> dict[str, list]:
 
 
 def portrait(network: nn.Module) -> dict[str, object]:
-    """All that a user can notice of a network. Tensors stand as (object, layout, device, copy)."""
+    """Every property of a network that a user can observe. A tensor is a tuple (object, layout, device, copy)."""
 
     def tensor(t):
         return None if t is None else (id(t), t.stride(), t.device, t.requires_grad, t.detach().clone())
@@ -111,7 +111,7 @@ def changed(before: dict[str, object], after: dict[str, object]) -> list[str]:
 
 
 def lived_in(teacher: nn.Module) -> nn.Module:
-    """The teacher as somebody's training left it: statistics, modes, frozen parts, gradients and hooks of their own."""
+    """The teacher after a user's training: with statistics, modes, frozen parts, gradients and hooks."""
     for layer in teacher.modules():
         for buffer in layer.buffers(recurse=False):
             if buffer.is_floating_point():
@@ -132,7 +132,7 @@ def lived_in(teacher: nn.Module) -> nn.Module:
     return teacher
 
 
-# What may be brought
+# Networks that are accepted
 
 
 def distills(make, channels, size, classes, bn):
@@ -209,16 +209,16 @@ def test_frozen_parts_of_a_student_stay_as_they_are():
 
 
 def test_a_compiled_teacher_is_refused():
-    for part in ("_orig_mod", "_compiled_call_impl"):  # what torch.compile(module) and module.compile() leave
+    for attribute in ("_orig_mod", "_compiled_call_impl"):  # what torch.compile(module) and module.compile() leave
         teacher = Flat()
-        setattr(teacher.conv, part, teacher.conv.forward)
+        setattr(teacher.conv, attribute, teacher.conv.forward)
         with pytest.raises(
             ConfigError, match="^the teacher is compiled, and cannot be looked into: pass the module that"
         ):
             cudfkd.distill(teacher, Flat(), config())
 
 
-# How the teacher is used, and that it comes back
+# Use of the teacher, and its state after a run
 
 
 def test_the_teacher_works_frozen_and_in_eval_mode_on_plain_images():
@@ -237,7 +237,7 @@ def test_the_teacher_works_frozen_and_in_eval_mode_on_plain_images():
 
 
 def test_the_student_learns_from_the_teachers_eval_mode():
-    """Dropout off and running statistics on: the losses are those of the teacher in eval mode."""
+    """Dropout is off and running statistics are on: the losses equal the losses with the teacher in eval mode."""
 
     class Check(Callback):
         def before_student_step(self, ctx):
@@ -339,18 +339,18 @@ def test_a_foreign_run_can_be_resumed_and_loaded(tmp_path):
     data = TensorDataset(torch.rand(8, 3, 16, 16, generator=rng), torch.arange(8) % 4)
     teacher, c = models.mobilenet_v3_small(num_classes=4), config(epochs=3)
     torch.manual_seed(5)
-    whole = cudfkd.distill(teacher, Flat(), c, evaluate_on=data)
+    unbroken = cudfkd.distill(teacher, Flat(), c, evaluate_on=data)
     torch.manual_seed(5)
     with pytest.raises(KeyboardInterrupt):
         cudfkd.distill(teacher, Flat(), c, evaluate_on=data, run_dir=tmp_path / "run", callbacks=[StopAfter(2)])
     run = cudfkd.distill(teacher, Flat(), c, evaluate_on=data, run_dir=tmp_path / "run", resume=True)
     loaded = cudfkd.load_run(tmp_path / "run", student=Flat())
     for student in (run.student, loaded.student):
-        expected = whole.student.state_dict()
+        expected = unbroken.student.state_dict()
         assert all(torch.equal(value, expected[name]) for name, value in student.state_dict().items())
     assert not loaded.student.training
-    assert loaded.history["accuracy"].tolist() == whole.history["accuracy"].tolist()
-    assert loaded.summary["accuracy"] == whole.summary["accuracy"]
+    assert loaded.history["accuracy"].tolist() == unbroken.history["accuracy"].tolist()
+    assert loaded.summary["accuracy"] == unbroken.summary["accuracy"]
 
 
 def test_a_foreign_run_is_loaded_into_a_network_of_its_kind_only(tmp_path):
@@ -361,7 +361,7 @@ def test_a_foreign_run_is_loaded_into_a_network_of_its_kind_only(tmp_path):
         cudfkd.load_run(tmp_path / "run", student=Flat(classes=5))
 
 
-# What cannot be brought: one line each
+# Networks that are refused: one line each
 
 
 class Answers(Flat):
@@ -428,16 +428,16 @@ class Tied(nn.Module):
 
 def test_a_student_with_tied_weights_is_saved_resumed_and_loaded(tmp_path):
     torch.manual_seed(5)
-    whole, teacher = Tied(), Flat()
-    first = {name: value.clone() for name, value in whole.state_dict().items()}
-    cudfkd.distill(teacher, whole, config(epochs=2))
+    unbroken, teacher = Tied(), Flat()
+    first = {name: value.clone() for name, value in unbroken.state_dict().items()}
+    cudfkd.distill(teacher, unbroken, config(epochs=2))
     student = Tied()
     student.load_state_dict(first)
     with pytest.raises(KeyboardInterrupt):
         cudfkd.distill(teacher, student, config(epochs=2), run_dir=tmp_path / "run", callbacks=[StopAfter(1)])
     cudfkd.distill(teacher, Tied(), config(epochs=2), run_dir=tmp_path / "run", resume=True)
     loaded = cudfkd.load_run(tmp_path / "run", student=Tied()).student
-    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in loaded.state_dict().items())
+    assert all(torch.equal(value, unbroken.state_dict()[name]) for name, value in loaded.state_dict().items())
     assert loaded.second is loaded.first
 
 

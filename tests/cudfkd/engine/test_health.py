@@ -1,4 +1,4 @@
-"""A run that went wrong is stopped with a line that says why, and keeps its last good checkpoint."""
+"""A run that fails stops with a line that gives the reason, and keeps its last good checkpoint."""
 
 import copy
 import warnings
@@ -38,7 +38,7 @@ def test_a_loss_that_is_not_finite_is_named_and_the_last_good_checkpoint_kept(te
 
 @pytest.mark.parametrize("epochs", [1, 4])
 def test_a_student_that_its_last_step_destroyed_is_no_result_and_no_checkpoint(epochs, tmp_path):
-    """One step an epoch: the loss is taken before the step, and is finite in the first."""
+    """One step an epoch: the loss is computed before the step, so it is finite in the first epoch."""
     c = config(epochs=epochs, steps_per_epoch=1, round_steps=1, lr=1e10)
     with pytest.raises(TrainingError, match=r"after 1 student steps: .*of the student; no epoch was complete"):
         cudfkd.distill(*networks(), c, run_dir=tmp_path / "run")

@@ -1,4 +1,4 @@
-"""The engine against a plain loop, and everything it promises about what it borrows, logs and refuses."""
+"""The engine against a plain loop, and its promises: which objects it leaves unchanged, what it logs and refuses."""
 
 import copy
 from math import cos, pi
@@ -25,7 +25,7 @@ def config(**changes) -> DistillConfig:
 
 
 def networks() -> tuple[nn.Module, nn.Module]:
-    """A teacher whose BatchNorm statistics are not the initial ones, and a student."""
+    """A teacher with BatchNorm statistics that differ from their initial values, and a student."""
     teacher = models.build("lenet5", image_size=16, seed=1)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -46,7 +46,7 @@ def same(a: nn.Module, b: nn.Module) -> bool:
 
 
 def plain_loop(teacher: nn.Module, student: nn.Module, c: DistillConfig) -> nn.Module:
-    """CuDFKD written out once more, without the library: log weights per sample, L1 on logits, masked adversary."""
+    """A second implementation of CuDFKD without the library: log weights per sample, L1 on logits, masked adversary."""
     o, rng = c.options, torch.Generator().manual_seed(c.seed)
     torch.manual_seed(c.seed)
     generator = models.Generator(o.latent_dim, 1, 16, o.generator_width)
@@ -123,7 +123,7 @@ def test_the_comparison_with_the_plain_loop_can_fail(change):
     assert not torch.allclose(run.student.state_dict()[name], expected.state_dict()[name], rtol=1e-9, atol=1e-11)
 
 
-# What it borrows, and where its randomness comes from
+# Objects that the engine borrows, and the source of its random numbers
 
 
 def test_the_teacher_is_given_back_as_it_came():
@@ -223,7 +223,7 @@ def test_all_networks_of_a_run_are_left_in_eval_mode(resume, tmp_path):
         assert not any(module.training for net in (run.student, run.generator) for module in net.modules())
 
 
-# What can watch
+# Callbacks
 
 
 class Diary(Callback):
@@ -341,7 +341,7 @@ def test_a_row_holds_what_happened_in_the_epoch():
 
 
 def test_no_tensor_is_read_by_the_host_inside_an_epoch():
-    """Each such read would make the host wait for a GPU."""
+    """Each read of a tensor would make the host wait for a GPU."""
     reads = Reads()
 
     class Scope(Callback):
@@ -395,7 +395,7 @@ def test_the_generators_weights_are_laid_out_for_speed():
     assert not any(weight.is_contiguous() for weight in weights)
 
 
-# What it refuses
+# Input that the engine refuses
 
 
 def no_batchnorm() -> nn.Module:

@@ -1,4 +1,4 @@
-"""What a run shows of itself: a bar in a terminal, one output in a notebook, lines in a log."""
+"""The progress of a run: a bar in a terminal, one output in a notebook, lines in a log."""
 
 import io
 import sys

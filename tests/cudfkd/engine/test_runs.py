@@ -1,4 +1,4 @@
-"""Run folders: what they hold, that they can be gone on with, and that they are found again."""
+"""Run folders: their contents, resuming them, and loading finished runs again."""
 
 import copy
 import json
@@ -65,7 +65,7 @@ def test_a_foreign_student_is_passed_in(tmp_path):
 
 
 class Dropout(nn.Module):
-    """A student that draws from the global generator too."""
+    """A student that also draws from the global random generator."""
 
     def __init__(self):
         super().__init__()
@@ -78,17 +78,17 @@ class Dropout(nn.Module):
 @pytest.mark.parametrize("stop", [1, 2, 3])
 def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, stop):
     c = config(epochs=4, options={"adv_end": 2.0})
-    whole = cudfkd.distill(networks()[0], Dropout(), c, evaluate_on=held_out())
+    unbroken = cudfkd.distill(networks()[0], Dropout(), c, evaluate_on=held_out())
     with pytest.raises(KeyboardInterrupt):
         cudfkd.distill(
             networks()[0], Dropout(), c, evaluate_on=held_out(), run_dir=tmp_path / "run", callbacks=[StopAfter(stop)]
         )
     run = cudfkd.distill(networks()[0], Dropout(), c, evaluate_on=held_out(), run_dir=tmp_path / "run", resume=True)
-    assert same(run.student, whole.student)
-    assert same(run.generator, whole.generator)
+    assert same(run.student, unbroken.student)
+    assert same(run.generator, unbroken.generator)
     timed = ["seconds", "total_seconds", "peak_memory_mb"]
-    assert run.history.drop(columns=timed).equals(whole.history.drop(columns=timed))
-    assert run.summary["generator_steps"] == whole.summary["generator_steps"]
+    assert run.history.drop(columns=timed).equals(unbroken.history.drop(columns=timed))
+    assert run.summary["generator_steps"] == unbroken.summary["generator_steps"]
 
 
 def test_a_folder_in_use_is_refused(tmp_path):
@@ -164,26 +164,26 @@ def test_weights_on_disk_are_those_of_the_student(tmp_path):
     assert all(torch.equal(stored[name], value) for name, value in run.student.state_dict().items())
 
 
-# What a run survives
+# Failures that a run survives
 
 
 def test_a_run_that_dies_in_its_first_epoch_starts_from_the_same_student(tmp_path):
     c = config(epochs=2)
     student = networks()[1]
-    whole = cudfkd.distill(networks()[0], copy.deepcopy(student), c)
+    unbroken = cudfkd.distill(networks()[0], copy.deepcopy(student), c)
     with pytest.raises(KeyboardInterrupt):
         cudfkd.distill(networks()[0], student, c, run_dir=tmp_path / "run", callbacks=[StopAfter(0)])
     other = models.build("lenet5-half", image_size=16, seed=77)
     run = cudfkd.distill(networks()[0], other, c, run_dir=tmp_path / "run", resume=True)
-    assert same(run.student, whole.student)
+    assert same(run.student, unbroken.student)
 
 
 def test_the_previous_checkpoint_is_there_until_the_next_is_whole(tmp_path, monkeypatch):
-    """Every write of a run in turn is the last thing that happens; what is in the folder then can be gone on with."""
+    """Each write of a run in turn is the last action before a crash. The run can resume from its folder each time."""
     from cudfkd.base import files
 
     c = config(epochs=3, keep_epochs=(1, 2))
-    whole = cudfkd.distill(*networks(), c)
+    unbroken = cudfkd.distill(*networks(), c)
     original, count, died = files.os.replace, [0], 0
 
     def dies(at):
@@ -208,8 +208,8 @@ def test_the_previous_checkpoint_is_there_until_the_next_is_whole(tmp_path, monk
         finally:
             monkeypatch.setattr(files.os, "replace", original)
         run = cudfkd.distill(*networks(), c, run_dir=folder, resume=True)
-        assert same(run.student, whole.student), at
-        assert same(run.generator, whole.generator), at
+        assert same(run.student, unbroken.student), at
+        assert same(run.generator, unbroken.generator), at
         assert len(run.rows) == 3
         assert not same(cudfkd.load_run(folder, epoch=1).student, run.student)
         cudfkd.load_run(folder, epoch=2)
@@ -230,12 +230,12 @@ def test_a_finished_run_is_loaded_and_not_trained_again(tmp_path):
 
 
 def test_stop_after_ends_at_a_checkpoint_and_resume_goes_on(tmp_path):
-    whole = cudfkd.distill(*networks(), config(epochs=3))
+    unbroken = cudfkd.distill(*networks(), config(epochs=3))
     run = cudfkd.distill(*networks(), config(epochs=3), run_dir=tmp_path / "run", stop_after=1e-9)
     assert [row["epoch"] for row in run.rows] == [1]
     assert run.summary == {}
     run = cudfkd.distill(*networks(), config(epochs=3), run_dir=tmp_path / "run", resume=True, stop_after=60)
-    assert same(run.student, whole.student)
+    assert same(run.student, unbroken.student)
     assert run.summary["epoch"] == 3
 
 

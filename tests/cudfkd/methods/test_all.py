@@ -1,4 +1,4 @@
-"""What holds for every method: it runs, resumes to the bit, takes a curriculum, counts its steps, reads no tensor."""
+"""Properties of every method: it runs, resumes to the bit, takes a curriculum, counts its steps, reads no tensor."""
 
 import pytest
 import torch
@@ -20,14 +20,14 @@ TIMED = ["seconds", "total_seconds", "peak_memory_mb"]
 def test_an_interrupted_run_goes_on_to_the_same_bits(method, tmp_path):
     """Two rounds an epoch: pools and banks are partly full, wrap around, and are read by later rounds."""
     c = config(method, epochs=4, round_steps=2)
-    whole = distill(c, Dropout(), evaluate_on=held_out())
+    unbroken = distill(c, Dropout(), evaluate_on=held_out())
     with pytest.raises(KeyboardInterrupt):
         distill(c, Dropout(), evaluate_on=held_out(), run_dir=tmp_path / "run", callbacks=[StopAfter(2)])
     run = distill(c, Dropout(), evaluate_on=held_out(), run_dir=tmp_path / "run", resume=True)
-    assert same(run.student, whole.student)
-    assert run.history.drop(columns=TIMED).equals(whole.history.drop(columns=TIMED))
-    if whole.generator is not None:
-        assert same(run.generator, whole.generator)
+    assert same(run.student, unbroken.student)
+    assert run.history.drop(columns=TIMED).equals(unbroken.history.drop(columns=TIMED))
+    if unbroken.generator is not None:
+        assert same(run.generator, unbroken.generator)
 
 
 @pytest.mark.parametrize("method", ["mb-dfkd", "cmi", "fast-dfkd"])
@@ -36,16 +36,16 @@ def test_the_resume_needs_what_is_remembered(method, tmp_path, monkeypatch):
     from cudfkd.runs.checkpoint import State
 
     c = config(method, epochs=4, round_steps=2)
-    whole = distill(c)
+    unbroken = distill(c)
     with pytest.raises(KeyboardInterrupt):
         distill(c, run_dir=tmp_path / "run", callbacks=[StopAfter(2)])
     stateful = State._stateful
     monkeypatch.setattr(State, "_stateful", lambda self: [p for p in stateful(self) if not p[0].startswith("memory.")])
-    assert not same(distill(c, run_dir=tmp_path / "run", resume=True).student, whole.student)
+    assert not same(distill(c, run_dir=tmp_path / "run", resume=True).student, unbroken.student)
 
 
 class Scope(Callback):
-    """Watches the reads of the second epoch, and makes one itself at the end of it: the control."""
+    """Watches the reads of the second epoch. As the control, it reads a tensor itself at the end of the epoch."""
 
     def before_epoch(self, ctx):
         self.reads = Reads()

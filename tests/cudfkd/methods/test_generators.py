@@ -1,4 +1,4 @@
-"""DAFL, DFQ and DFAD: each term against a slow twin, and off when its weight is 0."""
+"""DAFL, DFQ and DFAD: each term against a slow implementation; a term of weight 0 is off."""
 
 import pytest
 import torch
@@ -23,20 +23,20 @@ def spread(t):
 
 
 def test_dafl_term_by_term():
-    found, ctx = terms("dafl", one_hot=2.0, class_entropy=3.0, activation=0.5)
+    values, ctx = terms("dafl", one_hot=2.0, class_entropy=3.0, activation=0.5)
     x = images()
     t = ctx.teacher(x)
     feature = ctx.teacher.classifier[:2](ctx.teacher.features(x).flatten(1))  # what goes into the last linear layer
-    assert float(found["one_hot_term"]) == pytest.approx(2 * float(cross_entropy(t, t.argmax(1))), rel=1e-5)
-    assert float(found["class_entropy_term"]) == pytest.approx(-3 * spread(t), rel=1e-5)
-    assert float(found["activation_term"]) == pytest.approx(-0.5 * float(feature.abs().mean()), rel=1e-5)
-    assert len(found) == 3
+    assert float(values["one_hot_term"]) == pytest.approx(2 * float(cross_entropy(t, t.argmax(1))), rel=1e-5)
+    assert float(values["class_entropy_term"]) == pytest.approx(-3 * spread(t), rel=1e-5)
+    assert float(values["activation_term"]) == pytest.approx(-0.5 * float(feature.abs().mean()), rel=1e-5)
+    assert len(values) == 3
 
 
 def test_dafl_may_look_elsewhere_or_nowhere():
-    found, ctx = terms("dafl", feature="features.4", activation=1.0)
-    into = ctx.teacher.features[:4](images())
-    assert float(found["activation_term"]) == pytest.approx(-float(into.abs().mean()), rel=1e-5)
+    values, ctx = terms("dafl", feature="features.4", activation=1.0)
+    feature = ctx.teacher.features[:4](images())
+    assert float(values["activation_term"]) == pytest.approx(-float(feature.abs().mean()), rel=1e-5)
     assert "activation_term" not in terms("dafl", activation=0.0)[0]
     with pytest.raises(ConfigError, match="unknown module of the network 'feature': did you mean"):
         terms("dafl", feature="feature")
@@ -50,20 +50,20 @@ def test_dafl_needs_a_linear_layer_or_no_activation():
 
 
 def test_dfq_term_by_term():
-    found, ctx = terms("dfq", adversarial=2.0, bn=0.5, one_hot=3.0, class_entropy=4.0)
+    values, ctx = terms("dfq", adversarial=2.0, bn=0.5, one_hot=3.0, class_entropy=4.0)
     x = images()
     t, s = ctx.teacher(x), ctx.student(x)
     each = kl_div(log_softmax(s, 1), softmax(t, 1), reduction="none").sum(1)
-    assert float(found["adversarial_term"]) == pytest.approx(-2 * float(each.mean()), rel=1e-4)
-    assert float(found["one_hot_term"]) == pytest.approx(3 * float(cross_entropy(t, t.argmax(1))), rel=1e-5)
-    assert float(found["class_entropy_term"]) == pytest.approx(-4 * spread(t), rel=1e-5)
+    assert float(values["adversarial_term"]) == pytest.approx(-2 * float(each.mean()), rel=1e-4)
+    assert float(values["one_hot_term"]) == pytest.approx(3 * float(cross_entropy(t, t.argmax(1))), rel=1e-5)
+    assert float(values["class_entropy_term"]) == pytest.approx(-4 * spread(t), rel=1e-5)
     total, h = 0.0, x
     for layer in ctx.teacher.features:
         if isinstance(layer, nn.BatchNorm2d):
             total += (h.var((0, 2, 3), correction=0) - layer.running_var).norm()
             total += (h.mean((0, 2, 3)) - layer.running_mean).norm()
         h = layer(h)
-    assert float(found["bn_term"]) == pytest.approx(0.5 * float(total), rel=1e-4)
+    assert float(values["bn_term"]) == pytest.approx(0.5 * float(total), rel=1e-4)
 
 
 def test_dfq_terms_are_off_at_weight_0():
@@ -78,10 +78,10 @@ def test_dfq_needs_batchnorm_or_bn_off():
 
 
 def test_dfad_descends_the_negative_of_what_its_student_descends():
-    found, ctx = terms("dfad")
+    values, ctx = terms("dfad")
     x = images()
     gap = sum(abs(float(a - b)) for a, b in zip(ctx.teacher(x).flatten(), ctx.student(x).flatten(), strict=True)) / 80
-    assert float(found["adversarial_term"]) == pytest.approx(-gap, rel=1e-4)
+    assert float(values["adversarial_term"]) == pytest.approx(-gap, rel=1e-4)
     from cudfkd.runs.student_batch import StudentBatch
 
     assert float(build(ctx).objective.losses(ctx, StudentBatch(x)).mean()) == pytest.approx(gap, rel=1e-4)
@@ -95,7 +95,7 @@ def test_an_adversary_widens_the_gap_and_its_control_does_not(method, loss, opti
     """The generator alone, against a student that stands still. The control has no gradient to follow."""
     off = {"clip": 1e-12} if method == "zskt" else {"adversarial": 0.0}
     if method == "dfq":
-        off["one_hot"] = 1.0  # something has to be descended
+        off["one_hot"] = 1.0  # the generator needs at least one term
     gaps = {}
     for name, changes, rounds in (("before", {}, 0), ("after", {}, 25), ("control", off, 25)):
         torch.manual_seed(0)

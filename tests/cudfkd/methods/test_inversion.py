@@ -1,4 +1,4 @@
-"""DeepInversion, CMI and Fast-DFKD: terms, the best batch, what sets each apart, and the same with it switched off."""
+"""DeepInversion, CMI and Fast-DFKD: terms, the best batch, and the special feature of each method, on and off."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def plan_of(method, **options):
 
 
 def fitted(ctx):
-    """A teacher whose statistics are those of dark images with bright squares, so that they can be matched."""
+    """Gives the teacher the BatchNorm statistics of dark images with bright squares, so that images can match them."""
     rng = torch.Generator().manual_seed(4)
     x = 0.2 * torch.rand(64, 1, 16, 16, generator=rng)
     x[:, :, 4:10, 4:10] += 0.6 * torch.rand(64, 1, 1, 1, generator=rng)
@@ -57,16 +57,16 @@ def test_the_best_batch_is_kept():
 def test_deepinversion_term_by_term():
     ctx, plan = plan_of("deepinversion", one_hot=2.0, bn=3.0, tv=0.5, l2=0.1, adversarial=4.0)
     x, classes = images(), torch.arange(8)
-    found = plan.synthesizer.terms(ctx, x, classes)
+    values = plan.synthesizer.terms(ctx, x, classes)
     t, s = ctx.teacher(x), ctx.student(x)
-    assert float(found["one_hot_term"]) == pytest.approx(2 * float(cross_entropy(t, classes)), rel=1e-5)
-    assert float(found["bn_term"]) == pytest.approx(3 * bn_distance(ctx.teacher, x), rel=1e-3)
+    assert float(values["one_hot_term"]) == pytest.approx(2 * float(cross_entropy(t, classes)), rel=1e-5)
+    assert float(values["bn_term"]) == pytest.approx(3 * bn_distance(ctx.teacher, x), rel=1e-3)
     steps = (x[:, :, 1:] - x[:, :, :-1]).abs().mean() + (x[..., 1:] - x[..., :-1]).abs().mean()
-    assert float(found["tv_term"]) == pytest.approx(0.5 * float(steps), rel=1e-5)
-    assert float(found["l2_term"]) == pytest.approx(0.1 * float(x.flatten(1).norm(dim=1).mean()), rel=1e-5)
+    assert float(values["tv_term"]) == pytest.approx(0.5 * float(steps), rel=1e-5)
+    assert float(values["l2_term"]) == pytest.approx(0.1 * float(x.flatten(1).norm(dim=1).mean()), rel=1e-5)
     p, q = softmax(t / 3, 1), softmax(s / 3, 1)
     js = (p * (2 * p / (p + q)).log() + q * (2 * q / (p + q)).log()).sum(1).mean() / 2
-    assert float(found["adversarial_term"]) == pytest.approx(-4 * float(js), rel=1e-3)
+    assert float(values["adversarial_term"]) == pytest.approx(-4 * float(js), rel=1e-3)
 
 
 def test_deepinversion_without_the_student_is_not_adi():
@@ -75,7 +75,7 @@ def test_deepinversion_without_the_student_is_not_adi():
 
 
 def test_deepinversion_finds_the_classes_and_the_statistics_and_stays_an_image():
-    found = {}
+    distances = {}
     for steps in (1, 60):
         ctx = context(config("deepinversion", options={"inner_steps": steps, "synthesis_batch": 16}))
         fitted(ctx)
@@ -84,19 +84,19 @@ def test_deepinversion_finds_the_classes_and_the_statistics_and_stays_an_image()
         x = plan.synthesizer.best.images
         assert float(x.min()) >= -1e-6
         assert float(x.max()) <= 1 + 1e-6
-        found[steps] = bn_distance(ctx.teacher, x)
-    assert found[60] < 0.5 * found[1]
+        distances[steps] = bn_distance(ctx.teacher, x)
+    assert distances[60] < 0.5 * distances[1]
 
 
 def test_deepinversion_moves_the_images_that_its_terms_see():
-    """Shifted and mirrored, another way each step."""
+    """The images are shifted and mirrored in another way at each step."""
     seen = []
     ctx, plan = plan_of("deepinversion", inner_steps=4, pixel_lr=1e-9)
     terms = plan.synthesizer.terms
     plan.synthesizer.terms = lambda ctx, x, classes: (seen.append(x.detach().clone()), terms(ctx, x, classes))[1]
     plan.synthesizer.round(ctx)
     assert not any(torch.allclose(x, seen[0], atol=1e-3) for x in seen[1:])
-    for x in seen[1:]:  # and its pixels are those of the first
+    for x in seen[1:]:  # with the pixels of the first
         torch.testing.assert_close(x.flatten(1).sort().values, seen[0].flatten(1).sort().values, rtol=0, atol=1e-3)
 
 
@@ -104,17 +104,17 @@ def test_cmi_term_by_term():
     ctx, plan = plan_of("cmi", bn=2.0, one_hot=3.0, adversarial=4.0, contrast=0.5)
     x, classes = images(), torch.arange(8)
     ctx.rng.manual_seed(1)
-    found = plan.synthesizer.terms(ctx, x, classes)
+    values = plan.synthesizer.terms(ctx, x, classes)
     t, s = ctx.teacher(x), ctx.student(x)
-    assert float(found["bn_term"]) == pytest.approx(2 * bn_distance(ctx.teacher, x), rel=1e-3)
-    assert float(found["one_hot_term"]) == pytest.approx(3 * float(cross_entropy(t, classes)), rel=1e-5)
-    assert float(found["adversarial_term"]) == pytest.approx(-4 * masked_kl(t, s), rel=1e-3)
+    assert float(values["bn_term"]) == pytest.approx(2 * bn_distance(ctx.teacher, x), rel=1e-3)
+    assert float(values["one_hot_term"]) == pytest.approx(3 * float(cross_entropy(t, classes)), rel=1e-5)
+    assert float(values["adversarial_term"]) == pytest.approx(-4 * masked_kl(t, s), rel=1e-3)
     contrast = plan.synthesizer.contrast
     ctx.rng.manual_seed(1)
-    local, whole = contrast.features(ctx, x).chunk(2, 1)
-    embedded = contrast.head(torch.cat([local, whole]))
+    local_view, global_view = contrast.features(ctx, x).chunk(2, 1)
+    embedded = contrast.head(torch.cat([local_view, global_view]))
     expected = info_nce(embedded[:8], embedded[8:], 0.1).mean()
-    assert found["contrast_term"].item() == pytest.approx(0.5 * expected.item(), rel=1e-3)
+    assert values["contrast_term"].item() == pytest.approx(0.5 * expected.item(), rel=1e-3)
 
 
 def test_cmis_bank_holds_features_of_earlier_batches_and_they_are_compared_with():
@@ -136,12 +136,12 @@ def test_cmis_bank_holds_what_the_teacher_sees_of_the_batch_that_was_kept():
     watch = Watch(ctx.teacher, names_of(ctx.teacher, nn.BatchNorm2d), inputs=True)
     for image, kept in zip(plan.synthesizer.best.images, plan.synthesizer.contrast.bank.kept, strict=True):
         views = [channel_means(watch.try_on(x[None]))[0] for x in (image, image.flip(2))]  # crops of all may mirror
-        assert all(min(float((part - view).abs().max()) for view in views) < 1e-4 for part in kept.chunk(2))
+        assert all(min(float((feature - view).abs().max()) for view in views) < 1e-4 for feature in kept.chunk(2))
 
 
 def diversity(contrast):
-    """1 - mean cosine of what the teacher's layers see of two images of a batch; mean over two seeds."""
-    found = []
+    """1 - mean cosine of the inputs of the teacher's layers for two images of a batch; mean over two seeds."""
+    diversities = []
     for seed in range(2):
         options = {"contrast": contrast, "bn": 1.0, "one_hot": 0.0, "adversarial": 0.0, "inner_steps": 60}
         sizes = {"synthesis_batch": 16, "generator_width": 4, "generator_lr": 0.01}
@@ -156,8 +156,8 @@ def diversity(contrast):
         ):
             ctx.teacher(plan.synthesizer.best.images)
         h = normalize(channel_means(seen), dim=1)
-        found.append(1 - float((h @ h.T).sum() - len(h)) / (len(h) * (len(h) - 1)))
-    return sum(found) / 2
+        diversities.append(1 - float((h @ h.T).sum() - len(h)) / (len(h) * (len(h) - 1)))
+    return sum(diversities) / 2
 
 
 def test_the_contrastive_term_raises_diversity():
@@ -186,11 +186,11 @@ def test_a_teacher_without_batchnorm_is_refused(method, off):
 def test_fast_dfkd_term_by_term():
     ctx, plan = plan_of("fast-dfkd", bn=2.0, one_hot=3.0, adversarial=4.0)
     x, classes = images(), torch.arange(8)
-    found = plan.synthesizer.terms(ctx, x, classes, 4.0)
+    values = plan.synthesizer.terms(ctx, x, classes, 4.0)
     t, s = ctx.teacher(x), ctx.student(x)
-    assert float(found["bn_term"]) == pytest.approx(2 * bn_distance(ctx.teacher, x), rel=1e-3)  # the first round
-    assert float(found["one_hot_term"]) == pytest.approx(3 * float(cross_entropy(t, classes)), rel=1e-5)
-    assert float(found["adversarial_term"]) == pytest.approx(-4 * masked_kl(t, s), rel=1e-3)
+    assert float(values["bn_term"]) == pytest.approx(2 * bn_distance(ctx.teacher, x), rel=1e-3)  # the first round
+    assert float(values["one_hot_term"]) == pytest.approx(3 * float(cross_entropy(t, classes)), rel=1e-5)
+    assert float(values["adversarial_term"]) == pytest.approx(-4 * masked_kl(t, s), rel=1e-3)
     assert "adversarial_term" not in plan.synthesizer.terms(ctx, x, classes, 0.0)
 
 
@@ -220,7 +220,7 @@ def test_the_meta_step_is_adam_down_the_sum_of_the_copys_gradients():
 
 
 def test_a_meta_start_shortens_synthesis_and_a_start_that_does_not_learn_does_not():
-    """The loss that a round's few steps reach, early and late."""
+    """Compares the losses after a round's few steps, early and late in the run."""
     reached = {}
     for meta in (True, False):
         options = {"meta": meta, "inner_steps": 2, "warmup": 0, "synthesis_batch": 16, "generator_lr": 3e-3}

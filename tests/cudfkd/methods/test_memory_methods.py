@@ -1,4 +1,4 @@
-"""MB-DFKD and PRE-DFKD: the student keeps meeting old images, from a bank or made again; switched off, it does not."""
+"""MB-DFKD and PRE-DFKD: the student meets old images again, from a bank or a replay; with this off, it does not."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ class Batches(Callback):
 
 
 def old_images_in(batches, earlier):
-    """How many images of the last batch are, to a byte, images of earlier batches."""
+    """The number of images of the last batch that equal an image of an earlier batch, to the byte."""
     bank = torch.cat(earlier)
     return sum(bool(((bank - image).abs().amax((1, 2, 3)) <= 0.5 / 255 + 1e-6).any()) for image in batches[-1])
 
@@ -40,27 +40,27 @@ def plan_of(**options):
 
 def test_the_adversarial_term_comes_on_top_of_dafls():
     ctx, plan = plan_of(adversarial=2.0)
-    found = plan.synthesizer.generator.terms(ctx, images())
+    values = plan.synthesizer.generator.terms(ctx, images())
     p, q = softmax(ctx.teacher(images()) / 3, 1), softmax(ctx.student(images()) / 3, 1)
     m = (p + q) / 2
     js = ((p * (p / m).log() + q * (q / m).log()) / 2).sum(1).mean()
-    assert float(found["adversarial_term"]) == pytest.approx(-2 * float(js), rel=1e-3)
-    assert {"one_hot_term", "class_entropy_term", "activation_term"} < set(found)
+    assert float(values["adversarial_term"]) == pytest.approx(-2 * float(js), rel=1e-3)
+    assert {"one_hot_term", "class_entropy_term", "activation_term"} < set(values)
 
 
 def test_the_autoencoders_terms():
     ctx, plan = plan_of(replay_logits=2.0, replay_prior=0.1)
     replay, x = plan.store.replay, images()
     ctx.rng.manual_seed(3)
-    found = replay.terms(ctx, x)
+    values = replay.terms(ctx, x)
     ctx.rng.manual_seed(3)
     mean, log_variance = replay.encoder(x)
     again = replay.decoder(mean + (log_variance / 2).exp() * ctx.noise(*mean.shape))
     prior = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
-    assert float(found["replay_term"]) == pytest.approx(float((again - x).abs().mean()), rel=1e-4)
+    assert float(values["replay_term"]) == pytest.approx(float((again - x).abs().mean()), rel=1e-4)
     logits = (ctx.teacher(again) - ctx.teacher(x)).abs().mean()
-    assert float(found["replay_logits_term"]) == pytest.approx(2 * float(logits), rel=1e-3)
-    assert float(found["replay_prior_term"]) == pytest.approx(0.1 * float(prior), rel=1e-4)
+    assert float(values["replay_logits_term"]) == pytest.approx(2 * float(logits), rel=1e-3)
+    assert float(values["replay_prior_term"]) == pytest.approx(0.1 * float(prior), rel=1e-4)
 
 
 def test_latents_step_down_what_they_are_to_improve():
@@ -80,7 +80,7 @@ def test_latents_step_down_what_they_are_to_improve():
 
 
 def test_the_replay_learns_to_make_what_the_generator_makes():
-    """Its mean image comes to the generator's; untrained, it does not."""
+    """The replay's mean image approaches the generator's mean image; without training it does not."""
     apart = {}
     for steps in (0, 60):
         ctx, plan = plan_of(replay_lr=0.02, replay_logits=0.0)
@@ -89,8 +89,8 @@ def test_the_replay_learns_to_make_what_the_generator_makes():
             generator.layers[-2].bias.fill_(-2.0)  # dark images
         for _ in range(steps):
             replay.learn(ctx, fresh_images(ctx, generator))
-        made, target = replay.images(ctx, 16).mean(0), fresh_images(ctx, generator).mean(0)
-        apart[steps] = float((made - target).abs().mean())
+        replayed, target = replay.images(ctx, 16).mean(0), fresh_images(ctx, generator).mean(0)
+        apart[steps] = float((replayed - target).abs().mean())
     assert apart[60] < 0.4 * apart[0]
 
 

@@ -1,4 +1,4 @@
-"""The references: what they study, what they learn from it, and what they refuse."""
+"""The references: their images, the progress of their students, and their refusals."""
 
 import pytest
 import torch
@@ -36,8 +36,8 @@ def test_unshifted_images_are_the_training_images_or_their_mirrors():
     real = ctx.training.at(torch.arange(len(ctx.training.labels)))
     for image, label in zip(study.images, study.labels, strict=True):
         twins = [
-            int(number) for one, number in zip(real.images, real.labels, strict=True)
-            if torch.allclose(one, image, atol=1e-5) or torch.allclose(one.flip(2), image, atol=1e-5)
+            int(number) for original, number in zip(real.images, real.labels, strict=True)
+            if torch.allclose(original, image, atol=1e-5) or torch.allclose(original.flip(2), image, atol=1e-5)
         ]  # fmt: skip
         assert int(label) in twins
 
@@ -47,7 +47,7 @@ def test_training_images_are_shifted_and_mirrored(method):
     ctx = context(config(method, batch_size=64, options={"shift": 4}))
     real = ctx.training.at(torch.arange(len(ctx.training.labels)))
     moved = [
-        not any(torch.allclose(one, image, atol=1e-5) for one in real.images)
+        not any(torch.allclose(original, image, atol=1e-5) for original in real.images)
         for image in build(ctx).store.draw(ctx).images
     ]
     assert sum(moved) > 50  # all but one in 162

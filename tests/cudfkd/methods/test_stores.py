@@ -1,4 +1,4 @@
-"""Stores and what they remember; augmentation; the watch on a network's inside."""
+"""Stores and their memory; augmentation; the watch on the inputs and outputs of layers."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from tests.cudfkd.methods.tiny import config, context, distill, images
 
 
 def numbered(ctx, batches=1):
-    """A source whose n-th batch is n / 100 everywhere."""
+    """A source of batches; every pixel of the n-th batch is n / 100."""
     numbered.calls += batches
     first = numbered.calls - batches + 1
     return torch.cat([torch.full((8, 1, 16, 16), (first + n) / 100) for n in range(batches)])
@@ -52,13 +52,13 @@ def test_fresh_is_new_at_each_draw_and_same_once_a_round():
 def test_batches_are_made_together_but_never_those_of_two_rounds(at_once, calls, monkeypatch):
     monkeypatch.setattr(Context, "batches_at_once", at_once)
     ctx = context(config("cudfkd", steps_per_epoch=6, round_steps=3))
-    fresh, made = Fresh(numbered, labelled=True), []
+    fresh, counts = Fresh(numbered, labelled=True), []
     for ctx.step in range(6):
         study = fresh.draw(ctx)
         assert values(study) == [ctx.step + 1] * 8
         torch.testing.assert_close(study.teacher_logits, ctx.teacher_logits(study.images))
-        made.append(numbered.calls)
-    assert made == calls
+        counts.append(numbered.calls)
+    assert counts == calls
 
 
 @pytest.mark.parametrize(("batch_size", "at_once"), [(8, 16), (64, 2), (96, 1), (128, 1), (500, 1)])
@@ -71,8 +71,8 @@ def test_how_many_are_made_at_once_changes_the_student_by_rounding_alone(monkeyp
     for at_once in (1, 3):
         monkeypatch.setattr(Context, "batches_at_once", at_once)
         students.append(distill(config("cudfkd", steps_per_epoch=3, round_steps=3)).student)
-    for one, other in zip(*(student.state_dict().values() for student in students), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+    for first, second in zip(*(student.state_dict().values() for student in students), strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-5)
 
 
 def test_a_pool_holds_a_batch_a_round_and_draws_from_all():
@@ -85,18 +85,18 @@ def test_a_pool_holds_a_batch_a_round_and_draws_from_all():
 
 @pytest.mark.parametrize("augment", [True, False])
 def test_images_of_a_pool_are_shifted_and_mirrored_if_wanted(augment):
-    ctx, one = context(config("noise")), images(1).mul(255).round().div(255)
-    pool = Pool(lambda _: one.expand(8, 1, 16, 16), bytes_memory(8), augment=augment)
-    same_image = torch.isclose(pool.draw(ctx).images, one, atol=1e-3).flatten(1).all(1)
+    ctx, image = context(config("noise")), images(1).mul(255).round().div(255)
+    pool = Pool(lambda _: image.expand(8, 1, 16, 16), bytes_memory(8), augment=augment)
+    same_image = torch.isclose(pool.draw(ctx).images, image, atol=1e-3).flatten(1).all(1)
     assert same_image.all() != augment
 
 
 def test_a_mixture_takes_each_fresh_image_once():
     ctx = context(config("cmi"))
-    made = images(8).mul(255).round().div(255)
-    mixture, _ = build_store(ImageOptions(store="mixture"), lambda _: made, ctx, made=8)
+    fresh = images(8).mul(255).round().div(255)
+    mixture, _ = build_store(ImageOptions(store="mixture"), lambda _: fresh, ctx, made=8)
     drawn = mixture.draw(ctx).images
-    assert sorted(float(x.sum()) for x in drawn) == pytest.approx(sorted(float(x.sum()) for x in made))
+    assert sorted(float(x.sum()) for x in drawn) == pytest.approx(sorted(float(x.sum()) for x in fresh))
 
 
 def test_a_full_memory_forgets_the_oldest():
@@ -134,11 +134,11 @@ def test_a_mixture_holds_earlier_rounds_and_never_its_own():
 def test_of_a_large_sorted_batch_the_student_gets_its_share_of_all_classes(store):
     """A batch of 40 images, 10 of each of 4 classes, one class after the other."""
     ctx = context(config("cmi", batch_size=8))
-    made = torch.arange(40).div(10, rounding_mode="floor").float().div(100)[:, None, None, None].expand(40, 1, 16, 16)
-    where, _ = build_store(ImageOptions(store=store), lambda _: made, ctx, made=40)
+    batch = torch.arange(40).div(10, rounding_mode="floor").float().div(100)[:, None, None, None].expand(40, 1, 16, 16)
+    store_object, _ = build_store(ImageOptions(store=store), lambda _: batch, ctx, made=40)
     counts = torch.zeros(4)
     for ctx.round in range(100):
-        seen = values(where.draw(ctx))
+        seen = values(store_object.draw(ctx))
         assert len(seen) == 8
         counts += torch.tensor(seen).bincount(minlength=4)
     assert counts.min() > 150  # of 200 expected, with a standard deviation of 11 at most
@@ -158,9 +158,9 @@ def test_shift_and_mirror_moves_whole_pixels():
     used = set()
     for n in range(6):
         crops = {(i, j): padded[n, :, i : i + 8, j : j + 8] for i in range(5) for j in range(5)}
-        found = [(k, m) for k, c in crops.items() for m in (0, 1) if torch.allclose(c.flip(2) if m else c, moved[n])]
-        assert len(found) == 1
-        used |= set(found)
+        matches = [(k, m) for k, c in crops.items() for m in (0, 1) if torch.allclose(c.flip(2) if m else c, moved[n])]
+        assert len(matches) == 1
+        used |= set(matches)
     assert len(used) > 1
 
 
@@ -177,8 +177,8 @@ def test_a_resized_crop_stays_inside_and_the_whole_is_the_whole():
     crop = resized_crop(ctx, x, 0.25)
     assert crop.shape == x.shape
     assert float(crop.min()) >= float(x.min()) - 1e-6
-    whole = resized_crop(ctx, x, 1.0)
-    same = [torch.allclose(w, i, atol=1e-5) or torch.allclose(w, i.flip(2), atol=1e-5) for w, i in zip(whole, x)]  # noqa: B905
+    uncropped = resized_crop(ctx, x, 1.0)
+    same = [torch.allclose(w, i, atol=1e-5) or torch.allclose(w, i.flip(2), atol=1e-5) for w, i in zip(uncropped, x)]  # noqa: B905
     assert all(same)
 
 
@@ -192,12 +192,12 @@ def test_a_watch_sees_inputs_and_outputs_and_leaves_no_hook():
     teacher = networks()[0]
     x = torch.rand(2, 1, 16, 16)
     with (
-        Watch(teacher, ["features.0"]).recording() as out,
-        Watch(teacher, ["features.1"], inputs=True).recording() as into,
+        Watch(teacher, ["features.0"]).recording() as outputs,
+        Watch(teacher, ["features.1"], inputs=True).recording() as inputs,
     ):
         teacher(x)
-    assert torch.equal(out["features.0"], teacher.features[0](x))
-    assert torch.equal(out["features.0"], into["features.1"])
+    assert torch.equal(outputs["features.0"], teacher.features[0](x))
+    assert torch.equal(outputs["features.0"], inputs["features.1"])
     assert not any(m._forward_hooks for m in teacher.modules())
 
 
@@ -207,7 +207,7 @@ def test_an_unknown_module_is_named_with_the_nearest():
 
 
 class Unusual(nn.Module):
-    """A teacher with a linear head and a BatchNorm2d that take no part, and layers that get their input by name."""
+    """A teacher with an unused linear head and an unused BatchNorm2d, and layers that get their input by keyword."""
 
     def __init__(self, *, by_name: bool) -> None:
         super().__init__()
@@ -223,10 +223,10 @@ class Unusual(nn.Module):
 
 @pytest.mark.parametrize("method", ["cudfkd", "dafl", "mb-dfkd", "pre-dfkd", "fast-dfkd", "cmi", "deepinversion"])
 def test_layers_that_take_no_part_are_named_in_a_line(method, tmp_path):
-    told = (
+    pattern = (
         r"teacher's forward pass uses none of its|forward pass does not use what is to be looked at: (auxiliary|norm)"
     )
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=pattern):
         cudfkd.distill(Unusual(by_name=False), networks()[1], config(method), run_dir=tmp_path / "run")
 
 

@@ -1,4 +1,4 @@
-"""Loss terms against slow twins, sample by sample and pixel by pixel."""
+"""Loss terms against slow implementations, sample by sample and pixel by pixel."""
 
 from math import exp, log
 
@@ -29,7 +29,7 @@ def test_total_variation_is_the_mean_step_between_neighbours():
 
 def test_attention_gap_pixel_by_pixel():
     a, b = torch.randn(3, 4, 2, 2), torch.randn(3, 6, 2, 2)  # numbers of channels differ, as between networks
-    for sample, found in enumerate(terms.attention_gap([a, a], [b, a])):
+    for sample, gap in enumerate(terms.attention_gap([a, a], [b, a])):
         looks = []
         for maps in (a, b):
             squares = [
@@ -38,16 +38,16 @@ def test_attention_gap_pixel_by_pixel():
             norm = sum(q * q for q in squares) ** 0.5
             looks.append([q / norm for q in squares])
         expected = sum((p - q) ** 2 for p, q in zip(*looks, strict=True)) / 4  # the second pair of layers agrees
-        assert float(found) == pytest.approx(expected, rel=1e-4)
+        assert float(gap) == pytest.approx(expected, rel=1e-4)
 
 
 def test_info_nce_by_its_formula():
     a, p = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(2)).unbind()
     cosine = lambda x, y: float(x @ y / (x.norm() * y.norm())) / 0.2  # noqa: E731
-    for i, found in enumerate(terms.info_nce(a, p, 0.2)):
+    for i, loss in enumerate(terms.info_nce(a, p, 0.2)):
         others = sum(exp(cosine(a[i], a[j])) for j in range(4) if j != i)
         total = others + sum(exp(cosine(a[i], p[j])) for j in range(4))
-        assert float(found) == pytest.approx(-log(exp(cosine(a[i], p[i])) / total), rel=1e-4)
+        assert float(loss) == pytest.approx(-log(exp(cosine(a[i], p[i])) / total), rel=1e-4)
 
 
 def test_info_nce_is_least_when_every_image_is_told_apart():
@@ -74,6 +74,6 @@ def test_moments_are_zero_for_standardised_numbers_only():
 
 def test_channel_means_stand_side_by_side():
     seen = {"a": torch.randn(2, 3, 4, 4), "b": torch.randn(2, 5, 2, 2)}
-    found = terms.channel_means(seen)
-    assert found.shape == (2, 8)
-    assert float(found[1, 4]) == pytest.approx(float(seen["b"][1, 1].mean()), rel=1e-5)
+    means = terms.channel_means(seen)
+    assert means.shape == (2, 8)
+    assert float(means[1, 4]) == pytest.approx(float(seen["b"][1, 1].mean()), rel=1e-5)

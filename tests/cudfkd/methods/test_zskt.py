@@ -39,7 +39,7 @@ def test_by_default_the_last_maps_of_each_common_size_are_matched():
 
 
 def test_attention_aligns_and_its_control_does_not():
-    """Untrained teachers look nowhere in particular, so this one's first convolution looks at one side of an edge."""
+    """An untrained teacher has no clear attention, so this teacher's first convolution sees one side of an edge."""
 
     def gap_after(attention):
         c = config("zskt", epochs=6, lr=0.05, options={"attention": attention}, steps_per_epoch=10)

@@ -1,4 +1,4 @@
-"""Every method at a size at which a run takes a moment, and a context to look at its parts one by one."""
+"""Every method at a small size, so that a run is short, and a context for tests of single parts."""
 
 import torch
 from torch import nn
@@ -21,8 +21,8 @@ DATA_FREE = [name for name in methods.names() if not methods.get(name).ABOUT.rea
 
 def config(method: str, **changes) -> DistillConfig:
     """Two epochs of four steps at batch 8 on grey images of 16 pixels."""
-    known = methods.get(method).Options.model_fields
-    options = {name: value for name, value in SIZES.items() if name in known} | changes.pop("options", {})
+    fields = methods.get(method).Options.model_fields
+    options = {name: value for name, value in SIZES.items() if name in fields} | changes.pop("options", {})
     base = {"epochs": 2, "steps_per_epoch": 4, "batch_size": 8, "image_size": 16, "channels": 1}
     return DistillConfig(**base | {"method": method, "options": options} | changes)
 
@@ -35,7 +35,7 @@ def distill(c: DistillConfig, student: nn.Module | None = None, **arguments) -> 
 
 
 def context(c: DistillConfig) -> Context:
-    """What the engine would give the method, between rounds: both networks frozen and in eval mode."""
+    """The context that the engine gives a method between rounds: both networks frozen and in eval mode."""
     teacher, student = networks()
     for network in (teacher, student):
         network.eval().requires_grad_(False)

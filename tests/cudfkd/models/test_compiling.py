@@ -1,4 +1,4 @@
-"""torch.compile: the same student up to rounding, and a run that goes on where it fails."""
+"""torch.compile: it gives the same student up to rounding, and a run goes on where compiling fails."""
 
 import shutil
 import warnings
@@ -21,7 +21,7 @@ from tests.cudfkd.methods import tiny
 
 @pytest.fixture(autouse=True)
 def _no_checks_of_shapes():
-    """They are not for compiled code: it would not be compiled."""
+    """Turns the checks of shapes off: torch.compile would not compile code with them."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
@@ -32,7 +32,7 @@ compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile
 
 @pytest.fixture
 def no_compiler(monkeypatch):
-    """torch.compile as it is where it fails: at the first call."""
+    """A torch.compile that fails at the first call, as the real one does."""
 
     def compile(network, **_):
         def fail(_):
@@ -63,7 +63,7 @@ def test_a_run_warns_once_whatever_fails(no_compiler):
         warnings.simplefilter("always")
         for _ in range(2):
             cudfkd.distill(*networks(), config(compile="default"))
-    failures = [str(one.message) for one in caught if "torch.compile failed" in str(one.message)]
+    failures = [str(warning.message) for warning in caught if "torch.compile failed" in str(warning.message)]
     assert len(failures) == 2  # one a run
     assert failures[0].startswith("torch.compile failed (no compiler): Generator runs as it is")
 
@@ -121,16 +121,16 @@ def refuse(*_, **__):
     raise AssertionError("not again")
 
 
-@pytest.mark.filterwarnings("ignore:.*deprecated", "error:torch.compile failed")  # torch's own, and ours
+@pytest.mark.filterwarnings("ignore:.*deprecated", "error:torch.compile failed")  # of torch, and of ours
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("by", ["torch.compile", "TorchScript"])
 def test_what_is_compiled_already_runs_as_it_is(by, nested, monkeypatch):
     network, x = nn.Linear(2, 3), torch.randn(4, 2)
-    there = torch.jit.trace(network, x) if by == "TorchScript" else torch.compile(network, backend="eager")
-    there = nn.Sequential(there) if nested else there
+    compiled = torch.jit.trace(network, x) if by == "TorchScript" else torch.compile(network, backend="eager")
+    compiled = nn.Sequential(compiled) if nested else compiled
     with monkeypatch.context() as patch:
         patch.setattr(torch, "compile", refuse)
-        y = Compiled(there, "default", [])(x)
+        y = Compiled(compiled, "default", [])(x)
     assert torch.equal(y, network(x))
 
 
@@ -139,8 +139,8 @@ def test_outputs_of_cuda_graphs_are_kept_apart():
     for mode, kept in (("reduce-overhead", False), ("default", True)):
         forward = Compiled(nn.Linear(2, 3), mode, [])
         forward._forward = lambda _: (y, [y])
-        one, (other,) = forward(torch.randn(4, 2))
-        assert (one is y, other is y) == (kept, kept)
+        first, (second,) = forward(torch.randn(4, 2))
+        assert (first is y, second is y) == (kept, kept)
 
 
 @pytest.mark.filterwarnings("ignore:torch.compile failed")
@@ -180,7 +180,7 @@ def same_operations(monkeypatch):
 @pytest.mark.filterwarnings("error:torch.compile failed")  # which would be the plain run
 @pytest.mark.parametrize("method", methods.names())
 def test_every_method_gives_the_same_student_compiled(method, same_operations):
-    """Which it would not if compiled code missed a hook, a mode or a gradient."""
+    """The students would differ if compiled code missed a hook, a mode or a gradient."""
     plain, fast = (tiny.distill(tiny.config(method, compile=mode)).student for mode in ("off", "default"))
     assert same(plain, fast)
     assert same_operations
@@ -196,5 +196,5 @@ def test_the_generators_step_is_compiled(same_operations):
 @compiler
 def test_a_compiled_run_gives_the_plain_student_up_to_rounding():
     plain, fast = (cudfkd.distill(*networks(), config(epochs=1, compile=mode)).student for mode in ("off", "default"))
-    for one, other in zip(plain.state_dict().values(), fast.state_dict().values(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+    for first, second in zip(plain.state_dict().values(), fast.state_dict().values(), strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-5)

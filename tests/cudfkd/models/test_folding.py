@@ -1,4 +1,4 @@
-"""BatchNorm folded into convolutions: the same logits, and never where something else looks at a layer."""
+"""BatchNorm folded into convolutions: the logits stay the same; a layer that is observed is not folded."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ PROBE = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
 def trained(network: nn.Module) -> nn.Module:
-    """With statistics and scales as training leaves them: none is 0 or 1."""
+    """Gives the network statistics and scales as after training: no value is 0 or 1."""
     with torch.no_grad():
         for layer in network.modules():
             if isinstance(layer, nn.BatchNorm2d):
@@ -99,15 +99,15 @@ def test_logits_that_differ_are_noticed(monkeypatch):
 
 @pytest.fixture
 def tf32(monkeypatch):
-    """Convolutions as a GPU does them: those of float32 with ten bits after the point."""
+    """Convolutions as on a GPU with TF32: float32 inputs have ten bits after the point."""
     plain = nn.functional.conv2d
 
     def ten_bits(x):
         return (x.view(torch.int32) + 0x1000 & ~0x1FFF).view(torch.float32)
 
-    def conv2d(x, weight, *rest):
-        whole = x.dtype == torch.float64
-        return plain(x, weight, *rest) if whole else plain(ten_bits(x), ten_bits(weight), *rest)
+    def conv2d(x, weight, *arguments):
+        exact = x.dtype == torch.float64
+        return plain(x, weight, *arguments) if exact else plain(ten_bits(x), ten_bits(weight), *arguments)
 
     monkeypatch.setattr(nn.functional, "conv2d", conv2d)
 
@@ -123,7 +123,7 @@ def test_rounding_to_tf32_is_no_reason_to_give_up():
 
 
 class Float32(nn.Module):
-    """A network that makes float32 of whatever it is given."""
+    """A network that converts every input to float32."""
 
     def __init__(self) -> None:
         super().__init__()

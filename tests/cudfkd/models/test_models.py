@@ -121,7 +121,7 @@ def test_gradients_reach_every_parameter(name):
 
 
 def dead_bias(parameter: str, name: str) -> bool:
-    """A bias before a BatchNorm moves nothing: its gradient is 0 up to rounding."""
+    """True for a bias before a BatchNorm: it has no effect, and its gradient is 0 up to rounding."""
     return name == "vgg11-bn" and parameter.startswith("stage") and parameter.endswith("bias")
 
 
@@ -177,7 +177,7 @@ def test_parameter_counts_of_the_papers_networks(name, ten, hundred, formula, pu
 
 
 def some_statistics(network: nn.Module) -> nn.Module:
-    """In eval mode, with BatchNorm layers that are not the identity."""
+    """Puts the network in eval mode and makes its BatchNorm layers differ from the identity."""
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             for tensor in (layer.weight.data, layer.running_var):
@@ -188,7 +188,7 @@ def some_statistics(network: nn.Module) -> nn.Module:
 
 
 def take_weights(twin: nn.Module, network: nn.Module) -> nn.Module:
-    """The twin, whose tensors come in the same order, with the network's weights."""
+    """Returns the twin with the network's weights. The tensors of both have the same order."""
     pairs = zip(twin.state_dict().items(), network.state_dict().values(), strict=True)
     twin.load_state_dict({name: value for (name, _), value in pairs})
     return twin.eval()
@@ -285,7 +285,7 @@ def test_a_block_whose_residual_is_0_is_the_identity():
     assert torch.equal(basic(x), relu(x))
 
 
-# What methods may watch: shapes (channels, size) of the outputs at 32 pixels
+# Layers that methods may watch: shapes (channels, size) of the outputs at 32 pixels
 @pytest.mark.parametrize(
     ("name", "shapes"),
     [
@@ -297,13 +297,13 @@ def test_a_block_whose_residual_is_0_is_the_identity():
 )
 def test_stages_can_be_watched_by_name(name, shapes):
     network, seen = build(name, 10, 3, 32).eval(), {}
-    for part in shapes:
-        network.get_submodule(part).register_forward_hook(lambda m, i, o, part=part: seen.update({part: o}))
+    for stage in shapes:
+        network.get_submodule(stage).register_forward_hook(lambda m, i, o, stage=stage: seen.update({stage: o}))
     kept = {}
     network.classifier.register_forward_pre_hook(lambda m, i: kept.update(pooled=i[0]))
     with torch.no_grad():
         network(torch.rand(1, 3, 32, 32))
-    assert {part: list(o.shape[1:3]) for part, o in seen.items()} == shapes
+    assert {stage: list(o.shape[1:3]) for stage, o in seen.items()} == shapes
     last = seen[list(shapes)[-1]]
     pooled = (relu(last) if name.startswith("wrn") else last).mean((2, 3))
     torch.testing.assert_close(kept["pooled"], pooled)
@@ -360,7 +360,7 @@ def test_the_global_generator_is_left_alone():
 
 
 def test_the_generators_of_gpus_are_left_alone(monkeypatch):
-    """torch.manual_seed seeds all devices, and a fork of the CPU's generator gives only the CPU's back."""
+    """torch.manual_seed seeds all devices, but a fork of the CPU's generator restores only the CPU's generator."""
     seeded = []
     monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
     build("lenet5", seed=5)
@@ -480,8 +480,8 @@ def test_upconv_is_upsampling_and_a_convolution_with_their_gradients(layout):
     torch.testing.assert_close(layer(x), expected)
     weights = torch.randn_like(expected)
     gradients = (torch.autograd.grad((y * weights).sum(), (x, layer.weight)) for y in (layer(x), expected))
-    for found, wanted in zip(*gradients, strict=True):
-        torch.testing.assert_close(found, wanted)
+    for gradient, expected_gradient in zip(*gradients, strict=True):
+        torch.testing.assert_close(gradient, expected_gradient)
 
 
 @pytest.mark.parametrize("name", models.names())

@@ -7,7 +7,7 @@ from cudfkd.runs.log import EpochLog
 
 
 def log_of(**values: list) -> EpochLog:
-    """One value a step under each name, from step 0 on."""
+    """An epoch log with one value a step under each name, from step 0 on."""
     log = EpochLog()
     for step in range(max(len(series) for series in values.values())):
         for name, series in values.items():
@@ -62,7 +62,7 @@ def test_one_bad_value_of_a_batch_counts():
 
 
 def test_steps_are_those_that_were_given():
-    """Terms of a round's synthesis are noted every tenth student step, some of them only later in a run."""
+    """The log has the terms of a round's synthesis at every tenth student step; some terms start later in a run."""
     log = EpochLog()
     for step in range(100, 130):
         log.add("objective", torch.tensor(nan if step >= 120 else 1.0), step)
@@ -72,7 +72,7 @@ def test_steps_are_those_that_were_given():
 
 
 def test_of_two_events_at_one_step_the_earlier_is_named():
-    """A synthesis that went bad spoils the student step that follows it, at the same count of student steps."""
+    """A failed synthesis spoils the next student step, at the same count of student steps."""
     log = EpochLog()
     log.add("one_hot_term", torch.tensor(1.0), 10)
     log.add("bn_term", torch.tensor(nan), 10)

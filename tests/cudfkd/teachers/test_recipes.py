@@ -36,7 +36,7 @@ def test_cosine_falls_from_the_start_to_nothing():
 
 def test_the_papers_recipes_are_of_data_sets_and_networks_that_there_are():
     assert set(recipes.ACCURACIES) <= set(recipes.PAPER) <= set(data.names())
-    assert {model for found in recipes.ACCURACIES.values() for model in found} <= set(models.names())
+    assert {model for accuracies in recipes.ACCURACIES.values() for model in accuracies} <= set(models.names())
     assert [name for name in recipes.PAPER if recipes.PAPER[name].augment != "crop"] == ["svhn"]  # digits
 
 

@@ -1,4 +1,4 @@
-"""Teachers: only what a card describes is loaded. How one is trained is tested in test_training."""
+"""Teachers: only a teacher that a card describes is loaded. test_training tests the training."""
 
 import pytest
 
@@ -39,5 +39,5 @@ def test_the_teachers_that_ship_are_those_of_their_cards():
         card = teachers.shipped_card(dataset, model, seed)
         teacher = cudfkd.load_teacher(dataset, model, seed)
         about = data.info(dataset)
-        found = cudfkd.evaluate(teacher, teacher, data.load(dataset, "dev"), about.mean, about.std)
-        assert found.accuracy.value == pytest.approx(card["accuracy"]["dev"], abs=1e-3)
+        evaluation = cudfkd.evaluate(teacher, teacher, data.load(dataset, "dev"), about.mean, about.std)
+        assert evaluation.accuracy.value == pytest.approx(card["accuracy"]["dev"], abs=1e-3)

@@ -1,4 +1,4 @@
-"""Training a teacher: what it leaves behind, the augmentations, and that stopping and going on changes no bit."""
+"""Training a teacher: the files it writes, the augmentations, and that stopping and resuming changes no bit."""
 
 import json
 from hashlib import sha256
@@ -21,14 +21,14 @@ CARD, WEIGHTS = "lenet5-half-seed0.json", "lenet5-half-seed0.safetensors"
 
 @pytest.fixture
 def _few_images(monkeypatch):
-    """Two kinds of image, told apart by which half is bright, under the name of a real data set."""
+    """Two classes of images under the name of a real data set. The bright half of an image shows its class."""
     rng = torch.Generator().manual_seed(0)
     labels = torch.arange(96) % 2
     pixels = torch.randint(0, 60, (96, 1, 28, 28), generator=rng)
     pixels[labels == 0, :, :14] += 150
     pixels[labels == 1, :, 14:] += 150
     sizes = {"train": slice(0, 64), "dev": slice(64, 80), "test": slice(80, 96)}
-    splits = {name: ImageSet(pixels[part].byte(), labels[part]) for name, part in sizes.items()}
+    splits = {name: ImageSet(pixels[indices].byte(), labels[indices]) for name, indices in sizes.items()}
     monkeypatch.setattr(data, "load", lambda name, split, root=None: splits[split])
 
 
@@ -102,12 +102,12 @@ def test_shift_moves_each_image_by_up_to_so_many_pixels_and_black_moves_in():
         canvas[1:7, 1:7] = pixels[0, 0]
         places[y, x] = canvas[y : y + 6, x : x + 6]
     seen = [
-        {place for place, one in places.items() if torch.equal(one, image[channel])}
+        {place for place, shifted in places.items() if torch.equal(shifted, image[channel])}
         for image in moved
         for channel in (0, 1)
     ]
-    assert all(len(found) == 1 for found in seen)
-    counts = [sum(found == {place} for found in seen) for place in places]
+    assert all(len(matches) == 1 for matches in seen)
+    counts = [sum(matches == {place} for matches in seen) for place in places]
     assert min(counts) > 60
     assert seen[::2] == seen[1::2]
 
@@ -137,7 +137,7 @@ def test_a_teacher_of_cifar_by_the_papers_recipe_shortened(tmp_path, monkeypatch
 @pytest.mark.usefixtures("_few_images")
 @pytest.mark.parametrize("recipe", [{}, {"schedule": "cosine", "augment": "crop"}])
 def test_stopped_after_each_epoch_the_bits_are_those_of_one_left_alone(tmp_path, recipe):
-    whole = train(tmp_path / "whole", **recipe)
+    unbroken = train(tmp_path / "whole", **recipe)
     epochs, cards = [], []
     for _ in range(3):
         torch.rand(7)  # the global generator is somewhere else each time
@@ -147,7 +147,7 @@ def test_stopped_after_each_epoch_the_bits_are_those_of_one_left_alone(tmp_path,
             )
         )
     assert epochs == [1, 2, 3]
-    assert cards == [{}, {}, whole]
+    assert cards == [{}, {}, unbroken]
     assert (tmp_path / "parts" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
     assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == [CARD, WEIGHTS]
 
@@ -210,15 +210,15 @@ def test_a_batch_larger_than_the_set_and_a_time_that_is_none_are_refused(tmp_pat
         train(tmp_path, batch_size=65)
     with pytest.raises(ConfigError, match=r"stop_after = 0 is not allowed: it must be minutes, greater than 0"):
         train(tmp_path, stop_after=0)
-    for device, told in (("gpu", "is not allowed"), ("cuda:99", "is not on this machine")):
-        with pytest.raises(ConfigError, match=f"device = '{device}' {told}"):
+    for device, message in (("gpu", "is not allowed"), ("cuda:99", "is not on this machine")):
+        with pytest.raises(ConfigError, match=f"device = '{device}' {message}"):
             cudfkd.train_teacher("fashion-mnist", "lenet5-half", out=str(tmp_path), device=device)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("_few_images")
 def test_a_teacher_that_its_last_step_destroyed_is_none(tmp_path):
-    """One step an epoch, whose loss is finite."""
+    """One step an epoch; its loss is finite."""
     with pytest.raises(TrainingError, match="not finite in epoch 1: lower lr"):
         train(tmp_path, epochs=1, batch_size=64, lr=1e30)
     assert not list(tmp_path.iterdir())
