@@ -92,6 +92,7 @@ def check(
     theorem: str,
     violations: Violations,
     control: tuple[str, Violations],
+    *,
     tolerance: float = 1e-10,
     exact: bool = True,
     claims: tuple[str, ...] = ("C4",),

@@ -81,7 +81,7 @@ def _better(found: pd.DataFrame, name: str, control: tuple[str, Estimate]) -> Ch
     effect = studies.difference(found, "agreement", "sample", "batch")
     against, other = control
     return check(name, "agreement per sample > per batch, 95 % interval of the paired difference", "live",
-                 [-effect.low], (against, [-other.low]), 0.0, exact=False, claims=())  # fmt: skip
+                 [-effect.low], (against, [-other.low]), tolerance=0.0, exact=False, claims=())  # fmt: skip
 
 
 def as_learning_rate(seed: int = 0, steps: int = 100, lam: float = 2.0) -> Check:
@@ -91,7 +91,7 @@ def as_learning_rate(seed: int = 0, steps: int = 100, lam: float = 2.0) -> Check
     """
     apart = [_apart(seed, steps, lam, decay) for decay in (0.0, 0.1)]
     return check("one weight per batch is a learning rate", "theta_k(scalar v, eta) = theta_k(plain, eta v_k)",
-                 "batch weight", [apart[0]], ("with weight decay", [apart[1]]), 1e-12)  # fmt: skip
+                 "batch weight", [apart[0]], ("with weight decay", [apart[1]]), tolerance=1e-12)  # fmt: skip
 
 
 def corrupted_pool(

@@ -24,7 +24,8 @@ def harder(found: pd.DataFrame) -> Check:
     """
     late, held = (_change(found, variant) for variant in (MOVING, STILL))
     return check("samples get harder", "mean loss of the last quarter > of the first, 95 % interval over seeds", "live",
-                 [-late.low], (f"generator held ({STILL})", [-held.low]), 0.0, exact=False, claims=("C2",))  # fmt: skip
+                 [-late.low], (f"generator held ({STILL})", [-held.low]), tolerance=0.0, exact=False,
+                 claims=("C2",))  # fmt: skip
 
 
 def adapts(found: pd.DataFrame) -> Check:
@@ -35,15 +36,15 @@ def adapts(found: pd.DataFrame) -> Check:
     effect = studies.difference(found, "generator", MOVING, BLIND)
     none = studies.null(found, "generator", BLIND)
     return check("the generator aims at the student", "sum Gamma with the adversarial term > without, 95 % interval",
-                 "live", [-effect.low], (f"{BLIND} against itself, other seeds", [-none.low]), 0.0, exact=False,
-                 claims=("C3",))  # fmt: skip
+                 "live", [-effect.low], (f"{BLIND} against itself, other seeds", [-none.low]), tolerance=0.0,
+                 exact=False, claims=("C3",))  # fmt: skip
 
 
 def learns(found: pd.DataFrame) -> Check:
     """C4: over a run the student's own steps lower Phi (T7 asks it of the mean only). The control: the generator's."""
     parts = {name: studies.by_variant(found, name)[MOVING] for name in ("student", "generator")}
     return check("the student's steps lower Phi", "sum of the student's parts < 0, 95 % interval over seeds", "live",
-                 [parts["student"].high], ("the generator's turns", [parts["generator"].high]), 0.0,
+                 [parts["student"].high], ("the generator's turns", [parts["generator"].high]), tolerance=0.0,
                  exact=False)  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def settles(found: pd.DataFrame) -> Check:
     """
     usual, dead = (_net(found, variant) for variant in (MOVING, DEAD))
     return check("Phi falls over the run", "student + lambda + generator < 0, 95 % interval over seeds", "live",
-                 [usual.high], (f"a dead curriculum ({DEAD})", [dead.high]), 0.0, exact=False)  # fmt: skip
+                 [usual.high], (f"a dead curriculum ({DEAD})", [dead.high]), tolerance=0.0, exact=False)  # fmt: skip
 
 
 def paces(found: pd.DataFrame, regularizer: str) -> tuple[dict[str, pd.DataFrame], dict[str, pd.Series]]:
@@ -87,7 +88,8 @@ def one_setting(found: pd.DataFrame, regularizer: str, margin: float = MARGIN) -
             into.append(-margin - effect.low)
     told = f"moving quantile > best fixed lambda - {100 * margin:g} points of accuracy, for each loss"
     return check(f"one setting for all losses, {regularizer}", told, "live", behind,
-                 (f"lambda = {studies.FIXED[0]:g} on schedule", wrong), 0.0, exact=False, claims=())  # fmt: skip
+                 (f"lambda = {studies.FIXED[0]:g} on schedule", wrong), tolerance=0.0, exact=False,
+                 claims=())  # fmt: skip
 
 
 def maps(found: pd.DataFrame) -> dict[str, pd.DataFrame]:
