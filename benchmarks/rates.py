@@ -18,11 +18,11 @@ from pathlib import Path
 from time import perf_counter
 
 import torch
+from analysis.studies.comparison import fingerprint
 from torch.utils.data import TensorDataset
 
 import cudfkd
 from analysis.studies import cost, grid
-from analysis.studies.comparison import fingerprint
 from analysis.studies.grid import Cell
 from cudfkd import data, methods, models
 from cudfkd.base import devices

@@ -1,4 +1,7 @@
-"""A Check: a statement, how badly it was violated, and a control that must be violated, or the check says nothing."""
+"""A Check: a statement, the size of its worst violation, and a control.
+
+The control is the same measurement where the statement must fail. If the control holds too, the check says nothing.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,16 +19,16 @@ Violations = float | Tensor | np.ndarray | Iterable[float]
 
 
 class CheckError(CudfkdError):
-    """A statement did not hold, or its control did."""
+    """Raised where a statement does not hold, or where its control holds."""
 
 
 @dataclass(frozen=True)
 class Control:
-    """The same measurement where the statement must fail: one hypothesis left out.
+    """The same measurement with one hypothesis left out, where the statement must fail.
 
-    name: what was left out.
+    name: the hypothesis that is left out, or the change that breaks the statement.
     holds: must be False; True means that the check could not have failed.
-    violation: how badly it fails.
+    violation: the control's largest violation.
     """
 
     name: str
@@ -35,16 +38,19 @@ class Control:
 
 @dataclass(frozen=True)
 class Check:
-    """What was measured about one statement.
+    """The measurement of one statement.
 
-    name, statement: a short name, and a sentence with the formula.
+    name: a short name.
+    statement: a sentence with the formula.
     theorem: "T1" ... "T9" or "T5'"; "axioms" or "table" for the regularizers themselves.
     holds: worst_violation <= tolerance.
-    worst_violation: the largest of n violations; <= 0 means that it held with room.
-    exact: True for a claim that holds up to rounding; False for a statistical one.
-    control: what must fail.
-    claims: of the paper, on which it bears.
-    by_construction: the code cannot violate it: a test of the code, no evidence.
+    worst_violation: the largest of n violations; <= 0 means that the statement held with room.
+    tolerance: the largest violation that still counts as holding.
+    n: number of violations measured.
+    exact: True for a claim that holds up to rounding; False for a statistical claim.
+    control: the measurement that must fail.
+    claims: the paper's claims on which the check bears.
+    by_construction: True if the code cannot violate the statement: the check tests the code and is no evidence.
     """
 
     name: str
@@ -61,25 +67,25 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """It holds, and its control does not."""
+        """Whether the statement holds and its control does not."""
         return self.holds and not self.control.holds
 
     @property
     def verdict(self) -> str:
-        """ "holds", "fails", or "void": the control holds too, so nothing was tested."""
+        """The word for a table: "holds", "fails", or "void" (the control holds too, so nothing was tested)."""
         if self.control.holds:
             return "void"
         return "holds" if self.holds else "fails"
 
     @property
     def kind(self) -> str:
-        """ "exact", "statistical", or "by construction": then it is a test of the code and no evidence."""
+        """The kind of claim: "exact", "statistical", or "by construction" (a test of the code, no evidence)."""
         if self.by_construction:
             return "by construction"
         return "exact" if self.exact else "statistical"
 
     def to_dict(self) -> dict:
-        """Plain data for result.json; a violation that is not finite becomes its name, as JSON has no such number."""
+        """Plain data for result.json. A violation that is not finite becomes a string: JSON has no infinity or NaN."""
         plain = asdict(self) | {"verdict": self.verdict, "claims": list(self.claims)}
         plain["worst_violation"] = _plain(self.worst_violation)
         plain["control"]["violation"] = _plain(self.control.violation)
@@ -92,79 +98,104 @@ def check(
     theorem: str,
     violations: Violations,
     control: tuple[str, Violations],
+    *,
     tolerance: float = 1e-10,
     exact: bool = True,
     claims: tuple[str, ...] = ("C4",),
     by_construction: bool = False,
 ) -> Check:
-    """Judges violations (numbers that must be <= tolerance; NaN counts as violated) against those of a control.
+    """Judges a statement by its violations, and its control by the control's violations.
 
     Arguments:
-        violations: one per case.
-        control: what was left out, and the violations without it, of which the worst must exceed the tolerance.
+        name, statement, theorem: as in `Check`.
+        violations: one number per case, which must be <= tolerance; NaN counts as violated.
+        control: the name of the left-out hypothesis, and the violations without it; the worst of these violations must
+            exceed the tolerance.
+        tolerance, exact, claims, by_construction: as in `Check`.
 
     Raises:
         ConfigError: no violation at all, a negative tolerance, or violations in a precision that cannot resolve it.
     """
     validate.at_least("tolerance", tolerance, 0)
     values = _vector(name, violations, tolerance)
-    without = _vector(f"the control of {name}", control[1], tolerance)
-    worst, unhinged = float(values.max()) + 0.0, float(without.max()) + 0.0  # max hands NaN on; + 0.0 turns -0.0 into 0
-    judged = Control(control[0], not unhinged > tolerance, unhinged)
-    return Check(name, statement, theorem, worst <= tolerance, worst, tolerance, len(values), exact, judged, claims,
-                 by_construction)  # fmt: skip
+    control_values = _vector(f"the control of {name}", control[1], tolerance)
+    # NaN passes through max; + 0.0 turns -0.0 into 0
+    worst, control_worst = float(values.max()) + 0.0, float(control_values.max()) + 0.0
+    measured_control = Control(control[0], not control_worst > tolerance, control_worst)
+    return Check(name, statement, theorem, worst <= tolerance, worst, tolerance, len(values), exact, measured_control,
+                 claims, by_construction)  # fmt: skip
 
 
 def table(checks: Iterable[Check]) -> pd.DataFrame:
-    """A row a check: theorem, verdict, worst violation, tolerance, n, its control and how badly that fails."""
+    """One row per check: theorem, verdict, worst violation, tolerance, n, control, the control's violation, kind.
+
+    Raises:
+        ConfigError: there is no check.
+    """
     rows = [
-        {"check": one.name, "theorem": one.theorem, "verdict": one.verdict, "worst violation": one.worst_violation,
-         "tolerance": one.tolerance, "n": one.n, "control": one.control.name,
-         "control's violation": one.control.violation, "kind": one.kind}
-        for one in _some(checks)
+        {"check": result.name, "theorem": result.theorem, "verdict": result.verdict,
+         "worst violation": result.worst_violation, "tolerance": result.tolerance, "n": result.n,
+         "control": result.control.name, "control's violation": result.control.violation, "kind": result.kind}
+        for result in _some(checks)
     ]  # fmt: skip
     return pd.DataFrame(rows).set_index("check")
 
 
 def require(checks: Iterable[Check]) -> None:
-    """Raises CheckError, naming them, unless all hold and all their controls fail; ConfigError if there is none."""
-    many = _some(checks)
-    failed = [_failed(one) for one in many if not one.passed]
+    """Demands that every check holds and that every control fails.
+
+    Raises:
+        CheckError: some checks did not pass; the message names them.
+        ConfigError: there is no check.
+    """
+    results = _some(checks)
+    failed = [_failed(result) for result in results if not result.passed]
     if failed:
         raise CheckError(f"{len(failed)} checks did not pass: {', '.join(failed)}")
 
 
 def failures(checks: Iterable[Check], findings: Mapping[str, bool]) -> list[str]:
-    """What may not fail and did: exact checks that fail or are void, with their number, and findings that are false.
+    """The failures that count: exact checks that fail or are void, and findings that are false.
 
-    findings: yes or no by name, of what must be true and has no measure.
+    Arguments:
+        checks: statistical checks are passed over: they may fail.
+        findings: by name, facts that must be true and have no measure.
+
+    Returns:
+        One line per failure; the line of a check states its worst violation.
     """
-    wrong = [_failed(one) for one in checks if one.exact and not one.passed]
+    wrong = [_failed(result) for result in checks if result.exact and not result.passed]
     return wrong + [f"{name} (false)" for name, holds in findings.items() if not holds]
 
 
 def merge(checks: Iterable[Check]) -> Check:
-    """One check out of several: the worst of the violations, the weakest of the controls, exact if all are.
+    """One check out of several: the worst violation, the weakest control, the sum of n.
 
-    A violation is judged by its own check's tolerance. Raises ConfigError if there is no check.
+    Each violation is judged by the tolerance of its own check. The result is exact if all checks are exact, and by
+    construction if all are by construction.
+
+    Raises:
+        ConfigError: there is no check.
     """
-    many = _some(checks)
-    worst = max(many, key=lambda one: (not one.holds, _badness(one.worst_violation)))
-    weakest = max((one.control for one in many), key=lambda one: (one.holds, -_badness(one.violation)))
-    held = all(one.holds for one in many)
+    results = _some(checks)
+    worst = max(results, key=lambda result: (not result.holds, _badness(result.worst_violation)))
+    weakest = max(
+        (result.control for result in results), key=lambda result: (result.holds, -_badness(result.violation))
+    )
+    held = all(result.holds for result in results)
     return Check(worst.name, worst.statement, worst.theorem, held, worst.worst_violation, worst.tolerance,
-                 sum(one.n for one in many), all(one.exact for one in many), weakest, worst.claims,
-                 all(one.by_construction for one in many))  # fmt: skip
+                 sum(result.n for result in results), all(result.exact for result in results), weakest, worst.claims,
+                 all(result.by_construction for result in results))  # fmt: skip
 
 
 def _some(checks: Iterable[Check]) -> list[Check]:
-    many = list(checks)
-    validate.count("number of checks", len(many))
-    return many
+    results = list(checks)
+    validate.count("number of checks", len(results))
+    return results
 
 
-def _failed(one: Check) -> str:
-    return f"{one.name} ({one.verdict}, worst {one.worst_violation:g})"
+def _failed(result: Check) -> str:
+    return f"{result.name} ({result.verdict}, worst {result.worst_violation:g})"
 
 
 def _badness(violation: float) -> float:

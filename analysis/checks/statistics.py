@@ -1,4 +1,4 @@
-"""Means and shares with 95 % intervals, for statistical claims; an exact claim needs none."""
+"""Means and shares with 95 % intervals, for statistical claims. (An exact claim needs no interval.)"""
 
 import numpy as np
 from jaxtyping import Float
@@ -11,10 +11,10 @@ TAILS = (0.025, 0.975)
 
 
 def bootstrap_mean(values: Float[np.ndarray, " n"], seed: int = 0, resamples: int = 2000) -> Estimate:
-    """The mean with a percentile bootstrap interval (independent observations).
+    """The mean of independent observations with a percentile bootstrap interval.
 
     Raises:
-        ConfigError: fewer than 2 values, not a vector, or a value that is not finite.
+        ConfigError: fewer than 2 values, values that are not a vector, or a value that is not finite.
     """
     values = _finite(values)
     validate.count("resamples", resamples)
@@ -25,7 +25,7 @@ def bootstrap_mean(values: Float[np.ndarray, " n"], seed: int = 0, resamples: in
 
 
 def share(successes: int, n: int) -> Estimate:
-    """A share of independent trials with Wilson's interval.
+    """The share of successes among independent trials with Wilson's interval.
 
     Raises:
         ConfigError: successes outside 0 ... n, or n < 1.
@@ -39,7 +39,7 @@ def mean_over_seeds(values: Float[np.ndarray, " n"]) -> Estimate:
     """The mean of a few independent runs with Student's t interval.
 
     Raises:
-        ConfigError: as `bootstrap_mean`.
+        ConfigError: for the same values as `bootstrap_mean`.
     """
     values = _finite(values)
     half = float(t.ppf(TAILS[1], len(values) - 1) * values.std(ddof=1)) / len(values) ** 0.5
@@ -48,19 +48,20 @@ def mean_over_seeds(values: Float[np.ndarray, " n"]) -> Estimate:
 
 
 def block_bootstrap_mean(values: Float[np.ndarray, " n"], block: int, seed: int = 0, resamples: int = 2000) -> Estimate:
-    """The mean of a series whose neighbours depend on each other: blocks of `block` are drawn, around the circle.
+    """The mean of a series in which neighbouring values depend on each other, with a block bootstrap interval.
 
-    (The circular block bootstrap of Politis and Romano, 1992.) The block must be longer than the dependence.
+    Each resample joins blocks of `block` neighbours; a block may run over the end of the series to its beginning (the
+    circular block bootstrap of Politis and Romano, 1992). The block must be longer than the dependence.
 
     Raises:
-        ConfigError: as `bootstrap_mean`, or a block outside 1 ... n.
+        ConfigError: for the same values as `bootstrap_mean`, or a block outside 1 ... n.
     """
     values = _finite(values)
     validate.within("block", validate.count("block", block), 1, len(values) + 1)
-    rng, many = np.random.default_rng(seed), -(-len(values) // block)
-    starts = rng.integers(len(values), size=(validate.count("resamples", resamples), many))
-    around = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values]))])
-    means = (around[starts + block] - around[starts]).sum(1) / (many * block)
+    rng, blocks = np.random.default_rng(seed), -(-len(values) // block)
+    starts = rng.integers(len(values), size=(validate.count("resamples", resamples), blocks))
+    sums = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values]))])
+    means = (sums[starts + block] - sums[starts]).sum(1) / (blocks * block)
     low, high = np.quantile(means, TAILS)
     return Estimate(float(values.mean()), float(low), float(high), len(values))
 

@@ -1,4 +1,7 @@
-"""What checks and solvers refuse, each in one line that names the value. (The regularizers themselves stay pure.)"""
+"""Checks of arguments for checks and solvers. Each refusal is one line that names the value.
+
+The regularizers themselves check nothing. Every function here raises ConfigError for an argument that it refuses.
+"""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -17,7 +20,7 @@ TIGHT = 1e-6  # float32 cannot resolve a smaller tolerance
 
 
 def known(reg: Regularizer | str) -> Regularizer:
-    """The regularizer itself, or the one of that name. Raises ConfigError for an unknown name."""
+    """The regularizer itself, or the regularizer with this name. Raises ConfigError for an unknown name."""
     if isinstance(reg, str):
         return regularizers.get(reg)
     if not isinstance(reg, Regularizer):
@@ -26,7 +29,7 @@ def known(reg: Regularizer | str) -> Regularizer:
 
 
 def pace(reg: Regularizer, lam: float, name: str = "lam") -> float:
-    """lambda, refused unless it lies in the regularizer's domain (0, lam_below)."""
+    """lambda as a float, refused outside the regularizer's domain (0, lam_below)."""
     value = number(name, lam)
     if not (isfinite(value) and 0 < value < reg.lam_below):
         refuse(name, value, f"in (0, {reg.lam_below:g}) for the regularizer {reg.name}")
@@ -34,7 +37,7 @@ def pace(reg: Regularizer, lam: float, name: str = "lam") -> float:
 
 
 def growing(lams: Sequence[float]) -> tuple[float, ...]:
-    """At least two lambdas, none smaller than the one before it."""
+    """At least two lambdas, none smaller than its predecessor."""
     paces = tuple(number(f"lams[{k}]", lam) for k, lam in enumerate(lams))
     count("number of lambdas", len(paces), 2)
     for k, (first, second) in enumerate(zip(paces, paces[1:], strict=False)):
@@ -44,7 +47,7 @@ def growing(lams: Sequence[float]) -> tuple[float, ...]:
 
 
 def losses(values: Tensor, name: str = "losses") -> Tensor:
-    """A vector of finite floating-point losses >= 0; the first that is not is named."""
+    """A vector of finite floating-point losses >= 0. The message names the first bad loss."""
     floats(**{name: values})
     if values.ndim != 1 or values.numel() == 0:
         refuse(f"the shape of {name}", tuple(values.shape), "(n,) with n > 0")
@@ -56,19 +59,22 @@ def losses(values: Tensor, name: str = "losses") -> Tensor:
 
 
 def vector(values: Tensor | Sequence[float] | np.ndarray, name: str = "losses") -> Tensor:
-    """`losses` of a tensor, as it is, or of a list or an array, whose precision is kept; plain numbers are float64."""
+    """Losses as a tensor: a tensor stays as it is, an array keeps its precision, a list of numbers becomes float64.
+
+    The result is checked by `losses`.
+    """
     if isinstance(values, Tensor):
         return losses(values, name)
     try:
-        plain = np.asarray(values)
-        tensor = torch.from_numpy(plain.copy() if plain.dtype.kind == "f" else plain.astype(np.float64))
+        array = np.asarray(values)
+        tensor = torch.from_numpy(array.copy() if array.dtype.kind == "f" else array.astype(np.float64))
     except (TypeError, ValueError):
         refuse(name, values, "a list of numbers")
     return losses(tensor, name)
 
 
 def distribution(values: Tensor, name: str = "prior") -> Tensor:
-    """Probabilities: >= 0, sum 1 within 1e-9."""
+    """A vector of probabilities >= 0 with sum 1 within 1e-9."""
     losses(values, name)
     if abs(float(values.sum()) - 1) > 1e-9:
         refuse(f"the sum of {name}", float(values.sum()), "1")
@@ -76,7 +82,7 @@ def distribution(values: Tensor, name: str = "prior") -> Tensor:
 
 
 def floats(**tensors: Tensor) -> None:
-    """Every one is a tensor of real floating-point numbers."""
+    """Demands that every argument is a tensor of real floating-point numbers."""
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
             refuse(name, tensor, "a tensor")
@@ -85,26 +91,26 @@ def floats(**tensors: Tensor) -> None:
 
 
 def alike(**tensors: Tensor) -> None:
-    """All tensors have one dtype and one shape; the first pair that differs is named."""
+    """Demands that all tensors have the same dtype and shape. The message names the first pair that differs."""
     same_dtype(**tensors)
-    (first, reference), *others = tensors.items()
-    for name, tensor in others:
+    (first, reference), *remaining = tensors.items()
+    for name, tensor in remaining:
         if tensor.shape != reference.shape:
             shapes = f"{first} has shape {tuple(reference.shape)} and {name} has {tuple(tensor.shape)}"
             raise ConfigError(f"{shapes}: they must have one shape")
 
 
 def same_dtype(**tensors: Tensor) -> None:
-    """All tensors are floating-point ones of one dtype."""
+    """Demands that all tensors are floating-point tensors of the same dtype."""
     floats(**tensors)
-    (first, reference), *others = tensors.items()
-    for name, tensor in others:
+    (first, reference), *remaining = tensors.items()
+    for name, tensor in remaining:
         if tensor.dtype != reference.dtype:
             raise ConfigError(f"{first} is {reference.dtype} and {name} is {tensor.dtype}: they must have one dtype")
 
 
 def shape(name: str, tensor: Tensor, *sizes: int | None) -> None:
-    """The tensor has this shape; None stands for any size > 0."""
+    """Demands that the tensor has this shape; None stands for any size > 0."""
     fits = len(sizes) == tensor.ndim and all(
         size > 0 if wanted is None else size == wanted for size, wanted in zip(tensor.shape, sizes, strict=True)
     )
@@ -114,7 +120,7 @@ def shape(name: str, tensor: Tensor, *sizes: int | None) -> None:
 
 
 def resolves(tolerance: float, **tensors: Tensor) -> None:
-    """The tensors' precision can resolve the tolerance: below 1e-6 only float64 can."""
+    """Demands that the tensors' precision can resolve the tolerance: below 1e-6 only float64 can."""
     at_least("tolerance", tolerance, 0)
     floats(**tensors)
     for name, tensor in tensors.items():
@@ -125,7 +131,7 @@ def resolves(tolerance: float, **tensors: Tensor) -> None:
 
 
 def number(name: str, value: float) -> float:
-    """A real number, also a 0-d tensor or array, as a float. NaN and infinities pass."""
+    """A real number, or a 0-d tensor or array, as a float. NaN and infinities pass."""
     plain = value.item() if isinstance(value, Tensor | np.ndarray) and value.ndim == 0 else value
     if not isinstance(plain, Real):
         refuse(name, plain, "a number")
@@ -162,5 +168,5 @@ def within(name: str, value: float, low: float, high: float) -> float:
 
 
 def refuse(name: str, value: object, allowed: str) -> NoReturn:
-    """Raises the ConfigError that says what was given and what is allowed."""
+    """Raises the ConfigError that names the refused value and the allowed values."""
     raise ConfigError(f"{name} = {' '.join(repr(value).split())} is not allowed: it must be {allowed}")

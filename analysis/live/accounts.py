@@ -186,7 +186,7 @@ def closes(accounts: Sequence[Account], controls: Sequence[Account]) -> Check:
     """
     return check("account closes", "|Phi_end - Phi_0 - student - lambda - generator| <= 1e-12 sum |parts|", "T6",
                  _column(accounts, "relative"), ("student moved outside its turn", [run.worst() for run in controls]),
-                 TOLERANCE, by_construction=True)  # fmt: skip
+                 tolerance=TOLERANCE, by_construction=True)  # fmt: skip
 
 
 def splits(accounts: Sequence[Account]) -> Check:
@@ -196,7 +196,7 @@ def splits(accounts: Sequence[Account]) -> Check:
     size[size == 0] = 1.0
     return check("student = surrogate + concavity", "dPhi = dQ - mean D", "T2",
                  np.abs(student - surrogate - concavity) / size,
-                 ("concavity left out", np.abs(student - surrogate) / size), TOLERANCE,
+                 ("concavity left out", np.abs(student - surrogate) / size), tolerance=TOLERANCE,
                  by_construction=True)  # fmt: skip
 
 

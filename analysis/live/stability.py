@@ -162,7 +162,7 @@ def last_is_unbiased(seed: int = 0, epochs: int = 250, images: int = 2000, runs:
     )
     last, best = (mean_over_seeds(values) for values in (accuracies[:, -1], accuracies.max(1)))
     return check("the last epoch is unbiased", "mean accuracy of the last evaluation = the student's", "metrics",
-                 [_outside(last, truth)], (f"best of {epochs}", [_outside(best, truth)]), 0.0, exact=False,
+                 [_outside(last, truth)], (f"best of {epochs}", [_outside(best, truth)]), tolerance=0.0, exact=False,
                  claims=())  # fmt: skip
 
 

@@ -24,7 +24,8 @@ def harder(drift: pd.DataFrame) -> Check:
     """
     late, held = (_difference(drift, variant, "loss_late", "loss_early") for variant in (MOVING, STILL))
     return check("samples get harder", "mean loss of the last quarter > of the first, 95 % interval over seeds", "live",
-                 [-late.low], (f"generator held ({STILL})", [-held.low]), 0.0, exact=False, claims=("C2",))  # fmt: skip
+                 [-late.low], (f"generator held ({STILL})", [-held.low]), tolerance=0.0, exact=False,
+                 claims=("C2",))  # fmt: skip
 
 
 def adapts(drift: pd.DataFrame) -> Check:
@@ -35,15 +36,15 @@ def adapts(drift: pd.DataFrame) -> Check:
     effect = paired(drift, "generator", "variant", MOVING, BLIND)
     none = null(drift, "generator", "variant", BLIND)
     return check("the generator aims at the student", "sum Gamma with the adversarial term > without, 95 % interval",
-                 "live", [-effect.low], (f"{BLIND} against itself, other seeds", [-none.low]), 0.0, exact=False,
-                 claims=("C3",))  # fmt: skip
+                 "live", [-effect.low], (f"{BLIND} against itself, other seeds", [-none.low]), tolerance=0.0,
+                 exact=False, claims=("C3",))  # fmt: skip
 
 
 def learns(drift: pd.DataFrame) -> Check:
     """C4: over a run the student's own steps lower Phi (T7 asks it of the mean only). The control: the generator's."""
     parts = {name: means(drift, name, "variant")[MOVING] for name in ("student", "generator")}
     return check("the student's steps lower Phi", "sum of the student's parts < 0, 95 % interval over seeds", "live",
-                 [parts["student"].high], ("the generator's turns", [parts["generator"].high]), 0.0,
+                 [parts["student"].high], ("the generator's turns", [parts["generator"].high]), tolerance=0.0,
                  exact=False)  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def settles(drift: pd.DataFrame) -> Check:
     """
     usual, dead = (_difference(drift, variant, "end", "start") for variant in (MOVING, DEAD))
     return check("Phi falls over the run", "student + lambda + generator < 0, 95 % interval over seeds", "live",
-                 [usual.high], (f"a dead curriculum ({DEAD})", [dead.high]), 0.0, exact=False)  # fmt: skip
+                 [usual.high], (f"a dead curriculum ({DEAD})", [dead.high]), tolerance=0.0, exact=False)  # fmt: skip
 
 
 def better_than_batch(runs: pd.DataFrame) -> Check:
@@ -80,7 +81,7 @@ def _better(runs: pd.DataFrame, name: str, control: tuple[str, Estimate]) -> Che
     effect = paired(runs, "agreement", "granularity", "sample", "batch")
     against, none = control
     return check(name, "agreement per sample > per batch, 95 % interval of the paired difference", "live",
-                 [-effect.low], (against, [-none.low]), 0.0, exact=False, claims=())  # fmt: skip
+                 [-effect.low], (against, [-none.low]), tolerance=0.0, exact=False, claims=())  # fmt: skip
 
 
 def paces(pace: pd.DataFrame, regularizer: str) -> tuple[dict[str, pd.DataFrame], dict[str, pd.Series]]:
@@ -112,7 +113,7 @@ def one_setting(pace: pd.DataFrame, regularizer: str, margin: float = MARGIN) ->
     statement = f"moving quantile > best fixed lambda - {100 * margin:g} points of accuracy, for each loss"
     smallest = min(place for place in pace["lambda"] if place != "quantile")
     return check(f"one setting for all losses, {regularizer}", statement, "live", behind,
-                 (f"lambda = {smallest:g} on schedule", wrong), 0.0, exact=False, claims=())  # fmt: skip
+                 (f"lambda = {smallest:g} on schedule", wrong), tolerance=0.0, exact=False, claims=())  # fmt: skip
 
 
 def maps(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -64,7 +64,7 @@ def as_learning_rate(seed: int = 0, steps: int = 100, lam: float = 2.0) -> Check
     """
     apart = [_apart(seed, steps, lam, decay) for decay in (0.0, 0.1)]
     return check("one weight per batch is a learning rate", "theta_k(scalar v, eta) = theta_k(plain, eta v_k)",
-                 "batch weight", [apart[0]], ("with weight decay", [apart[1]]), 1e-12)  # fmt: skip
+                 "batch weight", [apart[0]], ("with weight decay", [apart[1]]), tolerance=1e-12)  # fmt: skip
 
 
 def corrupted_pool(

@@ -64,7 +64,7 @@ def critical(problem: Problem, reg: Regularizer | str, lam: float, steps: int = 
     """T4: exact steps end where |grad Phi| <= 1e-8. The control's steps of 2.5 / L never do."""
     ended = run(problem, reg, lam, Exact(), steps, tolerance).gradient[-1]
     return check("critical limit", "|grad Phi| <= 1e-8 at the end of the run", "T4", [ended],
-                 (f"eta = {TOO_LONG} / L", [_cycle().gradient[-1]]), tolerance)  # fmt: skip
+                 (f"eta = {TOO_LONG} / L", [_cycle().gradient[-1]]), tolerance=tolerance)  # fmt: skip
 
 
 def rate_table(path: Path, c: float = 0.1) -> pd.DataFrame:

@@ -115,7 +115,7 @@ def slope_on_the_way(walked: Walk, divided: Walk, block: int, seed: int = 0) -> 
     """T7, statistical: the interval of mean (a - |grad Phi|^2) covers 0. The control divides by the batch's weight."""
     right, wrong = (one.slope_gap(block, seed) for one in (walked, divided))
     return check("slope on the way", "mean of the slope of dPhi in -eta = mean |grad Phi|^2", "T7", [_outside(right)],
-                 ("divided by the batch's mean v", [_outside(wrong)]), 0.0, exact=False)  # fmt: skip
+                 ("divided by the batch's mean v", [_outside(wrong)]), tolerance=0.0, exact=False)  # fmt: skip
 
 
 def _gradient(phi: Objective, theta: Theta, chosen: torch.Tensor, divide: bool) -> Theta:

@@ -1,1 +1,1 @@
-"""Toy problems and what solves them."""
+"""Toy problems and their solvers."""

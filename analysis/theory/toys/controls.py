@@ -1,4 +1,4 @@
-"""Regularizers that break one hypothesis each, so that checks have something that they must find wrong."""
+"""Regularizers that break one hypothesis each: the checks use them as controls, which must fail."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,7 +11,10 @@ from cudfkd.regularizers import Regularizer
 
 @dataclass(frozen=True)
 class ConvexLoss(Regularizer):
-    """Prefers hard samples: v* = 1 + l / lambda, so F = l + l^2 / (2 lambda) is convex; its tangents lie below it."""
+    """A convex latent loss F = l + l^2 / (2 lambda), with tangents below F. It breaks the concavity of F.
+
+    Its weight v* = 1 + l / lambda prefers hard samples.
+    """
 
     name: ClassVar[str] = "convex (control)"
 
@@ -30,7 +33,10 @@ class ConvexLoss(Regularizer):
 
 @dataclass(frozen=True)
 class StepWeight(Regularizer):
-    """v* = 1 for l < lambda, 0.01 for l < 10 lambda, then 0: legal (A1 to A3), but without increasing differences."""
+    """A weight in steps: v* = 1 for l < lambda, 0.01 for lambda <= l < 10 lambda, and 0 beyond.
+
+    The axioms A1 to A3 hold, but ln v* has no increasing differences.
+    """
 
     name: ClassVar[str] = "step (control)"
 

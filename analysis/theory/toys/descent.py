@@ -1,12 +1,12 @@
-"""Inner solvers, and runs of them: reweight, step on the surrogate, reweight (T2 to T4).
+"""Inner solvers and their runs: reweight, step on the surrogate, reweight (T2 to T4).
 
-An inner solver takes the objective and the point where the student is, and gives the next theta and the step it took:
+An inner solver takes the objective and the student's present point. It returns the next theta and the step length:
 
     Exact()         the minimiser of Q at fixed weights (Ridge: closed form; Logistic: Newton)
     Armijo(...)     gradient steps on Q, each halved until Q falls by c eta |grad|^2
     Gradient(eta)   one gradient step of fixed length
 
-`run` makes K steps and records them; `Path.solution` hands out the last student only if the gradient became small.
+`run` makes K steps and records them. `Path.solution` is the last theta, but only if the gradient became small.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,11 @@ HALVINGS = 60
 
 
 class Move(NamedTuple):
-    """An inner solver's result. theta (d,), step: the length of its (first) gradient step; NaN for an exact one."""
+    """The result of an inner solver.
+
+    theta: the next theta, (d,).
+    step: the length of the solver's (first) gradient step; NaN for an exact step.
+    """
 
     theta: Theta
     step: float
@@ -40,7 +44,12 @@ Inner = Callable[[Objective, Point], Move]
 
 @dataclass(frozen=True)
 class Exact:
-    """The minimiser of Q(. | theta_k). Raises ConfigError for a network, NotConvergedError where there is none."""
+    """The exact inner solver: its next theta is the minimiser of Q(. | theta_k).
+
+    Raises:
+        ConfigError: the problem is a network.
+        NotConvergedError: Q has no minimiser.
+    """
 
     def __call__(self, phi: Objective, point: Point) -> Move:
         return Move(solvable(phi.problem).minimise(point.weights), float("nan"))
@@ -48,7 +57,7 @@ class Exact:
 
 @dataclass(frozen=True)
 class Gradient:
-    """theta - step * grad Phi(theta): descends for step < 2 / L (T3)."""
+    """One gradient step of fixed length: theta - step * grad Phi(theta). It descends for step < 2 / L (T3)."""
 
     step: float
 
@@ -62,10 +71,12 @@ class Gradient:
 
 @dataclass(frozen=True)
 class Armijo:
-    """`inner` gradient steps on Q(. | theta_k), each halved from `first` until Q falls by c eta |grad Q|^2.
+    """`inner` gradient steps on Q(. | theta_k) with Armijo's rule.
+
+    Each step length eta starts at `first` and is halved until Q falls by c eta |grad Q|^2.
 
     Raises:
-        NotConvergedError: no step length down to first / 2^60 does it, though more than rounding was promised.
+        NotConvergedError: no length down to first / 2^60 lowers Q enough, though the promised fall exceeds rounding.
     """
 
     c: float = 0.1
@@ -93,7 +104,7 @@ class Armijo:
                 return step
             step /= 2
         if self.c * self.first * steepness <= 1e3 * EPS * max(1.0, abs(point.value)):
-            return 0.0  # nothing left to gain that the arithmetic could show
+            return 0.0  # any further fall of Q would be smaller than rounding
         raise NotConvergedError(
             f"no step down to {step:g} lowers the surrogate, though |gradient| = {steepness**0.5:g}"
         )
@@ -101,10 +112,14 @@ class Armijo:
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """K steps of a run.
+    """The record of a run of K steps.
 
-    thetas (K+1, d); objective and gradient (norms), both (K+1,); steps (K,), NaN for exact ones;
-    balances: T2's parts, one a step. gradient_tolerance: at or below it the run counts as converged.
+    thetas: the iterates, (K+1, d).
+    objective: Phi at the iterates, (K+1,).
+    gradient: norms of grad Phi at the iterates, (K+1,).
+    steps: step lengths, (K,); NaN for exact steps.
+    balances: the three parts of T2 and their residual, one `Balance` per step.
+    gradient_tolerance: the run counts as converged if the last gradient norm is at most this.
     """
 
     thetas: Float[Tensor, "k1 d"]
@@ -116,12 +131,12 @@ class Path:
 
     @property
     def converged(self) -> bool:
-        """The last gradient is small enough."""
+        """Whether the last gradient norm is at most `gradient_tolerance`."""
         return bool(self.gradient[-1] <= self.gradient_tolerance)
 
     @property
     def solution(self) -> Theta:
-        """The last theta. Raises NotConvergedError if its gradient is not small enough."""
+        """The last theta. Raises NotConvergedError if its gradient norm exceeds `gradient_tolerance`."""
         if not self.converged:
             left = f"|gradient| = {self.gradient[-1]:g} is above {self.gradient_tolerance:g}"
             raise NotConvergedError(f"not converged: after {len(self.steps)} steps {left}")
@@ -129,12 +144,15 @@ class Path:
 
     @property
     def rises(self) -> int:
-        """How many steps raised the objective by more than rounding."""
+        """The number of steps that raised the objective by more than rounding."""
         fallen = -np.diff(self.objective)
         return int((fallen < -50 * EPS * np.maximum(1, np.abs(self.objective[:-1]))).sum())
 
     def table(self) -> pd.DataFrame:
-        """A row a step k: objective and gradient before it, step length, descent = surrogate + bregman."""
+        """One row per step k: objective and gradient before the step, step length, and the parts of T2.
+
+        The columns of T2: descent = surrogate + bregman, up to residual.
+        """
         parts = pd.DataFrame(self.balances, columns=["descent", "surrogate", "bregman", "residual"])
         before = {"objective": self.objective[:-1], "gradient": self.gradient[:-1], "step": self.steps}
         return pd.concat([pd.DataFrame(before), parts], axis=1).rename_axis("k")
@@ -149,15 +167,15 @@ def run(
     tolerance: float = 1e-8,
     start: Theta | None = None,
 ) -> Path:
-    """Majorize and minimise: at most `steps` steps, fewer if |grad Phi| falls to `tolerance`.
+    """Majorizes and minimises: at most `steps` steps, fewer if |grad Phi| falls to `tolerance`.
 
     Arguments:
-        inner: Exact(), Armijo(...), Gradient(step); or "exact" or "armijo", with their defaults.
-        start: the first theta; None takes the problem's.
+        inner: Exact(), Armijo(...) or Gradient(step); or "exact" or "armijo", the solvers with their defaults.
+        start: the first theta; None takes the problem's start.
 
     Raises:
-        ConfigError: lambda outside its domain, losses negative or not float64, steps < 1; a start of another dtype or
-            shape than the problem's.
+        ConfigError: lambda outside its domain, losses negative or not float64, steps < 1; a start with a dtype or shape
+            that differs from the problem's start.
         NotConvergedError: an inner solver failed, or the iterates left the finite numbers.
     """
     validate.count("steps", steps)
@@ -167,7 +185,7 @@ def run(
     validate.losses(path[0].losses, "losses at the start")
     while len(lengths) < steps and float(path[-1].gradient.norm()) > tolerance:
         move = solver(phi, path[-1])
-        if move.step == 0:  # nothing left to gain
+        if move.step == 0:  # Armijo: no fall of Q beyond rounding is left
             break
         path.append(_finite(phi.point(move.theta), len(lengths) + 1))
         lengths.append(move.step)
@@ -185,17 +203,17 @@ def run(
 def solve(
     problem: Problem, reg: Regularizer | str, lam: float, inner: Inner | str = "exact", most: int = 1000
 ) -> Theta:
-    """A critical point of Phi: |grad Phi| <= 1e-8 after at most `most` steps. Raises NotConvergedError otherwise."""
+    """A critical point of Phi: |grad Phi| <= 1e-8 after at most `most` steps, else NotConvergedError."""
     return run(problem, reg, lam, inner, most).solution
 
 
 def _named(inner: Inner | str) -> Inner:
     if not isinstance(inner, str):
         return inner
-    known: dict[str, Inner] = {"exact": Exact(), "armijo": Armijo()}
-    if inner not in known:
-        validate.refuse("inner", inner, f"a solver or one of {', '.join(known)}")
-    return known[inner]
+    solvers: dict[str, Inner] = {"exact": Exact(), "armijo": Armijo()}
+    if inner not in solvers:
+        validate.refuse("inner", inner, f"a solver or one of {', '.join(solvers)}")
+    return solvers[inner]
 
 
 def _finite(point: Point, k: int) -> Point:
@@ -205,7 +223,7 @@ def _finite(point: Point, k: int) -> Point:
 
 
 def _under_old_weights(phi: Objective, point: Point, theta: Theta) -> Point:
-    """The point at theta as the surrogate sees it: its losses and gradient, under the old weights."""
+    """The point at theta with the losses at theta and the gradient of the surrogate, at the old weights."""
     variable = theta.detach().requires_grad_()
     losses = phi.problem.losses(variable)
     (slope,) = torch.autograd.grad((point.weights * losses).mean(), variable)

@@ -1,9 +1,9 @@
-"""The objective that reweighting descends, and its surrogate at fixed weights.
+"""The objective Phi that reweighting descends, and its surrogate Q at fixed weights.
 
     Phi(theta) = mean F(l_i(theta); lambda) + R(theta)          Q(theta; v) = mean [v_i l_i(theta) + g(v_i)] + R(theta)
 
-Q at the weights v_i = v*(l_i(theta_k)) touches Phi at theta_k (T1). Q is written with the penalty g, Phi with the
-latent loss F, so that comparing the two tests that both belong to one regularizer.
+Q at the weights v_i = v*(l_i(theta_k)) touches Phi at theta_k (T1). Q is computed with the penalty g and Phi with the
+latent loss F. A comparison of Q with Phi therefore tests that g and F belong to the same regularizer.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,14 @@ Scalar = Float[Tensor, ""]
 
 
 class Point(NamedTuple):
-    """Where a student is: theta (d,), losses and weights (n,), Phi, and mean v_i grad l_i + grad R, (d,)."""
+    """The present point of a student.
+
+    theta: the parameters, (d,).
+    losses: l_i(theta), (n,).
+    weights: v_i, (n,).
+    value: Phi(theta).
+    gradient: mean v_i grad l_i + grad R, (d,).
+    """
 
     theta: Theta
     losses: Losses
@@ -31,12 +38,12 @@ class Point(NamedTuple):
 
 
 class Balance(NamedTuple):
-    """T2 for one step: objective = surrogate + bregman, up to `residual`.
+    """The identity T2 for one step: objective = surrogate + bregman, up to `residual`.
 
-    objective: Phi_k - Phi_{k+1}, from latent losses.
+    objective: Phi_k - Phi_{k+1}, computed from the latent losses.
     surrogate: Q(theta_k) - Q(theta_{k+1}) at the weights of theta_k.
-    bregman: Q(theta_{k+1}) - Phi_{k+1}, with the penalty; T1 says >= 0.
-    residual: objective - surrogate - bregman = Phi_k - Q(theta_k), which Fenchel's equality makes 0.
+    bregman: Q(theta_{k+1}) - Phi_{k+1}, computed with the penalty; >= 0 by T1.
+    residual: objective - surrogate - bregman = Phi_k - Q(theta_k), which is 0 by Fenchel's equality.
     """
 
     objective: float
@@ -51,7 +58,7 @@ class Objective:
 
     Raises:
         ConfigError: lambda outside the regularizer's domain; losses at the start that are negative, not finite or not
-            float64. `point` raises it for a theta of another dtype or shape than the start, and for negative losses.
+            float64. `point` raises it for negative losses, and for a theta with another dtype or shape than the start.
     """
 
     problem: Problem
@@ -96,7 +103,7 @@ class Objective:
         return float(change + self.problem.decay / 2 * ((theta - point.theta) * (theta + point.theta)).sum())
 
     def balance(self, before: Point, after: Point) -> Balance:
-        """T2's three parts and what is left over."""
+        """The three parts of T2 for the step from `before` to `after`, and their residual."""
         penalty = self.reg.penalty(before.weights, self.lam)
         above = (before.weights * after.losses + penalty - self.reg.latent(after.losses, self.lam)).mean()
         objective = before.value - after.value

@@ -1,7 +1,8 @@
-"""Toy problems: n losses l_i(theta) >= 0 of one parameter vector, and decay / 2 |theta|^2 beside their weighted mean.
+"""Toy problems: n losses l_i(theta) >= 0 of one parameter vector, and the ridge term decay / 2 |theta|^2.
 
-Everything is float64 and made from explicit seeds. Ridge and Logistic know the curvature of their weighted mean and
-minimise it exactly; a student network knows neither, so only line searches apply to it.
+An objective adds the ridge term to the weighted mean of the losses. All numbers are float64 and drawn from explicit
+seeds. Ridge and Logistic know the curvature of their weighted mean and minimise it exactly. A student network knows
+neither, so only line searches apply to it.
 """
 
 from abc import ABC, abstractmethod
@@ -22,15 +23,19 @@ SINGULAR = 1e-13  # a pivot this small, relative to the largest diagonal entry, 
 
 
 class NotConvergedError(CudfkdError):
-    """A solver did not reach what it promises; its last iterate is not handed out."""
+    """Raised where a solver does not reach its tolerance; its last iterate is not returned."""
 
 
 @dataclass(frozen=True, eq=False)
 class Problem(ABC):
-    """start: the first theta, (d,). decay: R(theta) = decay / 2 |theta|^2.
+    """A toy problem.
+
+    start: the first theta, (d,).
+    decay: the factor of the ridge term R(theta) = decay / 2 |theta|^2.
 
     Raises:
-        ConfigError: a start that is not a vector, a negative decay; tensors of another dtype or shape than the start's.
+        ConfigError: a start that is not a vector, a negative decay; tensors with a dtype or shape that does not fit the
+            start.
     """
 
     start: Theta
@@ -43,14 +48,14 @@ class Problem(ABC):
 
     @abstractmethod
     def losses(self, theta: Theta) -> Losses:
-        """l_i(theta) for the whole frozen sample, differentiable."""
+        """The losses l_i(theta) of the full frozen sample, (n,), differentiable."""
 
     def losses_on(self, theta: Theta, rows: Tensor) -> Losses:
-        """l_i for some rows of the sample; differs from losses(theta)[rows] only with batch statistics."""
+        """The losses l_i of some rows of the sample: losses(theta)[rows], except with batch statistics."""
         return self.losses(theta)[rows]
 
     def jacobian(self, theta: Theta) -> Float[Tensor, "n d"]:
-        """Row i is the gradient of l_i."""
+        """The matrix (n, d) with the gradient of l_i as row i."""
         variable = theta.detach().requires_grad_()
         losses = self.losses(variable)
         each = torch.eye(len(losses), dtype=losses.dtype)
@@ -58,7 +63,7 @@ class Problem(ABC):
 
 
 class Solvable(Problem):
-    """A problem whose weighted mean has a known curvature and a minimiser that can be computed."""
+    """A problem with a weighted mean of known curvature and a minimiser that can be computed."""
 
     @abstractmethod
     def curvature(self, weights: Losses) -> float:
@@ -69,14 +74,18 @@ class Solvable(Problem):
         """The minimiser of mean v_i l_i + R at fixed weights.
 
         Raises:
-            ConfigError: weights (n,) that are negative, not finite, or of another dtype or shape than the losses.
-            NotConvergedError: it does not exist, is not unique, or was not found.
+            ConfigError: weights (n,) that are negative or not finite, or with another dtype or shape than the losses.
+            NotConvergedError: the minimiser does not exist, is not unique, or was not reached.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class Ridge(Solvable):
-    """l_i = (x_i theta - y_i)^2 / 2. inputs (n, d), targets (n,)."""
+    """Linear least squares: l_i = (x_i theta - y_i)^2 / 2.
+
+    inputs: the rows x_i, (n, d).
+    targets: the numbers y_i, (n,).
+    """
 
     inputs: Float[Tensor, "n d"]
     targets: Losses
@@ -94,7 +103,11 @@ class Ridge(Solvable):
         return float(torch.linalg.eigvalsh(self._gram(weights))[-1])
 
     def minimise(self, weights: Losses) -> Theta:
-        """(X' V X / n + decay)^-1 X' V y / n. Raises NotConvergedError where that matrix is singular to rounding."""
+        """The minimiser (X' V X / n + decay)^-1 X' V y / n.
+
+        Raises:
+            NotConvergedError: the matrix X' V X / n + decay is singular up to rounding.
+        """
         gram = self._gram(_weights(weights, self.targets))
         factor, failed = torch.linalg.cholesky_ex(gram)
         if int(failed) or float(factor.diagonal().min()) ** 2 <= SINGULAR * float(gram.diagonal().max()):
@@ -111,7 +124,10 @@ class Ridge(Solvable):
 
 @dataclass(frozen=True, eq=False)
 class Logistic(Solvable):
-    """l_i = ln(1 + e^(-x_i theta)), the label's sign inside x_i. inputs (n, d)."""
+    """Logistic regression: l_i = ln(1 + e^(-x_i theta)).
+
+    inputs: the rows x_i, (n, d), already multiplied by the sign of their label.
+    """
 
     inputs: Float[Tensor, "n d"]
 
@@ -127,13 +143,14 @@ class Logistic(Solvable):
         return float(torch.linalg.eigvalsh(self._hessian(weights / 4))[-1])
 
     def minimise(self, weights: Losses, tolerance: float = 1e-12, most: int = 50) -> Theta:
-        """Newton's method, halved where a whole step would raise the objective.
+        """The minimiser by Newton's method. A step is halved while it would raise the objective.
 
-        A small gradient alone is no minimum: on separable labels without decay the gradient vanishes while theta runs
-        away, one unit a step. So the step must be small too.
+        A small gradient alone does not show a minimum. On separable labels without decay the gradient vanishes while
+        theta runs away, one unit per step. The Newton step must therefore be small, too.
 
         Raises:
-            NotConvergedError: in `most` steps the gradient did not fall to `tolerance` with a step below 1e-6 |theta|.
+            NotConvergedError: within `most` steps the gradient did not fall to `tolerance` with a Newton step of at
+                most 1e-6 max(1, |theta|).
         """
         weights, theta = _weights(weights, self.inputs[:, 0]), torch.zeros_like(self.start)
         for _ in range(most):
@@ -149,8 +166,8 @@ class Logistic(Solvable):
         raise NotConvergedError(f"Newton's method did not reach a minimum (gradient {tolerance:g}) in {most} steps")
 
     def _damped(self, theta: Theta, step: Theta, weights: Losses) -> Theta:
-        here = self._weighted(theta, weights)
-        while self._weighted(theta - step, weights) > here + 1e-12 * max(1.0, abs(here)):
+        value = self._weighted(theta, weights)
+        while self._weighted(theta - step, weights) > value + 1e-12 * max(1.0, abs(value)):
             step = step / 2
         return step
 
@@ -164,11 +181,14 @@ class Logistic(Solvable):
 
 @dataclass(frozen=True, eq=False)
 class Student(Problem):
-    """A tanh network of one hidden layer that distils: l_i = T^2 KL(teacher(x_i) || student(x_i)), T the temperature.
+    """A student network: tanh, one hidden layer, l_i = T^2 KL(teacher(x_i) || student(x_i)) at temperature T.
 
-    inputs (n, p); teacher (n, c), log-probabilities at temperature T. With `batch_norm` the hidden layer is normalised
-    by the statistics of the batch it sees (train mode): on the full frozen batch l_i is still a function of theta
-    alone, on changing batches it is not.
+    inputs: the samples x_i, (n, p).
+    teacher: the teacher's log-probabilities at temperature T, (n, c).
+    hidden: number of hidden units.
+    temperature: T.
+    batch_norm: normalise the hidden layer by the statistics of the current batch (train mode). On the full frozen batch
+        l_i is still a function of theta alone; on changing batches it is not.
     """
 
     inputs: Float[Tensor, "n p"]
@@ -203,18 +223,21 @@ class Student(Problem):
 
 
 def solvable(problem: Problem) -> Solvable:
-    """The problem, refused if it is a network: that has no global curvature bound and no exact minimiser."""
+    """The problem itself. A network is refused: it has no global curvature bound and no exact minimiser."""
     if not isinstance(problem, Solvable):
         validate.refuse("problem", type(problem).__name__, "a Ridge or Logistic here; for a network take Armijo steps")
     return problem
 
 
 def ridge(seed: int = 0, n: int = 200, d: int = 5, outliers: float = 0.2, decay: float = 1e-3) -> Ridge:
-    """A linear model with noise 0.1; a share of the targets is off by about 5. The start is near the truth (0.3 off).
+    """A linear model with noise 0.1. The targets of a share of outliers are off by about 5.
+
+    The start is near the truth: the truth plus 0.3 times a standard normal vector.
 
     Raises:
         ConfigError: n < d, a share outside [0, 1), a negative decay.
     """
+    # the random bits depend on the order of the draws: inputs, truth, noise, outliers, start
     rng = _generator(seed, n, d, outliers, decay)
     inputs, truth = _normal(rng, n, d), _normal(rng, d)
     off = (torch.arange(n) < round(outliers * n)).double()
@@ -223,11 +246,12 @@ def ridge(seed: int = 0, n: int = 200, d: int = 5, outliers: float = 0.2, decay:
 
 
 def logistic(seed: int = 0, n: int = 200, d: int = 5, flipped: float = 0.15, decay: float = 1e-2) -> Logistic:
-    """A linear classifier of two labels, of which a share is flipped. The start is random.
+    """A linear classifier of two labels. A share of the labels is flipped. The start is random.
 
     Raises:
         ConfigError: n < d, a share outside [0, 1), a negative decay.
     """
+    # the random bits depend on the order of the draws: inputs, truth, start
     rng = _generator(seed, n, d, flipped, decay)
     inputs, truth = _normal(rng, n, d), 2 * _normal(rng, d)
     labels = torch.sign(inputs @ truth) * torch.where(torch.arange(n) < round(flipped * n), -1.0, 1.0)
@@ -235,7 +259,10 @@ def logistic(seed: int = 0, n: int = 200, d: int = 5, flipped: float = 0.15, dec
 
 
 def points(*targets: float, start: float = 0.0, decay: float = 0.0) -> Ridge:
-    """One parameter, l_i = (theta - a_i)^2 / 2: every counterexample that needs no more than a line.
+    """A problem of one parameter with l_i = (theta - a_i)^2 / 2, for the counterexamples on a line.
+
+    Arguments:
+        targets: the points a_i.
 
     Raises:
         ConfigError: no target, a negative decay.
@@ -252,15 +279,17 @@ def student(
     batch_norm: bool = False,
     corrupted: float = 0.0,
 ) -> Student:
-    """A student of 8 inputs and 5 classes beside a random teacher network on frozen Gaussian samples.
+    """A student of 8 inputs and 5 classes, with a random teacher network, on frozen Gaussian samples.
 
-    corrupted: share of samples whose teacher answer is exchanged for another sample's.
+    Arguments:
+        corrupted: share of samples that get the teacher's answer to another sample.
 
     Raises:
         ConfigError: a share outside [0, 1), a temperature <= 0, n < 2, hidden < 1.
     """
     validate.positive("temperature", temperature)
     validate.count("hidden", hidden)
+    # the random bits depend on the order of the draws: inputs, the teacher's two layers, the student's two layers
     rng = _generator(seed, n, 2, corrupted, 0.0)
     inputs = _normal(rng, n, 8)
     logits = torch.tanh(inputs @ _normal(rng, 8, 32)) @ _normal(rng, 32, 5) / 2
@@ -281,7 +310,7 @@ def _generator(seed: int, n: int, d: int, share: float, decay: float) -> torch.G
 
 
 def _weights(weights: Losses, losses: Losses) -> Losses:
-    """Weights as `minimise` takes them: one a sample, finite, not negative."""
+    """The weights for `minimise`: one per sample, finite, not negative."""
     validate.alike(losses=losses, weights=weights)
     return validate.losses(weights, "weights")
 
