@@ -30,9 +30,9 @@ def stationarity(family: Family) -> Proof:
         linear = r"$v\,\ell + g(v)$ is linear in $v$: the sign of its slope decides between 0 and 1."
         latex = r"\frac{d}{dv}\left[v\,\ell + g(v)\right] = \ell - \lambda"
         return identity(name, linear, sp.diff(l * v + family.penalty, v), l - lam, (), latex)
-    slope = l + sp.diff(family.penalty, v).subs(v, piece.weight)
-    latex = rf"\ell + g'(v^*) = {sp.latex(slope)} = 0"
-    return identity(name, statement, slope, 0, family.chart, latex)
+    derivative = l + sp.diff(family.penalty, v).subs(v, piece.weight)
+    latex = rf"\ell + g'(v^*) = {sp.latex(derivative)} = 0"
+    return identity(name, statement, derivative, 0, family.chart, latex)
 
 
 def edges(family: Family) -> Proof:
@@ -45,8 +45,10 @@ def edges(family: Family) -> Proof:
     if not flat:
         inside = "$v^*$ stays below 1 (and is positive by its form): the minimum never lies on an edge."
         return nonnegative(name, inside, "1 - v^*", 1 - family.pieces[0].weight, family.signs)
-    slope = sp.powsimp(sp.diff(_shaped(family), v))
-    pairs = [(l + slope.subs(v, piece.weight), l - (piece.high if piece.weight == 1 else piece.low)) for piece in flat]
+    derivative = sp.powsimp(sp.diff(_shaped(family), v))
+    pairs = [
+        (l + derivative.subs(v, piece.weight), l - (piece.high if piece.weight == 1 else piece.low)) for piece in flat
+    ]
     return identities(name, statement, pairs, family.chart, r"\ell + g'(v^*)")
 
 

@@ -84,9 +84,9 @@ def derive(name: str) -> Derivation:
         ConfigError: unknown name.
     """
     family = FAMILIES[validate.known(name).name]
-    penalty, weight, latent = sp.latex(family.penalty), sp.latex(family.weight), sp.latex(family.latent)
+    g, v_star, f = sp.latex(family.penalty), sp.latex(family.weight), sp.latex(family.latent)
     proofs = tuple(prove(family) for prove in IN_ORDER)
-    return Derivation(family.name, penalty, weight, latent, sp.latex(family.limit), proofs)
+    return Derivation(family.name, g, v_star, f, sp.latex(family.limit), proofs)
 
 
 @dataclass(frozen=True, eq=False)
