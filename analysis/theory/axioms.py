@@ -1,7 +1,12 @@
-"""The axioms of a self-paced regularizer, and who breaks them (Jiang et al., 2014; Meng et al., 2017; from memory).
+"""The axioms of a self-paced regularizer, and the regularizers that break them.
 
-A1  g is convex in v                                                   A2  v* falls in l, from 1 at l = 0 to 0
-A3  v* grows with lambda ("A3"), from 0 as lambda -> 0 ("A3 start") to 1 at the upper end of lambda ("A3 end")
+    A1         g is convex in v
+    A2         v* falls in l, from 1 at l = 0 to 0
+    A3         v* grows with lambda
+    A3 start   v* -> 0 as lambda -> 0
+    A3 end     v* -> 1 at the upper end of lambda
+
+Sources, from memory: Jiang et al. (2014); Meng et al. (2017).
 """
 
 import numpy as np
@@ -22,13 +27,13 @@ REASONS = {
 
 
 def checks(reg: Regularizer | str) -> tuple[Check, ...]:
-    """The five checks for one regularizer; those that its axiom breaks say "fails"."""
-    return tuple(one(reg) for one in (convex_penalty, falls_with_loss, grows_with_lambda, starts_empty, ends_full))
+    """The five checks for one regularizer; the check of an axiom that the regularizer breaks says "fails"."""
+    return tuple(axiom(reg) for axiom in (convex_penalty, falls_with_loss, grows_with_lambda, starts_empty, ends_full))
 
 
 def table() -> pd.DataFrame:
-    """Ten regularizers by five axioms: "holds", or "fails: " and why; in the order of `cudfkd.regularizers.ALL`."""
-    rows = {kind.name: {one.name: _cell(kind.name, one) for one in checks(kind.name)} for kind in ALL}
+    """Ten regularizers by five axioms: "holds", or "fails: " with the reason; ordered as `cudfkd.regularizers.ALL`."""
+    rows = {kind.name: {result.name: _cell(kind.name, result) for result in checks(kind.name)} for kind in ALL}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("regularizer")
 
 
@@ -45,7 +50,10 @@ def convex_penalty(reg: Regularizer | str) -> Check:
 
 
 def falls_with_loss(reg: Regularizer | str) -> Check:
-    """A2: v* does not grow with l, v*(0) = 1, v* -> 0 (at l = 1e12; lambda 0.5, 0.9, and 5 where it may)."""
+    """A2: v* does not grow with l, v*(0) = 1, and v* -> 0, tested at l = 1e12.
+
+    The lambdas are 0.5, 0.9, and 5 where the domain allows it.
+    """
     reg = validate.known(reg)
     return check(
         "A2",
@@ -64,28 +72,31 @@ def grows_with_lambda(reg: Regularizer | str) -> Check:
 
 
 def starts_empty(reg: Regularizer | str) -> Check:
-    """A3 start: v* -> 0 as lambda -> 0, for l >= 0.1 (at lambda = 1e-13). The control is lambda = 0.5."""
-    reg, at = validate.known(reg), LOSSES[LOSSES >= 0.1]
-    return check("A3 start", "v* -> 0 as lambda -> 0", "axioms", reg.weight(at, 1e-13),
-                 ("lambda = 0.5", reg.weight(at, 0.5)), tolerance=1e-5)  # fmt: skip
+    """A3 start: v* -> 0 as lambda -> 0, tested for l >= 0.1 at lambda = 1e-13. The control is lambda = 0.5."""
+    reg, losses = validate.known(reg), LOSSES[LOSSES >= 0.1]
+    return check("A3 start", "v* -> 0 as lambda -> 0", "axioms", reg.weight(losses, 1e-13),
+                 ("lambda = 0.5", reg.weight(losses, 0.5)), tolerance=1e-5)  # fmt: skip
 
 
 def ends_full(reg: Regularizer | str) -> Check:
-    """A3 end: v* -> 1 at the upper end of lambda (1e13, or 1 - 1e-13 for l < 1). The control is lambda = 0.5."""
+    """A3 end: v* -> 1 at the upper end of lambda. The control is lambda = 0.5.
+
+    The end is 1e13 for an unbounded domain; else it is the bound minus 1e-13 (jiang-log: 1 - 1e-13), tested for l < 1.
+    """
     reg = validate.known(reg)
-    end, at = (1e13, LOSSES) if np.isinf(reg.lam_below) else (reg.lam_below - 1e-13, LOSSES[LOSSES < 1])
-    return check("A3 end", "v* -> 1 at the upper end of lambda", "axioms", 1 - reg.weight(at, end),
-                 ("lambda = 0.5", 1 - reg.weight(at, 0.5)))  # fmt: skip
+    end, losses = (1e13, LOSSES) if np.isinf(reg.lam_below) else (reg.lam_below - 1e-13, LOSSES[LOSSES < 1])
+    return check("A3 end", "v* -> 1 at the upper end of lambda", "axioms", 1 - reg.weight(losses, end),
+                 ("lambda = 0.5", 1 - reg.weight(losses, 0.5)))  # fmt: skip
 
 
 def falling_weight(loss: float = 0.1, paces: tuple[float, ...] = (0.2, 0.5, 0.8, 0.9, 0.99, 0.999)) -> pd.Series:
-    """jiang-log's weight of one loss over lambda: it rises and falls."""
+    """The weight of one loss under jiang-log over lambda: it rises and falls."""
     reg, at = validate.known("jiang-log"), torch.tensor([loss], dtype=torch.float64)
     return pd.Series({pace: float(reg.weight(at, validate.pace(reg, pace))) for pace in paces}, name=f"v*({loss:g})")
 
 
-def _cell(name: str, one: Check) -> str:
-    return "holds" if one.passed else f"{one.verdict}: {REASONS.get((name, one.name), 'no reason is known')}"
+def _cell(name: str, result: Check) -> str:
+    return "holds" if result.passed else f"{result.verdict}: {REASONS.get((name, result.name), 'no reason is known')}"
 
 
 def _bulge(reg: Regularizer, v: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
-"""What the theorems do not say, each by the smallest example, with CuDFKD's log weight unless it says otherwise.
+"""Counterexamples: statements that look like the theorems and are false, each refuted by the smallest example.
 
-Each function returns a Counterexample: the statement that it refutes, and the numbers. `table()` shows all.
+Each function returns a Counterexample with the refuted statement and the numbers. `table()` shows all counterexamples.
+The weight is CuDFKD's log weight where no other weight is named.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,14 @@ LOG = Logistic()
 
 @dataclass(frozen=True)
 class Counterexample:
-    """refutes: the false statement. theorem: whose hypothesis is missing. setting: in words. numbers: by name."""
+    """A counterexample.
+
+    name: a short name.
+    refutes: the false statement.
+    theorem: the theorem with the missing hypothesis.
+    setting: the example in words.
+    numbers: the numbers that refute the statement, by name.
+    """
 
     name: str
     refutes: str
@@ -34,17 +42,18 @@ class Counterexample:
 
 
 def table() -> pd.DataFrame:
-    """All of them: name, what is refuted, the theorem whose hypothesis is missing, the numbers."""
+    """One row per counterexample: name, refuted statement, theorem with the missing hypothesis, setting, numbers."""
     rows = [
-        {"counterexample": one.name, "refutes": one.refutes, "theorem": one.theorem, "setting": one.setting,
-         "numbers": ", ".join(f"{name} = {value:.6g}" for name, value in one.numbers.items())}
-        for one in (make() for make in ALL)
+        {"counterexample": example.name, "refutes": example.refutes, "theorem": example.theorem,
+         "setting": example.setting,
+         "numbers": ", ".join(f"{name} = {value:.6g}" for name, value in example.numbers.items())}
+        for example in (function() for function in ALL)
     ]  # fmt: skip
     return pd.DataFrame(rows).set_index("counterexample")
 
 
 def step_too_large(steps: int = 200) -> Counterexample:
-    """Curvature 1, step 2.5 > 2: Phi rises, then settles in a cycle of period 2 where the weight is 2 / step."""
+    """A step of 2.5 > 2 at curvature 1: Phi rises, then settles in a cycle of period 2 with the weight 2 / step."""
     path = limit_cycle(2.5, steps)
     last = abs(float(path.thetas[-1]))
     weight = float(LOG.weight(torch.tensor([last**2 / 2], dtype=torch.float64), 2.0))
@@ -55,15 +64,15 @@ def step_too_large(steps: int = 200) -> Counterexample:
 
 
 def limit_cycle(step: float = 2.5, steps: int = 200, start: float = 0.1) -> Path:
-    """Steps of fixed length on l = theta^2 / 2 with lambda = 2: below 2 they converge, above they end in a cycle."""
+    """Steps of fixed length on l = theta^2 / 2 at lambda = 2. Steps below 2 converge; longer steps end in a cycle."""
     return run(points(0.0, start=start), LOG, 2.0, Gradient(step), steps, tolerance=1e-12)
 
 
 def cycle_amplitude(step: float, lam: float = 2.0) -> float:
-    """|theta| of the cycle, where v*(theta^2 / 2) = 2 / step: (1 + e^-lambda) step / 2 = 1 + e^(l - lambda).
+    """The |theta| of the cycle, at which v*(theta^2 / 2) = 2 / step, so (1 + e^-lambda) step / 2 = 1 + e^(l - lambda).
 
     Raises:
-        ConfigError: step <= 2, where there is no cycle; lambda <= 0.
+        ConfigError: step <= 2 (no cycle exists), or lambda <= 0.
     """
     lam = validate.pace(LOG, lam)
     if not step > 2:
@@ -72,20 +81,25 @@ def cycle_amplitude(step: float, lam: float = 2.0) -> float:
 
 
 def cycle_is_stable(step: float, lam: float = 2.0) -> bool:
-    """Whether nearby students fall into that cycle: theta^2 (1 - sigmoid(lambda - l)) < 1; at lambda 2, step < 2.734.
+    """Whether nearby students fall into the cycle: theta^2 (1 - s) < 1 with s = sigmoid(lambda - l).
 
-    The map theta -> theta (1 - step v) has the slope -1 + 2 theta^2 (1 - s) there, s = sigmoid(lambda - l), as
-    v' = -v (1 - s).
+    At lambda = 2 this means step < 2.734. The reason: v' = -v (1 - s), so on the cycle the map
+    theta -> theta (1 - step v) has the slope -1 + 2 theta^2 (1 - s).
     """
     loss = cycle_amplitude(step, lam) ** 2 / 2
     return bool(2 * loss * (1 - 1 / (1 + np.exp(loss - lam))) < 1)
 
 
 def attractor(steps: Sequence[float], keep: int = 40, settle: int = 400) -> pd.DataFrame:
-    """Where fixed steps end on l = theta^2 / 2, lambda = 2: the last `keep` theta for each step length, for a figure.
+    """The last `keep` theta of fixed steps on l = theta^2 / 2 at lambda = 2, for each step length, for a figure.
 
-    Columns: step, theta. One point for steps below 2; two opposite ones up to 2.734, two unequal ones beyond; from
-    2.92 on longer periods, and soon none at all.
+    Columns: step, theta. The number of different theta depends on the step length:
+
+        step            theta
+        below 2         one point
+        2 to 2.734      two opposite points
+        2.734 to 2.92   two unequal points
+        from 2.92       longer periods, and soon no period at all
     """
     validate.count("keep", keep)
     validate.count("number of steps", len(steps))
@@ -98,7 +112,7 @@ def attractor(steps: Sequence[float], keep: int = 40, settle: int = 400) -> pd.D
 
 
 def momentum_rises() -> Counterexample:
-    """Momentum 0.9 and a step that plain descent could take: Phi rises in many steps, by up to 0.06."""
+    """Momentum 0.9 with a step length at which plain descent would descend: Phi rises in many steps, by up to 0.06."""
     path = momentum.run(points(0.0, start=1.0), LOG, 2.0, momentum.constant(0.1, 60))
     rises = np.diff(path.objective)
     numbers = {"rises": float((rises > 0).sum()), "of": float(len(rises)), "largest": float(rises.max()),
@@ -108,7 +122,7 @@ def momentum_rises() -> Counterexample:
 
 
 def growth_rises() -> Counterexample:
-    """lambda grows at an exact minimiser: Phi can only rise, while the raw objective falls."""
+    """Growth of lambda at an exact minimiser: Phi can only rise, while the raw objective falls."""
     before, after = (objective(points(1.0, -1.0), LOG, lam) for lam in (1.0, 1.5))
     numbers = {"F before": before.point(before.problem.start).value, "F after": after.point(after.problem.start).value}
     offset = {lam: lam * (1 + float(np.exp(-lam))) for lam in (1.0, 1.5)}
@@ -118,7 +132,10 @@ def growth_rises() -> Counterexample:
 
 
 def drift_cancels() -> Counterexample:
-    """A target that moves 0.2 a step: 200 steps descend by 11.9 in all, the drift takes it back. At 0.8 it escapes."""
+    """A target that moves 0.2 per step: 200 steps descend by 11.9 in sum, and the drift cancels this descent.
+
+    At 0.8 per step the target escapes.
+    """
     slow, fast = drift.chase(speed=0.2), drift.chase(speed=0.8)
     numbers = {
         "student": float(np.sum(slow["student"])), "drift": float(np.sum(slow["drift"])),
@@ -131,9 +148,9 @@ def drift_cancels() -> Counterexample:
 
 
 def scalar_weight() -> Counterexample:
-    """One weight for the batch's mean loss (the public code): it descends F(mean l), while mean F(l) rises.
+    """One weight for the batch's mean loss, as in the public code: F(mean l) falls, while mean F(l) rises.
 
-    With lambda = 2 that one weight is 1e-10 and nothing moves, where per-sample weights are (1, 0).
+    At lambda = 2 this weight is 1e-10 and nothing moves; the per-sample weights are (1, 0).
     """
     problem, lam, step = points(0.0, 10.0), 30.0, 0.2
     phi, theta = objective(problem, LOG, lam), problem.start
@@ -151,12 +168,12 @@ def scalar_weight() -> Counterexample:
 
 
 def hard_kink() -> Counterexample:
-    """Hard selection at l = lambda: the selected weight is 0, so the student is stuck, though F falls to one side."""
+    """Hard selection at l = lambda: the weight is 0, so the student does not move, although F falls to one side."""
     phi = objective(points(0.0, start=1.0), Hard(), 0.5)
-    here, nearer = phi.point(phi.problem.start), phi.value(torch.tensor([1 - 1e-3], dtype=torch.float64))
+    kink, nearer = phi.point(phi.problem.start), phi.value(torch.tensor([1 - 1e-3], dtype=torch.float64))
     dead = objective(points(3.0), LOG, 2.0).point(torch.zeros(1, dtype=torch.float64))
     hard = objective(points(3.0), Hard(), 2.0).point(torch.zeros(1, dtype=torch.float64))
-    numbers = {"gradient": float(here.gradient.norm()), "F falls by": here.value - float(nearer),
+    numbers = {"gradient": float(kink.gradient.norm()), "F falls by": kink.value - float(nearer),
                "hard's gradient at l = 4.5, lambda 2": float(hard.gradient.norm()),
                "log's": float(dead.gradient.norm())}  # fmt: skip
     return Counterexample("hard is stuck", "a vanishing (selected) gradient means no way down", "T4",
@@ -164,7 +181,7 @@ def hard_kink() -> Counterexample:
 
 
 def through_the_weight(loss: float = 6.0, lam: float = 2.0) -> Counterexample:
-    """d/dl [v*(l) l] through v, with g dropped: negative for a hard sample, so that descent raises its loss."""
+    """The derivative d/dl [v*(l) l] through v, with g dropped: negative for a hard sample. Descent raises its loss."""
     at = validate.vector([loss], "loss").requires_grad_()
     lam = validate.pace(LOG, lam)
     (through,) = torch.autograd.grad((LOG.weight(at, lam) * at).sum(), at)
@@ -176,7 +193,7 @@ def through_the_weight(loss: float = 6.0, lam: float = 2.0) -> Counterexample:
 
 
 def one_sample_step() -> Counterexample:
-    """A step on one of two samples from their common minimiser: Phi rises, and so it does in expectation."""
+    """A step on a single sample out of two, from the minimiser of Phi: Phi rises, also in expectation."""
     phi = objective(points(1.0, -1.0), LOG, 2.0)
     weight = float(LOG.weight(torch.tensor([0.5], dtype=torch.float64), 2.0))
     moved = torch.tensor([0.5 * weight], dtype=torch.float64)
@@ -187,18 +204,19 @@ def one_sample_step() -> Counterexample:
 
 def decay_rises(step: float = 0.5, decay: float = 0.1) -> Counterexample:
     """Weight decay at a minimiser of the loss: Phi without R rises from 0; Phi + R does not."""
-    bare, whole = (objective(points(1.0, start=1.0, decay=share), LOG, 2.0) for share in (0.0, decay))
-    moved = whole.problem.start - step * whole.point(whole.problem.start).gradient
+    bare, decayed = (objective(points(1.0, start=1.0, decay=share), LOG, 2.0) for share in (0.0, decay))
+    moved = decayed.problem.start - step * decayed.point(decayed.problem.start).gradient
     numbers = {
         "Phi before": bare.point(bare.problem.start).value, "Phi after": float(bare.value(moved)),
-        "Phi + R before": whole.point(whole.problem.start).value, "Phi + R after": float(whole.value(moved)),
+        "Phi + R before": decayed.point(decayed.problem.start).value, "Phi + R after": float(decayed.value(moved)),
     }  # fmt: skip
     return Counterexample("weight decay rises", "Phi without the decay term falls", "T3",
                           f"l = (theta - 1)^2 / 2, theta 1, step {step:g}, decay {decay:g}", numbers)  # fmt: skip
 
 
 def generator_in_train_mode(seed: int = 0) -> Counterexample:
-    """A "frozen" generator whose BatchNorm updates its running statistics: the samples move, and with them Phi."""
+    """A "frozen" generator with BatchNorm that updates its running statistics: the samples move, and so does Phi."""
+    # the random bits depend on the order of the draws: the generator's weights, the fixed codes, the fresh codes
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         generator = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Tanh()).double()
@@ -210,7 +228,7 @@ def generator_in_train_mode(seed: int = 0) -> Counterexample:
 
 
 def _change_of_phi(generator: nn.Module, fixed: Tensor, fresh: Tensor, seed: int, train: bool) -> float:
-    """|Phi after - Phi before| of a random student on G(fixed), around 10 forward passes in the given mode."""
+    """|Phi after - Phi before| of a random student on G(fixed), before and after forward passes in the given mode."""
     before = _phi(generator, fixed, seed)
     generator.train(train)
     with torch.no_grad():

@@ -1,7 +1,7 @@
-"""T9, checked over random losses and priors; what fails without its hypotheses; and what one logged number bounds.
+"""Checks of T9 over random losses and priors, its failures without its hypotheses, and the bounds by alpha alone.
 
-The step weight of `analysis.theory.toys.controls` is a legal self-paced weight (A1 to A3 hold) without increasing
-differences: the axioms of self-paced learning do not imply those of a curriculum.
+The step weight of `analysis.theory.toys.controls` obeys the axioms of self-paced learning, A1 to A3, and has no
+increasing differences. So the axioms of self-paced learning do not imply the axioms of a curriculum.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,14 +23,14 @@ Statistic = Callable[[Curriculum], float]
 
 
 def activity_grows(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
-    """T9 (i): alpha grows with lambda, for any losses and prior. The control lets lambda fall."""
+    """T9 (i): alpha grows with lambda, for all losses and priors. The control lets lambda fall."""
     worst = _rises(reg, lambda q: -q.alpha, problems, seed)
     return check("mean weight grows", "alpha(lambda) does not fall as lambda grows", "T9", worst,
                  ("lambda falls", _rises("log", lambda q: q.alpha, 8, seed)), claims=("C2", "C4"))  # fmt: skip
 
 
 def gets_harder(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
-    """T9 (ii): the mean loss under Q grows with lambda. The control is jiang-log, whose hypothesis fails."""
+    """T9 (ii): the mean loss under Q grows with lambda. The control is jiang-log, which breaks the hypothesis."""
     worst = _rises(reg, lambda q: -q.mean_loss, problems, seed)
     return check("samples get harder", "E_Q l does not fall as lambda grows", "T9", worst,
                  ("jiang-log", _rises("jiang-log", lambda q: -q.mean_loss, 8, seed)), claims=("C2", "C4"))  # fmt: skip
@@ -45,35 +45,41 @@ def approaches_prior(reg: Regularizer | str, problems: int = 8, seed: int = 0) -
 
 
 def entropy_grows(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
-    """T9 (iv): for a uniform P the entropy of Q grows. The control takes uneven priors."""
+    """T9 (iv): for a uniform P the entropy of Q grows. The control uses uneven priors."""
     worst = _rises(reg, lambda q: -q.entropy, problems, seed, uniform=True)
     return check("entropy grows", "H(Q_lambda) does not fall as lambda grows, P uniform", "T9", worst,
                  ("P not uniform", _rises("log", lambda q: -q.entropy, 8, seed)), claims=("C2", "C4"))  # fmt: skip
 
 
 def increasing_differences(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
-    """T9's hypothesis: v(l; L) v(l'; L') >= v(l'; L) v(l; L') for l < l', L < L'. The control is the step weight."""
+    """The hypothesis of T9: v(l; L) v(l'; L') >= v(l'; L) v(l; L') for l < l', L < L'. The control: the step weight."""
     reg = validate.known(reg)
-    worst, wrong = ([_determinant(one, seed + k) for k in range(problems)] for one in (reg, StepWeight()))
+    worst, wrong = ([_determinant(kind, seed + k) for k in range(problems)] for kind in (reg, StepWeight()))
     return check("increasing differences", "v(l; L) v(l'; L') >= v(l'; L) v(l; L') for l < l', L < L'", "T9", worst,
                  ("a step weight", wrong), claims=("C2", "C4"))  # fmt: skip
 
 
 def activity_bounds(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
-    """0 <= v <= 1 alone: KL <= -ln alpha, chi^2 <= 1/alpha - 1, ess >= alpha, TV <= 1 - alpha. Control: halved."""
-    found = [one for k in range(problems) for one in _path(validate.known(reg), seed + k)]
-    slack = [max(part - bound for part, bound in _bounds(one)) for one in found]
-    wrong = [max(part - bound / 2 for part, bound in _bounds(one)) for one in found]
+    """Bounds by 0 <= v <= 1 alone: KL <= -ln alpha, chi^2 <= 1/alpha - 1, ess >= alpha, TV <= 1 - alpha.
+
+    The control halves each bound.
+    """
+    curricula = [q for k in range(problems) for q in _path(validate.known(reg), seed + k)]
+    slack = [max(value - bound for value, bound in _bounds(q)) for q in curricula]
+    wrong = [max(value - bound / 2 for value, bound in _bounds(q)) for q in curricula]
     return check("activity bounds everything", "KL <= -ln alpha, chi^2 <= 1/alpha - 1, TV <= 1 - alpha", "T9", slack,
                  ("half of each bound", wrong), claims=("C2", "C4"))  # fmt: skip
 
 
 def violations(reg: Regularizer | str, problems: int = 400, seed: int = 0) -> dict[str, int]:
-    """In how many of random (P, l) each statement of T9 fails somewhere along lambda; P uneven but for the last."""
+    """For each statement of T9, the number of random (P, l) for which it fails somewhere along lambda.
+
+    P is uneven, and uniform only for the last statement.
+    """
 
     def count(statistic: Statistic, uniform: bool = False) -> int:
         each = np.array_split(_rises(reg, statistic, problems, seed, uniform), problems)
-        return sum(bool((one > 1e-10).any()) for one in each)
+        return sum(bool((rises > 1e-10).any()) for rises in each)
 
     return {
         "alpha falls": count(lambda q: -q.alpha), "mean loss falls": count(lambda q: -q.mean_loss),
@@ -83,10 +89,13 @@ def violations(reg: Regularizer | str, problems: int = 400, seed: int = 0) -> di
 
 
 def entropy_falls() -> Counterexample:
-    """P = (0.1 at l = 0.1, 0.9 at l = 3): as lambda grows the entropy falls towards P's; KL falls, E_Q l grows."""
+    """P = (0.1 at l = 0.1, 0.9 at l = 3): as lambda grows, the entropy of Q falls towards the entropy of P.
+
+    At the same time KL falls and E_Q l grows.
+    """
     lams = (1e-9, 0.5, 1.0, 2.0, 4.0, 8.0)
     rows = [curriculum("log", lam, [0.1, 3.0], [0.1, 0.9]) for lam in lams]
-    numbers = {f"H at {lam:.2g}": one.entropy for lam, one in zip(lams, rows, strict=True)}
+    numbers = {f"H at {lam:.2g}": q.entropy for lam, q in zip(lams, rows, strict=True)}
     ends = {"KL first": rows[0].divergence("KL"), "KL last": rows[-1].divergence("KL"),
             "E_Q l first": rows[0].mean_loss, "E_Q l last": rows[-1].mean_loss}  # fmt: skip
     return Counterexample("entropy falls", "the entropy of Q grows for every prior", "T9",
@@ -94,7 +103,7 @@ def entropy_falls() -> Counterexample:
 
 
 def axioms_do_not_suffice() -> Counterexample:
-    """The step weight obeys A1 to A3, P is uniform, and still the entropy falls from ln 2 to 0.06."""
+    """The step weight obeys A1 to A3 and P is uniform, yet the entropy falls from ln 2 to 0.06."""
     easy, late = (curriculum(StepWeight(), lam, [2.0, 9.0]) for lam in (1.0, 3.0))
     numbers = {"H at lambda 1": easy.entropy, "H at lambda 3": late.entropy,
                "KL at lambda 1": easy.divergence("KL"), "KL at lambda 3": late.divergence("KL")}  # fmt: skip
@@ -112,17 +121,17 @@ def _paces(reg: Regularizer) -> Sequence[float]:
 
 @lru_cache(maxsize=64)
 def _path(reg: Regularizer, seed: int, uniform: bool = False) -> list[Curriculum]:
-    """Q along lambda for a random problem, from the first lambda at which some sample has weight."""
+    """The distributions Q along lambda for a random problem, for the lambdas at which some sample has weight."""
     losses, prior = random_problem(seed, uniform=uniform)
     alive = [lam for lam in _paces(reg) if bool((reg.weight(losses, lam) > 0).any())]
     return [curriculum(reg, lam, losses, prior) for lam in alive]
 
 
 def _rises(reg: Regularizer | str, statistic: Statistic, problems: int, seed: int, uniform: bool = False) -> np.ndarray:
-    """By how much the statistic rises from one lambda to the next, relative to max(1, its size); problems joined."""
-    known, rises = validate.known(reg), []
-    for path in (_path(known, seed + k, uniform) for k in range(validate.count("problems", problems))):
-        values = np.array([statistic(one) for one in path])
+    """The rises of the statistic from each lambda to the next, relative to max(1, |statistic|); all problems joined."""
+    regularizer, rises = validate.known(reg), []
+    for path in (_path(regularizer, seed + k, uniform) for k in range(validate.count("problems", problems))):
+        values = np.array([statistic(q) for q in path])
         rises.append(np.diff(values) / np.maximum(1, np.abs(values[:-1])))
     return np.concatenate(rises)
 
@@ -135,9 +144,9 @@ def _determinant(reg: Regularizer, seed: int) -> float:
     return float((early[:, 1:] * late[:, :-1] - early[:, :-1] * late[:, 1:]).max())
 
 
-def _bounds(one: Curriculum) -> list[tuple[float, float]]:
-    """What alpha bounds, and its bound."""
+def _bounds(q: Curriculum) -> list[tuple[float, float]]:
+    """Pairs of a quantity and its bound by alpha."""
     return [
-        (one.divergence("KL"), -float(np.log(one.alpha))), (one.divergence("chi2") * one.alpha, 1 - one.alpha),
-        (one.divergence("TV"), 1 - one.alpha), (one.alpha - one.ess, 0.0),
+        (q.divergence("KL"), -float(np.log(q.alpha))), (q.divergence("chi2") * q.alpha, 1 - q.alpha),
+        (q.divergence("TV"), 1 - q.alpha), (q.alpha - q.ess, 0.0),
     ]  # fmt: skip

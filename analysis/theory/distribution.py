@@ -1,9 +1,9 @@
 """T9: the curriculum as a distribution. Q_lambda gives each sample the probability v*(l; lambda) P / alpha(lambda).
 
-alpha = sum P v* is the mean weight (the activity of the curriculum is 1 - alpha). Bengio et al. (2009) ask of a
-curriculum that weights grow and that entropy grows. For Q_lambda at fixed theta and P, as lambda grows and if ln v* has
-increasing differences: alpha grows, the mean loss under Q grows, every f-divergence D_f(Q || P) falls; the entropy
-grows for a uniform P, and need not for another one.
+alpha = sum P v* is the mean weight (the activity of the curriculum is 1 - alpha). By the definition of Bengio et al.
+(2009), the weights and the entropy of a curriculum grow. Let lambda grow at fixed theta and P, and let ln v* have
+increasing differences. Then alpha grows, the mean loss under Q grows, and every f-divergence D_f(Q || P) falls. The
+entropy grows for a uniform P; for another P it may fall.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,13 @@ DIVERGENCES: dict[str, Phi] = {
 
 @dataclass(frozen=True, eq=False)
 class Curriculum:
-    """Q_lambda. q (n,) probabilities, prior (n,) = P, losses (n,), alpha = sum P v*."""
+    """The distribution Q_lambda.
+
+    q: the probabilities Q_lambda, (n,).
+    prior: the probabilities P, (n,).
+    losses: l_i, (n,).
+    alpha: the mean weight, sum P v*.
+    """
 
     q: Float[Tensor, " n"]
     prior: Float[Tensor, " n"]
@@ -44,24 +50,24 @@ class Curriculum:
 
     @property
     def mean_loss(self) -> float:
-        """E_Q l."""
+        """The mean loss under Q, E_Q l."""
         return float((self.q * self.losses).sum())
 
     @property
     def entropy(self) -> float:
-        """Shannon's, in nats."""
+        """Shannon's entropy of Q, in nats."""
         return float(-torch.xlogy(self.q, self.q).sum())
 
     @property
     def ess(self) -> float:
-        """Effective sample fraction (sum P v)^2 / sum P v^2 = 1 / (1 + chi^2), in (0, 1]."""
+        """The effective sample fraction (sum P v)^2 / sum P v^2 = 1 / (1 + chi^2), in (0, 1]."""
         return 1 / (1 + self.divergence("chi2"))
 
     def divergence(self, phi: str | Phi) -> float:
-        """D_f(Q || P) = sum P phi(Q / P), for a convex phi with phi(1) = 0 or a name of `DIVERGENCES`.
+        """The divergence D_f(Q || P) = sum P phi(Q / P), for a convex phi with phi(1) = 0 or a name of `DIVERGENCES`.
 
         Raises:
-            ConfigError: an unknown name; a function that is not convex on (0, 1 / alpha], or not 0 at 1.
+            ConfigError: an unknown name; a function that is not convex on (0, max(1 / alpha, 2)], or not 0 at 1.
         """
         if isinstance(phi, str):
             if phi not in DIVERGENCES:
@@ -75,11 +81,12 @@ class Curriculum:
 def curriculum(
     reg: Regularizer | str, lam: float, losses: Losses | Sequence[float], prior: Losses | Sequence[float] | None = None
 ) -> Curriculum:
-    """Q_lambda for losses (n,) and a prior P (n,), uniform if None.
+    """The distribution Q_lambda for losses (n,) and a prior P (n,); the prior is uniform if None.
 
     Raises:
-        ConfigError: losses negative, not finite or not float64; a prior of another shape or dtype, not positive, not
-            summing to 1; lambda outside its domain; a dead curriculum, where every weight is 0.
+        ConfigError: losses that are negative, not finite or not float64; a prior of another shape or dtype than the
+            losses, not positive, or without sum 1; lambda outside its domain; a dead curriculum, in which every weight
+            is 0.
     """
     reg, losses = validate.known(reg), validate.vector(losses)
     lam = validate.pace(reg, lam)
@@ -101,13 +108,13 @@ def sweep(
     reg: Regularizer | str, lams: Sequence[float], losses: Losses | Sequence[float],
     prior: Losses | Sequence[float] | None = None,
 ) -> pd.DataFrame:  # fmt: skip
-    """A row a lambda: alpha, mean loss, entropy, KL, chi2, TV, ess. Same errors as `curriculum`."""
+    """One row per lambda: alpha, mean loss, entropy, KL, chi2, TV, ess. It raises the errors of `curriculum`."""
     rows = []
     for lam in lams:
-        one = curriculum(reg, lam, losses, prior)
-        divergences = {name: one.divergence(name) for name in ("KL", "chi2", "TV")}
-        rows.append({"lam": lam, "alpha": one.alpha, "mean loss": one.mean_loss, "entropy": one.entropy, **divergences,
-                     "ess": one.ess})  # fmt: skip
+        q = curriculum(reg, lam, losses, prior)
+        divergences = {name: q.divergence(name) for name in ("KL", "chi2", "TV")}
+        rows.append({"lam": lam, "alpha": q.alpha, "mean loss": q.mean_loss, "entropy": q.entropy, **divergences,
+                     "ess": q.ess})  # fmt: skip
     return pd.DataFrame(rows).set_index("lam")
 
 
@@ -115,13 +122,16 @@ def probabilities(
     reg: Regularizer | str, lams: Sequence[float], losses: Losses | Sequence[float],
     prior: Losses | Sequence[float] | None = None,
 ) -> pd.DataFrame:  # fmt: skip
-    """Q_lambda itself for a figure: a row a lambda, a column a sample, in the order of the losses."""
+    """The probabilities Q_lambda for a figure: one row per lambda, one column per sample in the order of the losses."""
     rows = {lam: curriculum(reg, lam, losses, prior).q.numpy() for lam in lams}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("lam").rename_axis("sample", axis=1)
 
 
 def random_problem(seed: int, n: int = 12, uniform: bool = False) -> tuple[Losses, Losses]:
-    """Losses (n,) drawn from an exponential of mean 2, and a prior: uniform, or uneven (Dirichlet of 0.5)."""
+    """Losses (n,) drawn from an exponential of mean 2, and a prior: uniform, or uneven (Dirichlet of 0.5).
+
+    The losses of a seed are the same for both priors: they are drawn first, and the uneven prior is always drawn.
+    """
     validate.count("n", n, 2)
     rng = np.random.default_rng(seed)
     losses = torch.from_numpy(rng.exponential(2.0, n))
@@ -131,7 +141,10 @@ def random_problem(seed: int, n: int = 12, uniform: bool = False) -> tuple[Losse
 
 
 def _generates(phi: Phi, most: float) -> None:
-    """Refuses a function that generates no divergence: phi(1) is not 0, or phi bulges somewhere on (0, most]."""
+    """Refuses a function that generates no divergence: phi(1) is not 0, or phi lies above a chord.
+
+    The chords join points of a grid on (0, max(most, 2)].
+    """
     grid = torch.linspace(0, max(most, 2.0), 2001, dtype=torch.float64)[1:]  # at 0 phi may be infinite
     value, at_one = phi(grid), float(phi(torch.ones(1, dtype=torch.float64)))
     if not abs(at_one) <= 1e-12:

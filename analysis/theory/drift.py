@@ -1,6 +1,7 @@
-"""T6: the samples move under the student. How much can that change the objective?
+"""T6: the samples move under the student. The bounds say by how much this can change the objective.
 
-Gamma = mean F(l') - mean F(l), with l and l' the losses of the same codes z before and after the generator moved.
+The change is Gamma = mean F(l') - mean F(l). Here l and l' are the losses of the same codes z before and after the
+generator moved.
 """
 
 from dataclasses import dataclass
@@ -21,9 +22,12 @@ from cudfkd.regularizers import Regularizer
 
 @dataclass(frozen=True)
 class Drift:
-    """gamma, and three bounds of |gamma|: coupled <= plain; total_variation is infinite where F is unbounded.
+    """The drift Gamma and three bounds of |Gamma|, with coupled <= plain.
 
-    coupled: mean v*(min(l, l')) |l' - l|.  plain: mean |l' - l|.  total_variation: F(infinity) TV with TV = 1.
+    gamma: mean F(l') - mean F(l).
+    coupled: mean v*(min(l, l')) |l' - l|.
+    plain: mean |l' - l|.
+    total_variation: F(infinity) TV with TV = 1; infinite where F is unbounded.
     """
 
     gamma: float
@@ -33,10 +37,11 @@ class Drift:
 
 
 def drift(reg: Regularizer | str, lam: float, before: Losses, after: Float[Tensor, "..."]) -> Drift:
-    """Gamma and its bounds for the losses (n,) of the same codes before and after.
+    """Gamma and its bounds for the losses (n,) of the same codes before and after the move.
 
     Raises:
-        ConfigError: losses negative, not finite, not float64, of different shape or dtype; lambda outside its domain.
+        ConfigError: losses that are negative, not finite or not float64; losses of different shape or dtype; lambda
+            outside its domain.
     """
     reg = validate.known(reg)
     lam = validate.pace(reg, lam)
@@ -51,12 +56,12 @@ def drift(reg: Regularizer | str, lam: float, before: Losses, after: Float[Tenso
 
 
 def bounded(reg: Regularizer | str, lam: float, seed: int = 0, n: int = 50, trials: int = 20) -> Check:
-    """T6: |Gamma| <= mean v*(min) |dl| <= mean |dl| for random losses. The control weighs by the larger loss."""
+    """T6: |Gamma| <= mean v*(min) |dl| <= mean |dl| for random losses. Control: the larger loss's weight."""
     reg, rng = validate.known(reg), torch.Generator().manual_seed(seed)
     lam, slack, wrong = validate.pace(reg, lam), [], []
     for _ in range(trials):
         before, after = (-2 * torch.rand(n, generator=rng, dtype=torch.float64).log() for _ in range(2))
-        rising = torch.maximum(before, after)  # all losses rise: no signs cancel, so that the control cannot hide
+        rising = torch.maximum(before, after)  # all losses rise: no signs cancel, so the control must fail
         for start, end in ((before, after), (before, rising)):
             parts = drift(reg, lam, start, end)
             slack.append(max(abs(parts.gamma) - parts.coupled, parts.coupled - parts.plain))
@@ -67,9 +72,9 @@ def bounded(reg: Regularizer | str, lam: float, seed: int = 0, n: int = 50, tria
 
 
 def transported(reg: Regularizer | str, lam: float, seed: int = 0, n: int = 24, trials: int = 5) -> Check:
-    """T6: |Gamma| <= Lip_x(l) W1(P, P'), for logistic losses ln(1 + e^(-x theta)), whose Lipschitz constant is |theta|.
+    """T6: |Gamma| <= Lip_x(l) W1(P, P'), for logistic losses ln(1 + e^(-x theta)) with the Lipschitz constant |theta|.
 
-    W1 of two samples of n points is an assignment problem, solved exactly. The control takes W1 of the wrong pair.
+    W1 of two samples of n points is an assignment problem, solved exactly. The control uses W1 of another pair.
     """
     reg, rng = validate.known(reg), torch.Generator().manual_seed(seed)
     slack, wrong = [], []
@@ -77,9 +82,9 @@ def transported(reg: Regularizer | str, lam: float, seed: int = 0, n: int = 24, 
         theta, first, noise = (_normal(rng, *shape) for shape in ((3,), (n, 3), (n, 3)))
         second = first - 1.5 * theta + 0.3 * noise
         losses = [torch.nn.functional.softplus(-(x @ theta)) for x in (first, second)]
-        gamma, steepest = abs(drift(reg, lam, losses[0], losses[1]).gamma), float(theta.norm())
-        slack.append(gamma - steepest * wasserstein(first, second))
-        wrong.append(gamma - steepest * wasserstein(first, first + 0.01 * noise))
+        gamma, lipschitz = abs(drift(reg, lam, losses[0], losses[1]).gamma), float(theta.norm())
+        slack.append(gamma - lipschitz * wasserstein(first, second))
+        wrong.append(gamma - lipschitz * wasserstein(first, first + 0.01 * noise))
     return check("drift by transport", "|Gamma| <= Lip(l) W1(P, P')", "T6", slack, ("W1 of another pair", wrong),
                  claims=("C1", "C3", "C4"))  # fmt: skip
 
@@ -109,11 +114,19 @@ def mass_moved(reg: Regularizer | str, lam: float, seed: int = 0, n: int = 50, t
 def chase(
     reg: Regularizer | str = "log", lam: float = 2.0, speed: float = 0.2, step: float = 0.5, steps: int = 200
 ) -> pd.DataFrame:
-    """A student of one parameter after a target that moves by `speed` a step: every step descends, Phi never ends at 0.
+    """A student of one parameter follows a target that moves by `speed` per step. One row per step.
 
-    Order: student, then target. Columns: target, theta (after the step), student (change of Phi by the step), drift (by
-    the target's move), objective (after both), weight. At constant drift there is only tracking (T6); beyond some speed
-    the sample escapes and its weight goes to 0.
+    Each row is one step of the student, then one move of the target. Every step of the student descends, yet Phi does
+    not end at 0: under constant drift the student only tracks the target (T6). Beyond some speed the sample escapes and
+    its weight goes to 0.
+
+    Columns:
+        target: the target after its move.
+        theta: the student after its step.
+        student: the change of Phi by the student's step.
+        drift: the change of Phi by the target's move.
+        objective: Phi after both.
+        weight: the weight of the sample after both.
 
     Raises:
         ConfigError: steps < 1, a negative speed, a step length <= 0, lambda outside its domain.
@@ -122,10 +135,10 @@ def chase(
     validate.at_least("speed", speed, 0)
     solver, rows, theta = Gradient(step), [], torch.zeros(1, dtype=torch.float64)
     for k in range(steps):
-        here, moved = (objective(points(speed * at), reg, lam) for at in (k, k + 1))
-        before = here.point(theta)
-        theta = solver(here, before).theta
-        after, drifted = here.point(theta), moved.point(theta)
+        present, moved = (objective(points(speed * at), reg, lam) for at in (k, k + 1))
+        before = present.point(theta)
+        theta = solver(present, before).theta
+        after, drifted = present.point(theta), moved.point(theta)
         rows.append({
             "target": speed * (k + 1), "theta": float(theta), "student": after.value - before.value,
             "drift": drifted.value - after.value, "objective": drifted.value, "weight": float(drifted.weights[0]),
@@ -134,7 +147,7 @@ def chase(
 
 
 def wasserstein(first: Float[Tensor, "n d"], second: Float[Tensor, "n d"]) -> float:
-    """W1 between two samples of n points each, Euclidean, as an assignment.
+    """The Wasserstein distance W1 between two samples of n points each, Euclidean, computed as an assignment.
 
     Raises:
         ConfigError: samples of different shape or dtype, or not finite.

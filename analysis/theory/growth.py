@@ -1,13 +1,13 @@
-"""T5 and T5': lambda grows while the student descends. Phi may rise; what it may rise by in all is bounded.
+"""T5 and T5': lambda grows while the student descends. Phi may rise; the sum of its rises is bounded.
 
-Order of one step: theta_k -> theta_{k+1} at lambda_k, then lambda_k -> lambda_{k+1}. Exactly,
+Order of one step: theta_k -> theta_{k+1} at lambda_k, then lambda_k -> lambda_{k+1}. These equations are exact:
 
     Phi_{lambda_K}(theta_K) = Phi_{lambda_0}(theta_0) - sum of descents + sum of Lambda_k,
     Lambda_k = Phi_{lambda_{k+1}}(theta_{k+1}) - Phi_{lambda_k}(theta_{k+1}) >= 0,
     sum of Lambda_k <= F_{lambda_K}(M) - F_{lambda_0}(M) <= M
 
-for losses <= M on the path. With the raw, un-normalised penalty of the public code the objective is
-E = F - offset(lambda), which falls for free as lambda grows: it proves nothing.
+The last line holds for losses <= M on the path. With the raw, un-normalised penalty of the public code the objective is
+E = F - offset(lambda). It falls by itself as lambda grows, so its fall proves nothing.
 """
 
 from collections.abc import Sequence
@@ -27,18 +27,26 @@ from analysis.theory.toys.objective import Objective, objective
 from analysis.theory.toys.problems import Problem, points
 from cudfkd.regularizers import Hard, JiangLog, Linear, Logistic, Mixture, Polynomial, Regularizer, Welsch
 
-C = 0.1  # Armijo's share
+C = 0.1  # the constant c of Armijo's rule
 
 
 @dataclass(frozen=True, eq=False)
 class GrowthPath:
-    """K steps.
+    """The record of K steps.
 
-    table: a row a step. lam; objective and gradient (norm) before the step, at lam; step (length), descent, growth
-        (Lambda); largest and smallest, of the losses after the step; raw, the un-normalised objective before the step
-        (NaN where the penalty is printed normalised).
+    table: one row per step, with the columns below.
     final: the objective at the end.
     budget: F_{lambda_K}(M) - F_{lambda_0}(M) for M = the largest loss on the path.
+
+    Columns of the table:
+        lam: lambda of the step.
+        objective: the objective before the step, at lam.
+        gradient: the norm of its gradient before the step, at lam.
+        step: the step length.
+        descent: the fall of the objective by the step, at lam.
+        growth: Lambda_k, the rise of the objective by the growth of lambda.
+        largest, smallest: the largest and the smallest loss after the step.
+        raw: the un-normalised objective before the step; NaN where the penalty is printed normalised.
     """
 
     table: pd.DataFrame
@@ -51,20 +59,20 @@ class GrowthPath:
 
     @property
     def residual(self) -> float:
-        """Final objective minus what telescoping says; rounding only."""
-        told = self.column("objective")[0] - self.column("descent").sum() + self.column("growth").sum()
-        return float(self.final - told)
+        """The final objective minus the value predicted by telescoping; only rounding."""
+        predicted = self.column("objective")[0] - self.column("descent").sum() + self.column("growth").sum()
+        return float(self.final - predicted)
 
     @property
     def rises(self) -> int:
-        """In how many steps the objective, at the lambda of its time, went up."""
+        """The number of steps in which the objective rose, each objective at the lambda of its own step."""
         return int((np.diff(np.append(self.column("objective"), self.final)) > 0).sum())
 
 
 def growing_run(
     problem: Problem, reg: Regularizer | str, lams: Sequence[float], inner: Inner | None = None
 ) -> GrowthPath:
-    """One inner step at each of lams[0] ... lams[K-1], each followed by lambda's growth; lams has K + 1 entries.
+    """Runs one inner step at each of lams[0] ... lams[K-1]; after each step lambda grows. `lams` has K + 1 entries.
 
     Arguments:
         inner: the inner solver; None takes Armijo().
@@ -91,16 +99,17 @@ def growing_run(
 
 
 def _budget(reg: Regularizer, lams: Sequence[float], most: float) -> float:
-    """F_{lambda_K}(M) - F_{lambda_0}(M)."""
+    """The budget F_{lambda_K}(M) - F_{lambda_0}(M) for M = `most`."""
     loss = torch.tensor([most], dtype=torch.float64)
     return float(reg.latent(loss, float(lams[-1])) - reg.latent(loss, float(lams[0])))
 
 
 def raw_offset(reg: Regularizer | str, lam: float) -> float:
-    """F - E: what normalising adds to E = min over v of v l + g(v), with the penalty g as it is usually printed.
+    """The offset F - E that normalising adds to E = min over v of v l + g(v), with the penalty g as usually printed.
 
-    E falls as lambda grows, at every loss, for hard, linear, log, polynomial, welsch, and mixture with ratio >= 1/2;
-    for a smaller ratio it rises at large losses. NaN for cauchy, l1-l2 and huber, which are printed normalised.
+    E falls as lambda grows, at every loss, for hard, linear, log, polynomial, welsch, and mixture with ratio >= 1/2.
+    For mixture with a smaller ratio E rises at large losses. The offset is NaN for cauchy, l1-l2 and huber: their
+    penalties are printed normalised.
     """
     reg = validate.known(reg)
     lam = validate.pace(reg, lam)
@@ -121,18 +130,18 @@ def raw_offset(reg: Regularizer | str, lam: float) -> float:
 
 
 def falls_for_free(reg: Regularizer | str, lams: Sequence[float]) -> Check:
-    """The raw E falls as lambda grows, at every loss from 0 to 50, without a student. Control: the normalised F.
+    """The raw E falls as lambda grows, at every loss from 0 to 50, without a student. The control: the normalised F.
 
     Raises:
-        ConfigError: a regularizer that is printed normalised (cauchy, l1-l2, huber): it has no raw form; lambdas that
-            fall.
+        ConfigError: a regularizer that is printed normalised (cauchy, l1-l2, huber), because it has no raw form;
+            lambdas that fall.
     """
-    known, paces = validate.known(reg), validate.growing(lams)
-    offsets = [raw_offset(known, lam) for lam in paces]
+    regularizer, paces = validate.known(reg), validate.growing(lams)
+    offsets = [raw_offset(regularizer, lam) for lam in paces]
     if np.isnan(offsets).any():
-        validate.refuse("regularizer", known.name, "one whose penalty is printed un-normalised")
+        validate.refuse("regularizer", regularizer.name, "one whose penalty is printed un-normalised")
     losses = torch.linspace(0, 50, 501, dtype=torch.float64)
-    latent = torch.stack([known.latent(losses, lam) for lam in paces])
+    latent = torch.stack([regularizer.latent(losses, lam) for lam in paces])
     raw = latent - torch.tensor(offsets, dtype=torch.float64)[:, None]
     return check("the raw objective falls for free", "E_{lambda'}(l) <= E_lambda(l) for lambda' >= lambda", "T5",
                  raw.diff(dim=0), ("normalised", latent.diff(dim=0)))  # fmt: skip
@@ -146,7 +155,10 @@ def grows(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Ch
 
 
 def telescopes(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
-    """T5: the final objective is the first one - descents + growths. By construction: a test of the bookkeeping."""
+    """T5: the final objective is the first objective - descents + growths.
+
+    The check holds by construction and tests the bookkeeping. The control leaves the growths out.
+    """
     path = _run(problem, validate.known(reg), validate.growing(lams))
     without = abs(path.residual + float(path.column("growth").sum()))
     return check("telescoping", "Phi_K = Phi_0 - sum descent + sum Lambda", "T5", [abs(path.residual)],
@@ -154,17 +166,17 @@ def telescopes(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) 
 
 
 def within_budget(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
-    """T5: sum Lambda <= F_{lambda_K}(M) - F_{lambda_0}(M) <= M. The control takes the smallest loss for M."""
-    known = validate.known(reg)
-    path = _run(problem, known, validate.growing(lams))
+    """T5: sum Lambda <= F_{lambda_K}(M) - F_{lambda_0}(M) <= M. The control uses the smallest loss as M."""
+    regularizer = validate.known(reg)
+    path = _run(problem, regularizer, validate.growing(lams))
     total, most = float(path.column("growth").sum()), float(path.column("largest").max())
-    small = _budget(known, lams, float(path.column("smallest").min()))
+    small = _budget(regularizer, lams, float(path.column("smallest").min()))
     return check("growth has a budget", "sum Lambda <= F_K(M) - F_0(M) <= M", "T5",
                  [total - path.budget, path.budget - most], ("M the smallest loss", [total - small]))  # fmt: skip
 
 
 def rate(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Check:
-    """T5: min |grad Phi_k|^2 <= (Phi_0 + budget) / (c sum eta), Armijo steps. The control steps by 2.5 / L instead."""
+    """T5 with Armijo steps: min |grad Phi_k|^2 <= (Phi_0 + budget) / (c sum eta). The control: steps of 2.5 / L."""
     path = _run(problem, validate.known(reg), validate.growing(lams))
     return check("rate while lambda grows", "min |grad|^2 <= (Phi_0 + budget) / (c sum eta)", "T5", [_over_rate(path)],
                  ("eta = 2.5 / L", [_over_rate(_cycling())]))  # fmt: skip
@@ -172,7 +184,7 @@ def rate(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Che
 
 @lru_cache(maxsize=16)
 def _run(problem: Problem, reg: Regularizer, lams: tuple[float, ...]) -> GrowthPath:
-    """`growing_run` with Armijo steps, kept for the several checks of one run."""
+    """The `growing_run` with Armijo steps, cached because several checks read the same run."""
     return growing_run(problem, reg, lams)
 
 
@@ -187,9 +199,9 @@ def _over_rate(path: GrowthPath) -> float:
 
 
 def limit(problem: Problem, reg: Regularizer | str, lams: Sequence[float], seed: int = 0, trials: int = 5) -> Check:
-    """T5': |grad Phi - grad mean l| <= mean (1 - v) |grad l| <= (1 - v*(M)) G at random theta and each lambda.
+    """T5' at random theta and each lambda: |grad Phi - grad mean l| <= mean (1 - v) |grad l| <= (1 - v*(M)) G.
 
-    For log also <= e^-lambda (e^M - 1) G. The control takes the smallest loss for M.
+    For log the last term is at most e^-lambda (e^M - 1) G. The control uses the smallest loss as M.
     """
     validate.count("number of lambdas", len(lams))
     rng = torch.Generator().manual_seed(seed)
@@ -202,17 +214,17 @@ def limit(problem: Problem, reg: Regularizer | str, lams: Sequence[float], seed:
 
 
 def plain_limit(problem: Problem, reg: Regularizer | str, seed: int = 0, trials: int = 5) -> Check:
-    """T5': at the end of lambda's domain (1e13, or 1 - 1e-13 where it must stay below 1) grad Phi is that of mean l.
+    """T5': at the end of lambda's domain grad Phi equals the gradient of mean l.
 
-    The control is lambda = 0.5.
+    The end is 1e13, or 1 - 1e-13 where lambda must stay below 1. The control is lambda = 0.5.
     """
-    known = validate.known(reg)
-    end = 1e13 if np.isinf(known.lam_below) else known.lam_below - 1e-13
+    regularizer = validate.known(reg)
+    end = 1e13 if np.isinf(regularizer.lam_below) else regularizer.lam_below - 1e-13
     rng = torch.Generator().manual_seed(seed)
     thetas = problem.start + torch.randn(
         validate.count("trials", trials), len(problem.start), generator=rng, dtype=torch.float64
     )
-    far, near = ([_to_plain(objective(problem, known, lam), theta)[3] for theta in thetas] for lam in (end, 0.5))
+    far, near = ([_to_plain(objective(problem, regularizer, lam), theta)[3] for theta in thetas] for lam in (end, 0.5))
     return check("plain distillation in the limit", "grad Phi_lambda -> grad mean l as lambda grows", "T5'", far,
                  ("lambda = 0.5", near))  # fmt: skip
 
@@ -222,7 +234,11 @@ def _growth(phi: Objective, grown: Objective, losses: Tensor) -> float:
 
 
 def _to_plain(phi: Objective, theta: Tensor) -> tuple[float, float, float, float]:
-    """How far each side of T5' exceeds the next one, the control's excess, and the left side; relative to G."""
+    """Four numbers about T5', relative to max(1, G).
+
+    They are the excess of the left side over the middle, the excess of the middle over the right side, the control's
+    excess, and the left side.
+    """
     losses = phi.problem.losses(theta)
     slopes = phi.problem.jacobian(theta)
     missing, norms = 1 - phi.reg.weight(losses, phi.lam), slopes.norm(dim=1)

@@ -1,8 +1,9 @@
-"""Two samples that contradict each other: as lambda grows the student jumps, as it falls the student jumps elsewhere.
+"""Two samples that contradict each other: the student jumps at one lambda on the way up, at another on the way down.
 
-Losses (theta - a)^2 / 2 and (theta + a)^2 / 2, CuDFKD's log weight. For small lambda the student sits near one sample
-and ignores the other; for large lambda at 0, between them. In between both are minima, and which one holds depends on
-where the student comes from. Graduated non-convexity runs lambda downward, self-paced learning upward.
+The losses are (theta - a)^2 / 2 and (theta + a)^2 / 2 with CuDFKD's log weight. For small lambda the student stays near
+one sample and ignores the second sample. For large lambda it stays at 0, between the samples. For lambdas in between
+both positions are minima, and the student's history decides between them. Graduated non-convexity moves lambda
+downward, self-paced learning upward.
 """
 
 from collections.abc import Callable
@@ -23,15 +24,17 @@ from analysis.theory.toys.objective import objective
 from analysis.theory.toys.problems import NotConvergedError, points
 from cudfkd.regularizers import Regularizer
 
-NUDGE = 1e-3  # at each new lambda, so that the student leaves a maximum on which it happens to sit
-MOST = 100_000  # steps at one lambda
+NUDGE = 1e-3  # added to theta at each new lambda, so that the student leaves a maximum at its present position
+MOST = 100_000  # the largest number of steps at one lambda
 
 
 class Landmarks(NamedTuple):
-    """Three values of lambda for samples at +-a with a > 3^(1/4).
+    """Three values of lambda and one of theta, for samples at +-a with a > 3^(1/4).
 
-    pitchfork: below it theta = 0 is a maximum.  crossing: above it theta = 0 is the global minimum.
-    fold: above it the outer minima are gone.  outer: where they are when they vanish.
+    pitchfork: the lambda below which theta = 0 is a maximum.
+    crossing: the lambda above which theta = 0 is the global minimum.
+    fold: the lambda above which the outer minima do not exist.
+    outer: the |theta| of the outer minima at the fold.
     """
 
     pitchfork: float
@@ -42,29 +45,33 @@ class Landmarks(NamedTuple):
 
 @cache
 def proofs() -> tuple[Proof, ...]:
-    """The pitchfork at lambda = a^2/2 + ln(a^2 - 1); that it is subcritical for a^4 > 3; all other critical points."""
+    """The proofs of the pitchfork and of the branch.
+
+    The pitchfork is at lambda = a^2/2 + ln(a^2 - 1) and is subcritical for a^4 > 3. The branch holds all critical
+    points other than 0.
+    """
     theta = sp.Symbol("theta", real=True)
     upper, lower = (theta - a) ** 2 / 2, (theta + a) ** 2 / 2
     latent, weight = FAMILIES["log"].latent, FAMILIES["log"].weight
     phi = (latent.subs(l, upper) + latent.subs(l, lower)) / 2
     at = a**2 / 2 + sp.log(a**2 - 1)
     bend, fourth = (sp.diff(phi, theta, order).subs(theta, 0) for order in (2, 4))
-    here = (a**4 - 3) * ((a**2 - 1) + sp.exp(-(a**2) / 2)) / a**4
+    fourth_at_pitchfork = (a**4 - 3) * ((a**2 - 1) + sp.exp(-(a**2) / 2)) / a**4
     ratio = (a + theta) / (a - theta)
-    branch = sp.log((sp.exp(lower) - ratio * sp.exp(upper)) / (ratio - 1))
+    branch_lambda = sp.log((sp.exp(lower) - ratio * sp.exp(upper)) / (ratio - 1))
     slope = weight.subs(l, upper) * (theta - a) + weight.subs(l, lower) * (theta + a)
     return (
         identity("pitchfork", "The curvature at 0 changes sign here ($a > 1$).", bend.subs(lam, at), 0,
                  latex=r"\Phi''(0) = 0\ \text{ at }\ \lambda = \tfrac{a^2}{2} + \ln(a^2 - 1)"),
         identity("subcritical", "The fourth derivative there: below 0 for $a > 3^{1/4}$, so the branch bends back.",
-                 fourth.subs(lam, at), -here, latex=r"\Phi''''(0) = -" + sp.latex(here)),
-        identity("branch", r"All critical points off 0: $\lambda$ over $\theta$.", slope.subs(lam, branch), 0,
+                 fourth.subs(lam, at), -fourth_at_pitchfork, latex=r"\Phi''''(0) = -" + sp.latex(fourth_at_pitchfork)),
+        identity("branch", r"All critical points off 0: $\lambda$ over $\theta$.", slope.subs(lam, branch_lambda), 0,
                  latex=r"\lambda(\theta) = " + sp.latex(sp.log((sp.exp(lower) - ratio * sp.exp(upper)) / (ratio - 1)))),
     )  # fmt: skip
 
 
 def branch(theta: float, apart: float = 2.0) -> float:
-    """The lambda at which theta, 0 < theta < apart, is a critical point; -inf where there is none.
+    """The lambda at which theta, 0 < theta < apart, is a critical point; -inf if no lambda exists.
 
     Raises:
         ConfigError: theta outside (0, apart).
@@ -77,10 +84,10 @@ def branch(theta: float, apart: float = 2.0) -> float:
 
 
 def landmarks(apart: float = 2.0) -> Landmarks:
-    """Where the loop opens, crosses and closes, for samples at +-apart.
+    """The lambdas at which the loop opens, crosses and closes, for samples at +-apart.
 
     Raises:
-        ConfigError: apart <= 3^(1/4): the pitchfork is supercritical, there is no loop. Or apart > 20: overflow.
+        ConfigError: apart <= 3^(1/4) (the pitchfork is supercritical and no loop exists), or apart > 20 (overflow).
     """
     if not 3**0.25 < apart <= 20:
         validate.refuse("apart", apart, "in (3^(1/4), 20]: below it there is no loop")
@@ -90,7 +97,11 @@ def landmarks(apart: float = 2.0) -> Landmarks:
 
 
 def branches(apart: float = 2.0, count: int = 400) -> pd.DataFrame:
-    """All critical points for a figure: columns lam, theta (>= 0, mirrored below), stable. Rows in order of theta."""
+    """All critical points with theta >= 0 for a figure: columns lam, theta, stable.
+
+    The critical points with theta < 0 are the mirror images. The rows with theta = 0 come first, then the rows of the
+    branch in order of theta.
+    """
     marks = landmarks(apart)
     thetas = np.linspace(1e-3, _last(apart), validate.count("count", count, 2))
     lams = np.array([branch(theta, apart) for theta in thetas])
@@ -103,12 +114,13 @@ def branches(apart: float = 2.0, count: int = 400) -> pd.DataFrame:
 def sweep(
     apart: float = 2.0, low: float = 1.0, high: float = 6.0, count: int = 101, reg: str = "log", tolerance: float = 1e-9
 ) -> pd.DataFrame:
-    """The student minimises to the end at each lambda, upward from `low` (started at the sample +apart), then downward.
+    """Minimises to the end at each lambda, first upward from `low` to `high`, then downward.
 
-    Columns: lam, theta (>= 0 by symmetry of the start), objective, direction ("up" or "down").
+    The student starts at the sample +apart. Columns: lam, theta (>= 0 by the choice of the start), objective, direction
+    ("up" or "down").
 
     Raises:
-        ConfigError: count < 2, low <= 0, low >= high.
+        ConfigError: count < 2, low <= 0, low >= high, or tolerance <= 0.
         NotConvergedError: 100,000 steps did not reach |grad Phi| <= tolerance at some lambda.
     """
     validate.count("count", count, 2)
@@ -127,15 +139,15 @@ def sweep(
 
 
 def jumps(swept: pd.DataFrame) -> tuple[float, float]:
-    """The lambda at which the student falls to 0 on the way up, and the one at which it leaves 0 on the way down."""
+    """The lambda at which the student falls to 0 on the way up, and the lambda at which it leaves 0 on the way down."""
     fallen, left = swept.query("direction == 'up' and theta < 0.5"), swept.query("direction == 'down' and theta > 0.5")
     return float(np.min(fallen["lam"])), float(np.max(left["lam"]))
 
 
 def loop(apart: float = 2.0, count: int = 101) -> Check:
-    """The sweeps jump where the theory says: up at the fold, down at the pitchfork, within one step of lambda.
+    """The sweeps jump at the fold on the way up and at the pitchfork on the way down, within one step of lambda.
 
-    The control says that both jumps are at one lambda, as they would be without hysteresis.
+    The control claims that both jumps are at the same lambda, as they would be without hysteresis.
     """
     marks = landmarks(apart)
     low, high = marks.pitchfork - 1, marks.fold + 1
@@ -147,7 +159,7 @@ def loop(apart: float = 2.0, count: int = 101) -> Check:
 
 
 def _settled(reg: Regularizer, pace: float, apart: float, theta: float, tolerance: float) -> float:
-    """Majorize and minimise until the gradient is small: theta <- sum v_i a_i / sum v_i, exact for two parabolas."""
+    """Majorizes and minimises until the gradient is small: theta <- sum v_i a_i / sum v_i, exact for two parabolas."""
     ends = torch.tensor([apart, -apart], dtype=torch.float64)
     for _ in range(MOST):
         weights = reg.weight((theta - ends).square() / 2, pace)
@@ -163,10 +175,10 @@ def _last(apart: float) -> float:
 
 
 def _highest(function: Callable[[float], float], low: float, high: float) -> float:
-    found = minimize_scalar(lambda at: -function(at), bounds=(low, high), method="bounded", options={"xatol": 1e-12})
-    if not found.success:
-        raise NotConvergedError(f"the fold was not found between {low:g} and {high:g}: {found.message}")
-    return float(found.x)
+    maximum = minimize_scalar(lambda at: -function(at), bounds=(low, high), method="bounded", options={"xatol": 1e-12})
+    if not maximum.success:
+        raise NotConvergedError(f"the fold was not found between {low:g} and {high:g}: {maximum.message}")
+    return float(maximum.x)
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
@@ -176,5 +188,5 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
 def _advantage(theta: float, apart: float) -> float:
     """Phi(0) - Phi(theta) at the lambda that makes theta critical."""
     phi = objective(points(apart, -apart), "log", max(branch(theta, apart), 1e-9))
-    here, zero = (float(phi.value(torch.tensor([x], dtype=torch.float64))) for x in (theta, 0.0))
-    return zero - here
+    value, value_at_zero = (float(phi.value(torch.tensor([x], dtype=torch.float64))) for x in (theta, 0.0))
+    return value_at_zero - value

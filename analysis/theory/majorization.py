@@ -1,7 +1,7 @@
-"""T1 and T2, checked: the surrogate lies above the objective, touches it, and their descents balance exactly.
+"""Checks of T1 and T2: the surrogate lies above the objective and touches it, and their descents balance exactly.
 
 Every check takes a problem, a regularizer and lambda, draws its points from `seed`, and works in float64. Violations
-are relative to max(1, |Q|). Sources: Hunter and Lange (2004); Meng, Zhao and Jiang (2017), from memory.
+are relative to max(1, |Q|). Sources, from memory: Hunter and Lange (2004); Meng, Zhao and Jiang (2017).
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from cudfkd.regularizers import Regularizer
 Thetas = Float[Tensor, "m d"]
 Surrogate = Callable[[Objective, Point, Theta], Tensor]
 
-TOO_STEEP = 1.3  # slope of the surrogate that is not tangent, in units of the weight
+TOO_STEEP = 1.3  # slope of the surrogate of the control, which is not tangent, in units of the weight
 
 
 def checks(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0) -> tuple[Check, ...]:
@@ -33,7 +33,7 @@ def checks(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0) 
     Raises:
         ConfigError: lambda outside its domain, losses negative or not float64.
     """
-    return tuple(one(problem, reg, lam, seed) for one in (above, search, touches, balances, sandwich, bregman))
+    return tuple(test(problem, reg, lam, seed) for test in (above, search, touches, balances, sandwich, bregman))
 
 
 def above(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, points: int = 200) -> Check:
@@ -47,34 +47,35 @@ def above(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, p
 
 
 def search(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, starts: int = 4) -> Check:
-    """T1 against an adversary: L-BFGS looks for the theta within 5 of theta_k at which Q - Phi is most negative."""
+    """T1 against an adversary: L-BFGS minimises Q - Phi over the theta within 5 of theta_k in each coordinate."""
     phi, at = _start(problem, reg, lam, seed)
     begin = at.theta + torch.linspace(0.3, 3, starts)[:, None].double() * _directions(at.theta, seed, starts)
-    found = [-_lowest(phi, at, theta, tangent) for theta in begin]
+    depths = [-_lowest(phi, at, theta, tangent) for theta in begin]
     wrong = [-_lowest(phi, at, theta, not_tangent) for theta in begin]
     name = "no counterexample found"
-    return check(name, "min over theta of Q - Phi is 0", "T1", found, ("slopes 1.3 v: not tangent", wrong))
+    return check(name, "min over theta of Q - Phi is 0", "T1", depths, ("slopes 1.3 v: not tangent", wrong))
 
 
 def search_losses(reg: Regularizer | str, seed: int = 0, rounds: int = 40) -> Check:
-    """T1 for one sample against a global adversary: differential evolution over its losses a, b, at three lambdas.
+    """T1 for one sample against a global adversary: differential evolution over the losses a, b, at three lambdas.
 
-    T1 holds loss by loss, so a counterexample to it on any problem is one here. Losses from lambda / 1000 to 20 lambda,
-    on a logarithmic scale; gaps relative to the larger of 1 and the surrogate.
+    T1 holds loss by loss, so a counterexample on any problem is a counterexample for one sample, too. The losses run
+    from lambda / 1000 to 20 lambda on a logarithmic scale. The gaps are relative to the larger of 1 and the surrogate.
     """
-    known = validate.known(reg)
-    paces = (0.1, 1.5, 8.0) if known.lam_below > 8 else (0.1, 0.5, 0.95)
-    found = [_deepest(known, lam, 1.0, seed, validate.count("rounds", rounds)) for lam in paces]
-    wrong = [_deepest(known, lam, TOO_STEEP, seed, rounds) for lam in paces]
+    regularizer = validate.known(reg)
+    paces = (0.1, 1.5, 8.0) if regularizer.lam_below > 8 else (0.1, 0.5, 0.95)
+    depths = [_deepest(regularizer, lam, 1.0, seed, validate.count("rounds", rounds)) for lam in paces]
+    wrong = [_deepest(regularizer, lam, TOO_STEEP, seed, rounds) for lam in paces]
     name = "no counterexample for any loss"
-    return check(name, "F(a) + v* (b - a) >= F(b) for all a, b", "T1", found, ("slope 1.3 v*: not tangent", wrong))
+    return check(name, "F(a) + v* (b - a) >= F(b) for all a, b", "T1", depths, ("slope 1.3 v*: not tangent", wrong))
 
 
 def touches(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, points: int = 20) -> Check:
-    """T1: at theta_k values and gradients of Q and Phi agree; the gradient of Phi goes through F, that of Q does not.
+    """T1: at theta_k Q and Phi agree in value and gradient.
 
-    The control differentiates v*(l) l through v. (For hard, whose v* is piecewise constant, that changes nothing; there
-    the control has slopes 1.3 v.)
+    The gradient of Phi is taken through F, the gradient of Q at fixed weights. The control differentiates v*(l) l
+    through v. For hard this would change nothing, because v* is piecewise constant; the control of hard has the slopes
+    1.3 v.
     """
     phi = objective(problem, reg, lam)
     pairs = [_mismatch(phi, theta) for theta in _around(problem.start, seed, points)]
@@ -88,7 +89,10 @@ def touches(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0,
 
 
 def balances(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, pairs: int = 50) -> Check:
-    """T2: Phi_k - Phi_{k+1} = surrogate descent + Bregman part, for random pairs of students."""
+    """T2: Phi_k - Phi_{k+1} = surrogate descent + Bregman part, for random pairs of students.
+
+    The control draws the weights towards 1/2.
+    """
     phi, at = _start(problem, reg, lam, seed)
     wrong = at._replace(weights=0.9 * at.weights + 0.05)
     others = [phi.point(theta) for theta in _around(at.theta, seed, pairs)]
@@ -100,7 +104,7 @@ def balances(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0
 
 
 def sandwich(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, points: int = 200) -> Check:
-    """T2: wherever Q(theta) <= Q(theta_k), Phi(theta) <= Q(theta) <= Phi(theta_k)."""
+    """T2: wherever Q(theta) <= Q(theta_k), Phi(theta) <= Q(theta) <= Phi(theta_k). The control has a convex F."""
     phi, at = _start(problem, reg, lam, seed)
     wrong = objective(problem, ConvexLoss(), lam)
     return check(
@@ -110,37 +114,38 @@ def sandwich(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0
 
 
 def bregman(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, points: int = 200) -> Check:
-    """T2: 0 <= D_i <= min(|dl|, sup|F''| dl^2 / 2) for the losses of random pairs; the control takes a tenth of it.
+    """T2: 0 <= D_i <= min(|dl|, sup|F''| dl^2 / 2) for the losses of random pairs of students.
 
-    sup|F''| is infinite for hard and for polynomial with t > 2, where |dl| alone is left.
+    For hard and for polynomial with t > 2, sup|F''| is infinite and the bound is |dl| alone. The control takes a tenth
+    of the bound.
     """
     phi, at = _start(problem, reg, lam, seed)
     others = torch.vmap(problem.losses)(_around(at.theta, seed, points))
     change = others - at.losses
-    part = at.weights * others + phi.reg.penalty(at.weights, phi.lam) - phi.reg.latent(others, phi.lam)
+    d = at.weights * others + phi.reg.penalty(at.weights, phi.lam) - phi.reg.latent(others, phi.lam)
     bend = symbolic.curvature(phi.reg, phi.lam)
     bound = change.abs() if isinf(bend) else torch.minimum(change.abs(), bend / 2 * change.square())
     scale = others.clamp(min=1)
     return check(
         "Bregman part bounded", "0 <= D <= min(|dl|, sup|F''| dl^2 / 2)", "T2",
-        torch.maximum(-part, part - bound) / scale, ("a tenth of the bound", (part - bound / 10) / scale),
+        torch.maximum(-d, d - bound) / scale, ("a tenth of the bound", (d - bound / 10) / scale),
     )  # fmt: skip
 
 
 def gaps(phi: Objective, at: Point, thetas: Thetas, surrogate: Surrogate) -> Float[Tensor, " m"]:
-    """(surrogate - Phi) / max(1, |surrogate|) at many thetas; nonnegative where the surrogate majorizes."""
+    """The gaps (surrogate - Phi) / max(1, |surrogate|) at many thetas; nonnegative where the surrogate majorizes."""
     validate.losses(torch.vmap(phi.problem.losses)(thetas).flatten())
     q = torch.vmap(lambda theta: surrogate(phi, at, theta))(thetas)
     return (q - phi.values(thetas)) / q.abs().clamp(min=1)
 
 
 def tangent(phi: Objective, at: Point, theta: Theta) -> Tensor:
-    """Q(theta | theta_k), with the penalty."""
+    """The surrogate Q(theta | theta_k), with the penalty."""
     return phi.surrogate(theta, at.weights)
 
 
 def not_tangent(phi: Objective, at: Point, theta: Theta) -> Tensor:
-    """A control: touches Phi in value, with slopes 1.3 v_i in the losses."""
+    """The surrogate of a control: at theta_k it has the value of Phi, but the slopes 1.3 v_i in the losses."""
     slopes = TOO_STEEP * at.weights
     lines = phi.reg.latent(at.losses, phi.lam) + slopes * (phi.problem.losses(theta) - at.losses)
     return lines.mean() + phi.ridge(theta)
@@ -179,7 +184,7 @@ def _around(theta: Theta, seed: int, count: int) -> Thetas:
 
 
 def _lowest(phi: Objective, at: Point, begin: Theta, surrogate: Surrogate) -> float:
-    """The smallest relative gap that L-BFGS finds from `begin`, looking at the gap itself."""
+    """The smallest relative gap that L-BFGS reaches from `begin` when it minimises the absolute gap."""
 
     def gap_and_slope(values: np.ndarray) -> tuple[float, np.ndarray]:
         theta = torch.from_numpy(values).requires_grad_()
@@ -189,12 +194,12 @@ def _lowest(phi: Objective, at: Point, begin: Theta, surrogate: Surrogate) -> fl
 
     center = at.theta.numpy()
     box = list(zip(center - 5, center + 5, strict=True))
-    found = minimize(gap_and_slope, begin.numpy(), jac=True, method="L-BFGS-B", bounds=box, options={"maxiter": 60})
-    return float(gaps(phi, at, torch.from_numpy(found.x)[None], surrogate)[0])
+    minimum = minimize(gap_and_slope, begin.numpy(), jac=True, method="L-BFGS-B", bounds=box, options={"maxiter": 60})
+    return float(gaps(phi, at, torch.from_numpy(minimum.x)[None], surrogate)[0])
 
 
 def _deepest(reg: Regularizer, lam: float, steep: float, seed: int, rounds: int) -> float:
-    """How far below F the line through (a, F(a)) of slope steep v*(a) can be brought at b, by the worst a and b."""
+    """The largest depth below F, over all a and b, of the line through (a, F(a)) with slope steep v*(a), taken at b."""
 
     def gap(logs: np.ndarray) -> np.ndarray:
         before, after = torch.from_numpy(np.exp(logs))
@@ -204,14 +209,14 @@ def _deepest(reg: Regularizer, lam: float, steep: float, seed: int, rounds: int)
         return ((line - reg.latent(after, lam)) / line.abs().clamp(min=1)).numpy()
 
     box = [(np.log(1e-3 * lam), np.log(20 * lam))] * 2
-    found = differential_evolution(
+    minimum = differential_evolution(
         gap, box, rng=seed, maxiter=rounds, tol=0, atol=-1, polish=False, vectorized=True, updating="deferred"
     )
-    return -float(found.fun)
+    return -float(minimum.fun)
 
 
 def _mismatch(phi: Objective, theta: Theta) -> tuple[float, float]:
-    """How far value and gradient of Q are from Phi's; and how far the control's gradient is."""
+    """The distance of Q from Phi in value and gradient, and the distance of the control's gradient from Phi's."""
     variable = theta.detach().requires_grad_()
     (slope,) = torch.autograd.grad(phi.value(variable), variable)
     losses = phi.problem.losses(variable)

@@ -1,7 +1,12 @@
-"""Which theorem holds for which regularizer: a hundred cells, each backed by exact checks on random problems.
+"""The matrix of theorems and regularizers: a hundred cells, each with exact checks on random problems.
 
-A cell says "holds", "changed" (it holds with another hypothesis, and the printed one is shown to fail) or "fails" (its
-check must find a violation). `EXPECTED` says what is expected; `Matrix.agrees` compares it with the checks.
+A cell has one of three verdicts:
+
+    holds     the theorem holds
+    changed   the theorem holds with another hypothesis, and a witness shows that the printed statement fails
+    fails     the theorem fails: the check of the cell must find a violation
+
+`EXPECTED` lists the expected verdicts; `Matrix.agrees` compares them with the checks.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,7 +23,7 @@ from analysis.theory import curriculum_axioms, drift, growth, majorization, mini
 from analysis.theory.toys.problems import Problem, logistic, ridge
 from cudfkd.regularizers import ALL, Regularizer
 
-Column = Callable[[Regularizer, int], Iterable[Check]]  # a regularizer and a seed in, checks of one problem out
+Column = Callable[[Regularizer, int], Iterable[Check]]  # (regularizer, seed) -> the checks of one problem
 
 SELECTED = "grad Phi is the selected supergradient mean v_i grad l_i; at l = lambda it can vanish where Phi falls"
 EXPECTED: dict[tuple[str, str], tuple[str, str]] = {
@@ -44,9 +49,14 @@ HOLDS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """verdict: "holds", "changed" or "fails", with its reason. check: over all problems.
+    """One theorem for one regularizer.
 
-    original: by how much the unchanged statement fails in its witness, for "changed" (inf: it is void); else None.
+    theorem: the name of the theorem.
+    regularizer: the name of the regularizer.
+    verdict: "holds", "changed" or "fails".
+    reason: the reason of the verdict.
+    check: the checks of all problems, merged.
+    original: for "changed", the violation of the unchanged statement in its witness (inf: void); else None.
     """
 
     theorem: str
@@ -58,7 +68,11 @@ class Cell:
 
     @property
     def agrees(self) -> bool:
-        """The check says what the verdict says, its control fails, and a changed statement was in need of change."""
+        """Whether the check confirms the verdict.
+
+        For "fails" the check must fail. Otherwise it must pass with a failing control; for "changed" the unchanged
+        statement must be violated, too.
+        """
         if self.verdict == "fails":
             return self.check.verdict == "fails"
         return self.check.passed and (self.verdict != "changed" or (self.original or 0.0) > self.check.tolerance)
@@ -73,51 +87,55 @@ class Cell:
 
 @dataclass(frozen=True)
 class Matrix:
-    """cells: one per theorem and regularizer. problems: how many random problems each check saw."""
+    """All cells.
+
+    cells: one cell per theorem and regularizer.
+    problems: the number of random problems behind each check.
+    """
 
     cells: tuple[Cell, ...]
     problems: int
 
     @property
     def agrees(self) -> bool:
-        """Every cell's check says what is expected."""
-        return all(cell.agrees for cell in self.cells)
+        """Whether every cell agrees with its expected verdict."""
+        return all(entry.agrees for entry in self.cells)
 
     @property
     def worst(self) -> float:
-        """The largest violation in a cell that holds, changed ones included."""
-        return max(cell.check.worst_violation for cell in self.cells if cell.verdict != "fails")
+        """The largest violation over the cells that hold or are changed."""
+        return max(entry.check.worst_violation for entry in self.cells if entry.verdict != "fails")
 
     def by_theorem(self) -> tuple[Check, ...]:
-        """One check a theorem: the worst over the regularizers for which it holds, changed or not; for a scorecard."""
-        found = []
+        """One check per theorem for a scorecard: the worst over the regularizers for which it holds, changed or not."""
+        merged = []
         for name in COLUMNS:
-            one = merge(cell.check for cell in self.cells if cell.theorem == name and cell.verdict != "fails")
-            found.append(replace(one, name=f"{name}, every regularizer for which it holds"))
-        return tuple(found)
+            check = merge(entry.check for entry in self.cells if entry.theorem == name and entry.verdict != "fails")
+            merged.append(replace(check, name=f"{name}, every regularizer for which it holds"))
+        return tuple(merged)
 
     def table(self) -> pd.DataFrame:
-        """Verdicts: a row a regularizer, a column a theorem."""
+        """The verdicts: one row per regularizer, one column per theorem."""
         return self._pivot("verdict")
 
     def violations(self) -> pd.DataFrame:
-        """Worst violations; where a cell holds, at most 1e-10."""
-        rows = [{"regularizer": cell.regularizer, "theorem": cell.theorem, "worst": cell.check.worst_violation}
-                for cell in self.cells]  # fmt: skip
+        """The worst violations; at most 1e-10 where a cell holds. Rows and columns as in `table`."""
+        rows = [{"regularizer": entry.regularizer, "theorem": entry.theorem, "worst": entry.check.worst_violation}
+                for entry in self.cells]  # fmt: skip
         return self._ordered(pd.DataFrame(rows), "worst")
 
     def reasons(self) -> pd.DataFrame:
-        """The cells that do not simply hold: verdict, reason, violation of the check and of the unchanged statement."""
-        rows = [{"theorem": cell.theorem, "regularizer": cell.regularizer, "verdict": cell.verdict,
-                 "reason": cell.reason, "worst violation": cell.check.worst_violation,
-                 "unchanged statement": cell.original}
-                for cell in self.cells if cell.verdict != "holds"]  # fmt: skip
+        """The cells that are changed or fail: verdict, reason, violations of the check and the unchanged statement."""
+        rows = [{"theorem": entry.theorem, "regularizer": entry.regularizer, "verdict": entry.verdict,
+                 "reason": entry.reason, "worst violation": entry.check.worst_violation,
+                 "unchanged statement": entry.original}
+                for entry in self.cells if entry.verdict != "holds"]  # fmt: skip
         return pd.DataFrame(rows).set_index(["theorem", "regularizer"])
 
     def _pivot(self, field: str) -> pd.DataFrame:
         rows = [
-            {"regularizer": cell.regularizer, "theorem": cell.theorem, field: getattr(cell, field)}
-            for cell in self.cells
+            {"regularizer": entry.regularizer, "theorem": entry.theorem, field: getattr(entry, field)}
+            for entry in self.cells
         ]
         return self._ordered(pd.DataFrame(rows), field)
 
@@ -143,15 +161,15 @@ def cell(theorem: str, reg: str, problems: int = 8, seed: int = 0) -> Cell:
         ConfigError: an unknown theorem or regularizer, problems < 1.
     """
     theorems.known(theorem)
-    known = validate.known(reg)
-    found = [one for k in range(validate.count("problems", problems)) for one in COLUMNS[theorem](known, seed + k)]
-    verdict, reason = EXPECTED.get((theorem, known.name), ("holds", HOLDS.get(theorem, "")))
-    original = _original(theorem, known) if verdict == "changed" else None
-    return Cell(theorem, known.name, verdict, reason, merge(found), original)
+    kind = validate.known(reg)
+    checks = [check for k in range(validate.count("problems", problems)) for check in COLUMNS[theorem](kind, seed + k)]
+    verdict, reason = EXPECTED.get((theorem, kind.name), ("holds", HOLDS.get(theorem, "")))
+    original = _original(theorem, kind) if verdict == "changed" else None
+    return Cell(theorem, kind.name, verdict, reason, merge(checks), original)
 
 
 def problem(seed: int) -> Problem:
-    """The random problem of that seed: ridge with outliers for even ones, logistic with flipped labels for odd ones."""
+    """The random problem of a seed: ridge with outliers for even seeds, logistic with flipped labels for odd seeds."""
     return ridge(seed, n=30, d=3) if seed % 2 == 0 else logistic(seed, n=30, d=3)
 
 
@@ -210,7 +228,7 @@ def _t6(reg: Regularizer, seed: int) -> Iterable[Check]:
 def _t7(reg: Regularizer, seed: int) -> Iterable[Check]:
     toy = problem(seed)
     yield minibatch.expected(toy, reg, pace(reg), seed, batch=2)
-    median = float(toy.losses(toy.start).median())  # there the weights differ from sample to sample, also hard's
+    median = float(toy.losses(toy.start).median())  # at this lambda the weights of the samples differ, also for hard
     yield minibatch.unbiased(toy, reg, min(median, pace(reg)))
 
 
@@ -233,18 +251,20 @@ COLUMNS: dict[str, Column] = {
 
 
 def _original(theorem: str, reg: Regularizer) -> float:
-    """By how much the unchanged statement fails in a witness at lambda = 1.
+    """The violation of the unchanged statement in a witness at lambda = 1.
 
-    T1: the slopes of F on the two sides of the kink differ. T2: D beside the parabola of sup|F''| = 100 / lambda, for a
-    small step across l = lambda. T6: F(infinity). Else: the descent that is missed where the selected gradient is 0.
+    T1: the difference of the slopes of F on the two sides of the kink.
+    T2: D minus the parabola of sup|F''| = 100 / lambda, for a small step across l = lambda.
+    T6: F(infinity), which is infinite.
+    T3, T4, T7, T8: the descent that is missed where the selected gradient is 0.
     """
-    at = torch.tensor([1.0], dtype=torch.float64)
+    kink = torch.tensor([1.0], dtype=torch.float64)
     if theorem == "T1":
-        return float((reg.weight(at - 1e-12, 1.0) - reg.weight(at + 1e-12, 1.0)).abs())
+        return float((reg.weight(kink - 1e-12, 1.0) - reg.weight(kink + 1e-12, 1.0)).abs())
     if theorem == "T2":
-        here, there = at - 1e-6, at + 1e-6
-        bregman = reg.latent(here, 1.0) + reg.weight(here, 1.0) * (there - here) - reg.latent(there, 1.0)
-        return float(bregman - 50 * (there - here).square())
+        before, after = kink - 1e-6, kink + 1e-6
+        bregman = reg.latent(before, 1.0) + reg.weight(before, 1.0) * (after - before) - reg.latent(after, 1.0)
+        return float(bregman - 50 * (after - before).square())
     if theorem == "T6":
         return inf
-    return float(reg.latent(at, 1.0) - reg.latent(at - 1e-3, 1.0))
+    return float(reg.latent(kink, 1.0) - reg.latent(kink - 1e-3, 1.0))

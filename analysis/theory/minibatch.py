@@ -1,9 +1,9 @@
-"""T7: mini-batches. One step may raise the objective; its expectation obeys a bound, here computed over all batches.
+"""T7: mini-batches. One step may raise the objective. Its expected change obeys a bound, computed over all batches:
 
     E Phi(theta - eta g_B) <= Phi - eta (1 - L eta / 2) |grad Phi|^2 + L eta^2 / 2 sigma^2 / B (n - B) / (n - 1)
 
-for batches of B drawn from n without replacement (the last factor is 1 for fresh samples). Sources, from memory:
-Ghadimi and Lan (2013); Bottou, Curtis and Nocedal (2018).
+The batches of B are drawn from n samples without replacement (for fresh samples the last factor is 1). Sources, from
+memory: Ghadimi and Lan (2013); Bottou, Curtis and Nocedal (2018).
 """
 
 from itertools import combinations
@@ -22,11 +22,16 @@ from cudfkd.evaluation import Estimate
 from cudfkd.regularizers import Regularizer
 
 Gradients = Float[Tensor, "n d"]
-MANY = 20_000  # batches: more than that are not enumerated
+MANY = 20_000  # the largest number of batches that is enumerated
 
 
 class Expectation(NamedTuple):
-    """Over all batches: change = E Phi(theta') - Phi; bound, of that, by T7; drop, the bound without its variance."""
+    """The expected change of Phi by one step, over all batches.
+
+    change: E Phi(theta') - Phi.
+    bound: the bound of `change` by T7.
+    drop: the bound without its variance term.
+    """
 
     change: float
     bound: float
@@ -34,7 +39,12 @@ class Expectation(NamedTuple):
 
 
 class Regression(NamedTuple):
-    """mean dPhi = -eta slope + eta^2 bend, fitted over batches. slope estimates |grad Phi|^2 = squared."""
+    """The fit of mean dPhi = -eta slope + eta^2 bend over batches.
+
+    slope: estimates |grad Phi|^2.
+    bend: the quadratic coefficient.
+    squared: the true |grad Phi|^2.
+    """
 
     slope: Estimate
     bend: Estimate
@@ -42,7 +52,7 @@ class Regression(NamedTuple):
 
 
 def sample_gradients(phi: Objective, theta: Theta) -> Gradients:
-    """v_i grad l_i + grad R, one row a sample; their mean is grad Phi."""
+    """The gradients v_i grad l_i + grad R, one row per sample; their mean is grad Phi."""
     weights = phi.reg.weight(phi.problem.losses(theta), phi.lam)
     return weights[:, None] * phi.problem.jacobian(theta) + phi.problem.decay * theta
 
@@ -50,10 +60,10 @@ def sample_gradients(phi: Objective, theta: Theta) -> Gradients:
 def expectation(
     problem: Problem, reg: Regularizer | str, lam: float, theta: Theta, step: float, batch: int = 1
 ) -> Expectation:
-    """The mean of Phi after one step, over every batch of `batch` of the n samples (without replacement).
+    """The expected change of Phi by one step, over all batches of `batch` of the n samples (without replacement).
 
     Raises:
-        ConfigError: fewer than 2 samples, more than 20,000 batches; a step <= 0; a network (no curvature bound).
+        ConfigError: fewer than 2 samples, more than 20,000 batches, a step <= 0, or a network (no curvature bound).
     """
     validate.positive("step", step)
     phi = objective(problem, reg, lam)
@@ -69,7 +79,7 @@ def expectation(
 
 
 def expected(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, batch: int = 1) -> Check:
-    """T7 over all batches, at random theta and close to a critical point, for steps of 0.2, 1 and 3 of 1 / L.
+    """T7 over all batches, at random theta and close to a critical point, for steps of 0.2, 1 and 3 in units of 1 / L.
 
     The control leaves out the variance close to the critical point, where expected descent is impossible.
     """
@@ -82,8 +92,8 @@ def expected(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0
         for theta in (problem.start + shift, close) for share in (0.2, 1.0, 3.0)
     ]  # fmt: skip
     statement = "E Phi(theta') <= Phi - eta (1 - L eta / 2) |grad|^2 + L eta^2 / 2 Var(g_B)"
-    control = ("variance left out, near a critical point", [one.change - one.drop for one in cases[3:]])
-    return check("expected descent", statement, "T7", [one.change - one.bound for one in cases], control)
+    control = ("variance left out, near a critical point", [case.change - case.drop for case in cases[3:]])
+    return check("expected descent", statement, "T7", [case.change - case.bound for case in cases], control)
 
 
 def unbiased(problem: Problem, reg: Regularizer | str, lam: float, batch: int = 2) -> Check:
@@ -100,9 +110,10 @@ def unbiased(problem: Problem, reg: Regularizer | str, lam: float, batch: int = 
 
 
 def batch_statistics(reg: Regularizer | str, lam: float, seed: int = 0, batch: int = 8) -> Check:
-    """T7 needs per-sample losses: without batch statistics the mean over batches is Phi, with them it is not.
+    """T7 needs per-sample losses: the mean of Phi_B over batches is Phi without batch statistics, and not with them.
 
-    One student without BatchNorm and, as control, one with BatchNorm in train mode on changing batches.
+    The check uses a student without BatchNorm. The control uses a student with BatchNorm in train mode on changing
+    batches.
     """
     gaps = [_gap_of_batches(student(seed, batch_norm=norm), reg, lam, batch) for norm in (False, True)]
     return check("losses are per sample", "mean over batches of Phi_B = Phi", "T7", [gaps[0]],
@@ -113,11 +124,12 @@ def regression(
     problem: Problem, reg: Regularizer | str, lam: float, theta: Theta | None = None, batch: int = 8, draws: int = 400,
     seed: int = 0, longest: float = 0.2, divide: bool = False,
 ) -> Regression:  # fmt: skip
-    """Fits mean dPhi over random batches at frozen theta to -eta slope + eta^2 bend, the same batches at every eta.
+    """Fits -eta slope + eta^2 bend to mean dPhi over random batches at frozen theta. Every eta sees the same batches.
 
     Arguments:
         theta: None takes the problem's start.
-        batch, draws: batch size, and how many batches are drawn (with replacement, so they are independent).
+        batch: the batch size.
+        draws: the number of batches, drawn with replacement and therefore independent.
         longest: the largest of 8 step lengths, which go down to longest / 8.
         divide: divide by the batch's mean weight: the biased form, for the control.
 
@@ -152,20 +164,20 @@ def slope_covers(problem: Problem, reg: Regularizer | str, lam: float, seed: int
 
 
 def _divided(gradients: Gradients, weights: Float[Tensor, " n"]) -> Gradients:
-    """Each batch's gradient over its mean weight; a batch without any weight makes no step."""
+    """The gradient of each batch divided by its mean weight; a batch without any weight makes no step."""
     return torch.where(weights[:, None] > 0, gradients / weights[:, None], 0.0)
 
 
 def _outside(fit: Regression) -> float:
-    """How far |grad Phi|^2 lies outside the slope's interval."""
+    """The distance of |grad Phi|^2 outside the slope's interval; negative inside."""
     return max(fit.slope.low - fit.squared, fit.squared - fit.slope.high)
 
 
 def _batches(n: int, batch: int) -> Tensor:
     validate.within("batch", validate.count("batch", batch), 1, n + 1)
     chosen = []
-    for one in combinations(range(n), batch):
-        chosen.append(one)
+    for rows in combinations(range(n), batch):
+        chosen.append(rows)
         if len(chosen) > MANY:
             validate.refuse("batch", batch, f"so small that there are at most {MANY} batches of {n} samples")
     return torch.tensor(chosen)
@@ -173,6 +185,6 @@ def _batches(n: int, batch: int) -> Tensor:
 
 def _gap_of_batches(problem: Student, reg: Regularizer | str, lam: float, batch: int) -> float:
     phi = objective(problem, reg, lam)
-    rows = torch.arange(len(problem.inputs)).split(validate.count("batch", batch, 2))
-    parts = torch.cat([phi.reg.latent(problem.losses_on(problem.start, one), phi.lam) for one in rows])
-    return abs(float(parts.mean() - phi.value(problem.start)))
+    splits = torch.arange(len(problem.inputs)).split(validate.count("batch", batch, 2))
+    values = torch.cat([phi.reg.latent(problem.losses_on(problem.start, batch_rows), phi.lam) for batch_rows in splits])
+    return abs(float(values.mean() - phi.value(problem.start)))

@@ -1,4 +1,4 @@
-"""T8: heavy-ball momentum in torch's convention. The objective rises and falls; an energy only falls.
+"""T8: heavy-ball momentum in torch's convention. The objective rises and falls; the energy H only falls.
 
     m_{k+1} = beta m_k + g_k,   theta_{k+1} = theta_k - eta_k m_{k+1},   m_0 = 0
     H_k = Phi_k + beta eta_k / 2 |m_k|^2
@@ -25,9 +25,15 @@ from cudfkd.regularizers import Logistic, Regularizer
 
 @dataclass(frozen=True, eq=False)
 class MomentumPath:
-    """K steps. thetas (K+1, d); objective, gradient (norms), momentum (norms): (K+1,); steps eta_k: (K,).
+    """The record of K steps with momentum.
 
-    momentum[k] is |m_k|, so momentum[0] = 0. gradient_tolerance: at or below it the run counts as converged.
+    objective: Phi at the iterates, (K+1,).
+    gradient: norms of grad Phi at the iterates, (K+1,).
+    momentum: the norms |m_k|, (K+1,), so momentum[0] = 0.
+    steps: the step lengths eta_k, (K,).
+    beta: the momentum factor.
+    thetas: the iterates, (K+1, d).
+    gradient_tolerance: the run counts as converged if the last gradient norm is at most this.
     """
 
     objective: Float[np.ndarray, " k1"]
@@ -40,7 +46,7 @@ class MomentumPath:
 
     @property
     def solution(self) -> Theta:
-        """The last theta. Raises NotConvergedError if its gradient is not small enough."""
+        """The last theta. Raises NotConvergedError if its gradient norm exceeds `gradient_tolerance`."""
         if not self.gradient[-1] <= self.gradient_tolerance:
             left = f"|gradient| = {self.gradient[-1]:g} is above {self.gradient_tolerance:g}"
             raise NotConvergedError(f"not converged: after {len(self.steps)} steps with momentum {left}")
@@ -48,19 +54,19 @@ class MomentumPath:
 
     @property
     def energy(self) -> Float[np.ndarray, " k1"]:
-        """H_k; the last one with the last step length."""
+        """The energies H_k, (K+1,); the last energy uses the last step length."""
         lengths = np.append(self.steps, self.steps[-1])
         return self.objective + self.beta * lengths / 2 * self.momentum**2
 
     @property
     def displacement_energy(self) -> Float[np.ndarray, " k1"]:
-        """Phi_k + beta / (2 eta_k) |theta_k - theta_{k-1}|^2: equal to H at constant eta, jumps when eta drops."""
+        """The energies Phi_k + beta / (2 eta_k) |theta_k - theta_{k-1}|^2: H at constant eta; a jump when eta drops."""
         lengths = np.append(self.steps, self.steps[-1])
         moved = np.concatenate([[0.0], self.steps * self.momentum[1:]])
         return self.objective + self.beta / (2 * lengths) * moved**2
 
     def table(self) -> pd.DataFrame:
-        """A row a k: objective, energy, displacement energy, momentum, gradient."""
+        """One row per k: objective, energy, displacement energy, momentum, gradient."""
         columns = {
             "objective": self.objective, "energy": self.energy, "displacement energy": self.displacement_energy,
             "momentum": self.momentum, "gradient": self.gradient,
@@ -76,41 +82,48 @@ def run(
     beta: float = 0.9,
     tolerance: float = 1e-8,
 ) -> MomentumPath:
-    """Momentum steps of the given lengths (see `constant` and `cosine`); `tolerance` is that of `solution`.
+    """Makes momentum steps of the given lengths (see `constant` and `cosine`).
+
+    Arguments:
+        tolerance: the gradient tolerance of `MomentumPath.solution`.
 
     Raises:
-        ConfigError: lambda outside its domain, beta outside [0, 1), a step <= 0, no step, losses that are refused.
+        ConfigError: lambda outside its domain, beta outside [0, 1), a step <= 0, no step; losses that are negative, not
+            finite or not float64.
         NotConvergedError: the iterates left the finite numbers.
     """
     validate.within("beta", beta, 0, 1)
     validate.positive("tolerance", tolerance)
     validate.count("number of steps", len(steps))
     phi = objective(problem, reg, lam)
-    path, m, norms = [phi.point(problem.start)], torch.zeros_like(problem.start), [0.0]
+    path, m, momentum_norms = [phi.point(problem.start)], torch.zeros_like(problem.start), [0.0]
     for k, step in enumerate(steps):
         m = beta * m + path[-1].gradient
         path.append(phi.point(path[-1].theta - validate.positive(f"steps[{k}]", step) * m))
-        norms.append(float(m.norm()))
+        momentum_norms.append(float(m.norm()))
         if not np.isfinite(path[-1].value):
             raise NotConvergedError(f"the objective is {path[-1].value} after step {k + 1} of length {step:g}")
     values = np.array([point.value for point in path])
-    gradients = np.array([float(point.gradient.norm()) for point in path])
+    gradient_norms = np.array([float(point.gradient.norm()) for point in path])
     thetas, lengths = torch.stack([point.theta for point in path]), np.array(steps, dtype=np.float64)
-    return MomentumPath(values, gradients, np.array(norms), lengths, beta, thetas, tolerance)
+    return MomentumPath(values, gradient_norms, np.array(momentum_norms), lengths, beta, thetas, tolerance)
 
 
 def constant(step: float, count: int) -> list[float]:
-    """The same length `count` times."""
+    """A schedule of `count` steps of the same length."""
     return [step] * count
 
 
 def cosine(step: float, count: int) -> list[float]:
-    """From `step` down along half a cosine, ending above 0: step (1 + cos(pi k / count)) / 2."""
+    """A schedule that falls from `step` along half a cosine and ends above 0: step (1 + cos(pi k / count)) / 2."""
     return [step * (1 + cos(pi * k / count)) / 2 for k in range(count)]
 
 
 def largest_step(problem: Problem, beta: float = 0.9) -> float:
-    """2 (1 - beta) / L, up to which T8 certifies descent of H; L holds for every weighting, as v <= 1."""
+    """The largest step for which T8 guarantees descent of H: 2 (1 - beta) / L.
+
+    L bounds the curvature for all weights, because v <= 1.
+    """
     return 2 * (1 - beta) / _curvature(problem)
 
 
@@ -119,7 +132,8 @@ def energy(
 ) -> Check:
     """T8 at every step of a cosine schedule that starts at `share` of 2 (1 - beta) / L.
 
-    H_{k+1} <= H_k - eta_k (1 - beta - L eta_k / 2) |m_{k+1}|^2. The control asks Phi itself not to rise.
+    The check is H_{k+1} <= H_k - eta_k (1 - beta - L eta_k / 2) |m_{k+1}|^2. The control demands that Phi itself does
+    not rise.
     """
     validate.within("share", share, 0, 1 + 1e-12)
     path = run(problem, reg, lam, cosine(share * largest_step(problem, beta), count), beta)
@@ -132,9 +146,9 @@ def energy(
 def gradients(
     problem: Problem, reg: Regularizer | str, lam: float, beta: float = 0.9, share: float = 0.5, count: int = 80
 ) -> Check:
-    """T8: at constant eta, sum |g|^2 <= 2 (1 + beta^2) (Phi_0 - inf Phi) / [eta (1 - beta - L eta / 2)]; inf Phi >= 0.
+    """T8 at constant eta: sum |g|^2 <= 2 (1 + beta^2) (Phi_0 - inf Phi) / [eta (1 - beta - L eta / 2)], inf Phi >= 0.
 
-    The control takes six times the largest step that T8 allows, and the bound there without its (negative) sign.
+    The control takes six times the largest step that T8 allows. Its bound is negative; the control drops the sign.
     """
     validate.within("share", share, 0, 1)
     path = run(problem, reg, lam, constant(share * largest_step(problem, beta), count), beta)
@@ -151,12 +165,15 @@ def _over_sum(path: MomentumPath, bound: float) -> float:
 
 @cache
 def _swing(step: float) -> MomentumPath:
-    """60 steps on l = theta^2 / 2 (L = 1) from 1, lambda = 2, beta = 0.9."""
+    """The run of 60 steps on l = theta^2 / 2 (L = 1) from 1, at lambda = 2 and beta = 0.9."""
     return run(points(0.0, start=1.0), Logistic(), 2.0, constant(step, 60))
 
 
 def schedule_jump(beta: float = 0.9, step: float = 0.1, drop: float = 10.0) -> Check:
-    """T8 when eta drops by `drop` half way: H falls, its displacement form jumps. Loss theta^2 / 2, log, lambda = 2."""
+    """T8 when eta drops by the factor `drop` half way: H falls. The control, the displacement form of H, jumps.
+
+    The problem is the loss theta^2 / 2 with log at lambda = 2.
+    """
     validate.at_least("drop", drop, 1)
     steps = constant(step, 5) + constant(step / drop, 5)
     path = run(points(0.0, start=1.0), Logistic(), 2.0, steps, beta)

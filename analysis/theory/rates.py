@@ -1,4 +1,4 @@
-"""T2 along a run, T3 and T4, checked: monotone descent, the step-length bound, the rate inequality at every K."""
+"""Checks of T2 along a run, of T3 and of T4: monotone descent, the bound of a step, the rate inequality at every K."""
 
 from functools import cache
 
@@ -19,7 +19,7 @@ TOO_LONG = 2.5  # a step in units of 1 / L; 2 is the limit of T3
 def monotone(
     problem: Problem, reg: Regularizer | str, lam: float, inner: Inner | str = "armijo", steps: int = 60
 ) -> Check:
-    """T2 along a run: every step descends, splits exactly, and its Bregman part is >= 0.
+    """T2 along a run: every step descends and splits exactly, and its Bregman part is >= 0.
 
     The control runs the same solver on a convex F.
     """
@@ -30,9 +30,10 @@ def monotone(
 
 
 def step_bound(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, trials: int = 5) -> Check:
-    """T3: Phi(theta - eta grad) <= Phi - eta (1 - L eta / 2) |grad|^2 for eta = 0.1 to 1.99 of 1 / L, at random theta.
+    """T3 at random theta: Phi(theta - eta grad) <= Phi - eta (1 - L eta / 2) |grad|^2.
 
-    L is the curvature of Q at the weights of theta. The control claims descent at eta = 2.5 / L for one quadratic loss.
+    The step lengths eta are 0.1, 1, 1.5 and 1.99 in units of 1 / L. L is the curvature of Q at the weights of theta.
+    The control claims descent at eta = 2.5 / L for one quadratic loss.
     """
     solved, phi = solvable(problem), objective(problem, reg, lam)
     rng = torch.Generator().manual_seed(seed)
@@ -51,8 +52,8 @@ def rate(
 ) -> Check:
     """T4 at every K of an Armijo run: min over k < K of |grad|^2 <= (Phi_0 - Phi_K) / (c sum of eta).
 
-    Armijo asks Q to fall, not Phi: that Phi obeys the bound is the theorem. (Asked of Phi it would be by construction.)
-    The control takes steps of 2.5 / L, which end in a cycle.
+    Armijo's rule demands that Q falls; the theorem says that Phi obeys the bound, too. (If the rule demanded a fall of
+    Phi, the bound would hold by construction.) The control takes steps of 2.5 / L, which end in a cycle.
     """
     slack = rate_table(run(problem, reg, lam, Armijo(c, first), steps), c)
     wrong = rate_table(_cycle(), c)
@@ -61,14 +62,18 @@ def rate(
 
 
 def critical(problem: Problem, reg: Regularizer | str, lam: float, steps: int = 1000, tolerance: float = 1e-8) -> Check:
-    """T4: exact steps end where |grad Phi| <= 1e-8. The control's steps of 2.5 / L never do."""
+    """T4: a run of exact steps ends with |grad Phi| <= `tolerance`. The control's steps of 2.5 / L never do."""
     ended = run(problem, reg, lam, Exact(), steps, tolerance).gradient[-1]
     return check("critical limit", "|grad Phi| <= 1e-8 at the end of the run", "T4", [ended],
                  (f"eta = {TOO_LONG} / L", [_cycle().gradient[-1]]), tolerance=tolerance)  # fmt: skip
 
 
 def rate_table(path: Path, c: float = 0.1) -> pd.DataFrame:
-    """A row for each K >= 1: best = min over k < K of |grad|^2, bound = (Phi_0 - Phi_K) / (c sum eta), their ratio.
+    """One row for each K >= 1, with three columns.
+
+    best: min over k < K of |grad|^2.
+    bound: (Phi_0 - Phi_K) / (c sum eta).
+    ratio: best / bound.
 
     Raises:
         ConfigError: the path has exact steps, which have no length.
@@ -83,7 +88,7 @@ def rate_table(path: Path, c: float = 0.1) -> pd.DataFrame:
 
 
 def _losses(path: Path) -> np.ndarray:
-    """-descent, -Bregman part and |residual| of every step, relative to max(1, Phi)."""
+    """The violations of T2 for every step: -descent, -Bregman part and |residual|, relative to max(1, |Phi|)."""
     parts = np.array(path.balances)
     scale = np.maximum(1, np.abs(path.objective[:-1, None]))
     return np.stack([-parts[:, 0], -parts[:, 2], np.abs(parts[:, 3])], axis=1) / scale
@@ -98,5 +103,5 @@ def _excess(phi: Objective, problem: Solvable, point: Point, share: float) -> fl
 
 @cache
 def _cycle() -> Path:
-    """Steps of 2.5 / L on l = theta^2 / 2 from 0.1, lambda = 2: up, then a cycle of period 2."""
+    """The run of steps 2.5 / L on l = theta^2 / 2 from 0.1 at lambda = 2: Phi rises, then a cycle of period 2."""
     return run(points(0.0, start=0.1), Logistic(), 2.0, Gradient(TOO_LONG), 60)

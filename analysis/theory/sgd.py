@@ -1,7 +1,7 @@
-"""Mini-batches on a small student: what one step does to Phi, on the way and not at one frozen place (T7).
+"""Mini-batches on a small student: the change of Phi by each step of a run, not only at one frozen theta (T7).
 
-At each step of a walk two step lengths are tried with the same batch, eta and eta / 2. If dPhi = -a eta + b eta^2, then
-a = (dPhi(eta) - 4 dPhi(eta / 2)) / eta, and T7 says that the mean of a is |grad Phi|^2.
+Each step of a walk measures dPhi for two step lengths with the same batch, eta and eta / 2. If
+dPhi = -a eta + b eta^2, then a = (dPhi(eta) - 4 dPhi(eta / 2)) / eta. T7 says that the mean of a is |grad Phi|^2.
 """
 
 from collections.abc import Sequence
@@ -26,10 +26,13 @@ Series = Float[np.ndarray, " steps"]
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """K steps of one student.
+    """The record of K steps of one student, one number per step in each series.
 
-    objective: Phi before each step; change: dPhi of the step; slope: a, which estimates squared; squared: |grad Phi|^2
-    before the step; noise: |g_B - grad Phi|^2 of the batch.
+    objective: Phi before the step.
+    change: dPhi of the step.
+    slope: a, which estimates `squared`.
+    squared: |grad Phi|^2 before the step.
+    noise: |g_B - grad Phi|^2 of the batch.
     """
 
     objective: Series
@@ -39,19 +42,19 @@ class Walk:
     noise: Series
 
     def window(self, first: int, last: int) -> "Walk":
-        """Steps first <= k < last."""
+        """The part of the walk with the steps first <= k < last."""
         return Walk(*(series[first:last] for series in vars(self).values()))
 
     def falls(self) -> Estimate:
-        """Share of the steps after which Phi is lower, with Wilson's interval, which takes steps for independent."""
+        """The share of steps that lower Phi, with Wilson's interval, which treats the steps as independent."""
         return share(int((self.change < 0).sum()), len(self.change))
 
     def mean_change(self, block: int, seed: int = 0) -> Estimate:
-        """Mean dPhi a step, with a block bootstrap."""
+        """The mean dPhi per step, with a block bootstrap interval."""
         return block_bootstrap_mean(self.change, block, seed)
 
     def slope_gap(self, block: int, seed: int = 0) -> Estimate:
-        """Mean of a - |grad Phi|^2, which T7 puts at 0, with a block bootstrap."""
+        """The mean of a - |grad Phi|^2, which is 0 by T7, with a block bootstrap interval."""
         return block_bootstrap_mean(self.slope - self.squared, block, seed)
 
 
@@ -59,10 +62,10 @@ def walk(
     problem: Problem, reg: Regularizer | str, lam: float, step: float, batch: int, steps: int, seed: int = 0,
     divide: bool = False,
 ) -> Walk:  # fmt: skip
-    """SGD from the problem's start, batches drawn with replacement (so that they are independent).
+    """A walk of SGD from the problem's start. The batches are drawn with replacement, so they are independent.
 
     Arguments:
-        divide: divide by the batch's mean weight, which is biased: the control.
+        divide: divide the gradient by the batch's mean weight: the biased form, for the control.
 
     Raises:
         ConfigError: a step <= 0, batch or steps < 1, lambda outside its domain.
@@ -70,21 +73,26 @@ def walk(
     validate.positive("step", step)
     phi, rng = objective(problem, reg, lam), torch.Generator().manual_seed(seed)
     theta, n = problem.start, len(problem.losses(problem.start))
-    rows = torch.randint(n, (validate.count("steps", steps), validate.count("batch", batch)), generator=rng)
-    found = []
-    for chosen in rows:
-        here = phi.point(theta)
+    batches = torch.randint(n, (validate.count("steps", steps), validate.count("batch", batch)), generator=rng)
+    rows = []
+    for chosen in batches:
+        point = phi.point(theta)
         g = _gradient(phi, theta, chosen, divide)
-        halfway, after = (float(phi.value(theta - share * step * g)) for share in (0.5, 1.0))
-        slope = (after - here.value - 4 * (halfway - here.value)) / step
-        found.append((here.value, after - here.value, slope, float(here.gradient.square().sum()),
-                      float((g - here.gradient).square().sum())))  # fmt: skip
+        halfway, after = (float(phi.value(theta - fraction * step * g)) for fraction in (0.5, 1.0))
+        slope = (after - point.value - 4 * (halfway - point.value)) / step
+        rows.append((point.value, after - point.value, slope, float(point.gradient.square().sum()),
+                      float((g - point.gradient).square().sum())))  # fmt: skip
         theta = theta - step * g
-    return Walk(*np.array(found).T)
+    return Walk(*np.array(rows).T)
 
 
 class Curve(NamedTuple):
-    """Over step lengths: mean dPhi with intervals, -eta |grad|^2, and T7's bound."""
+    """Three series over step lengths.
+
+    changes: mean dPhi with intervals.
+    drops: -eta |grad Phi|^2.
+    bounds: the bounds of mean dPhi by T7.
+    """
 
     changes: list[Estimate]
     drops: list[float]
@@ -95,25 +103,28 @@ def mean_changes(
     problem: Problem, reg: Regularizer | str, lam: float, lengths: Sequence[float], batch: int = 2, seed: int = 0,
     draws: int = 400,
 ) -> Curve:  # fmt: skip
-    """Mean change of Phi close to a critical point, the same random batches at every step length.
+    """The mean change of Phi close to a critical point, with the same random batches at every step length.
 
     Raises:
-        ConfigError: as `minibatch.expectation`.
+        ConfigError: for the same arguments as `minibatch.expectation`.
     """
     near = run(problem, reg, lam, "exact", 15, tolerance=1e-4).thetas[-1] + 0.05
     phi, rng = objective(problem, reg, lam), torch.Generator().manual_seed(seed)
-    here, gradients = phi.point(near), sample_gradients(phi, near)
+    point, gradients = phi.point(near), sample_gradients(phi, near)
     rows = torch.rand(validate.count("draws", draws, 2), len(gradients), generator=rng).argsort(1)[:, :batch]
     means = gradients[rows].mean(1)
-    changes = [bootstrap_mean((phi.values(near - step * means) - here.value).numpy(), seed) for step in lengths]
-    steepness = float(here.gradient.square().sum())
+    changes = [bootstrap_mean((phi.values(near - step * means) - point.value).numpy(), seed) for step in lengths]
+    steepness = float(point.gradient.square().sum())
     bounds = [expectation(problem, reg, lam, near, step, batch).bound for step in lengths]
     return Curve(changes, [-step * steepness for step in lengths], bounds)
 
 
 def slope_on_the_way(walked: Walk, divided: Walk, block: int, seed: int = 0) -> Check:
-    """T7, statistical: the interval of mean (a - |grad Phi|^2) covers 0. The control divides by the batch's weight."""
-    right, wrong = (one.slope_gap(block, seed) for one in (walked, divided))
+    """T7, statistical: the interval of mean (a - |grad Phi|^2) covers 0.
+
+    The control is the walk `divided`, with gradients divided by the batch's mean weight.
+    """
+    right, wrong = (series.slope_gap(block, seed) for series in (walked, divided))
     return check("slope on the way", "mean of the slope of dPhi in -eta = mean |grad Phi|^2", "T7", [_outside(right)],
                  ("divided by the batch's mean v", [_outside(wrong)]), tolerance=0.0, exact=False)  # fmt: skip
 
@@ -127,6 +138,6 @@ def _gradient(phi: Objective, theta: Theta, chosen: torch.Tensor, divide: bool) 
     return slope + phi.problem.decay * theta
 
 
-def _outside(found: Estimate) -> float:
-    """How far 0 lies outside the interval."""
-    return max(found.low, -found.high)
+def _outside(estimate: Estimate) -> float:
+    """The distance of 0 outside the interval; negative inside."""
+    return max(estimate.low, -estimate.high)

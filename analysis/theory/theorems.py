@@ -1,12 +1,13 @@
 """T1 to T9: statement, hypotheses, and the algebra of each proof as identities that sympy reduces to zero.
 
-Notation: theta_k the student after k steps, l_i(theta) >= 0 the loss of sample i, F the latent loss, v = F' the weight,
+Notation: theta_k is the student after k steps, l_i(theta) >= 0 the loss of sample i, F the latent loss and v = F' the
+weight:
 
     Phi(theta) = mean F(l_i(theta)) + R(theta),
     Q(theta | theta_k) = mean [v_i l_i(theta) + g(v_i)] + R(theta),    v_i = v*(l_i(theta_k)).
 
-What a proof needs beyond algebra (concavity, an induction, Chebyshev's inequality) is said in words in `argument`.
-This analysis is ours: the paper's own theorem text was not at hand. Literature is cited from memory.
+The steps of a proof beyond algebra (concavity, an induction, Chebyshev's inequality) are in words in `argument`. This
+analysis is ours: the text of the paper's own theorem was not at hand. Literature is cited from memory.
 """
 
 from functools import cache
@@ -26,27 +27,27 @@ STATEMENTS = {
 
 @cache
 def theorem(name: str) -> Theorem:
-    """T1 ... T9 or T5'. Raises ConfigError for an unknown one."""
+    """The theorem with this name, T1 ... T9 or T5'. Raises ConfigError for an unknown name."""
     return STATEMENTS[known(name)]()
 
 
 def known(name: str) -> str:
-    """The name itself, if there is such a theorem. Raises ConfigError otherwise."""
+    """The name itself, if a theorem has it. Raises ConfigError otherwise."""
     if name not in STATEMENTS:
         raise ConfigError(unknown("theorem", name, STATEMENTS))
     return name
 
 
 def names() -> list[str]:
-    """The theorems in order."""
+    """The names of the theorems in order."""
     return list(STATEMENTS)
 
 
 def table() -> pd.DataFrame:
-    """All theorems: title, statement, hypotheses, whether sympy settled the algebra, notebook."""
+    """One row per theorem: title, statement, hypotheses, whether sympy settled the algebra, notebook."""
     rows = [
-        {"theorem": one.id, "title": one.title, "statement": f"${one.statement}$",
-         "hypotheses": "; ".join(one.hypotheses), "algebra proved": one.proved, "notebook": one.notebook}
-        for one in map(theorem, names())
+        {"theorem": entry.id, "title": entry.title, "statement": f"${entry.statement}$",
+         "hypotheses": "; ".join(entry.hypotheses), "algebra proved": entry.proved, "notebook": entry.notebook}
+        for entry in map(theorem, names())
     ]  # fmt: skip
     return pd.DataFrame(rows).set_index("theorem")

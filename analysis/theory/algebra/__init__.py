@@ -1,1 +1,1 @@
-"""The theorems' algebra, in sympy."""
+"""The algebra of the theorems, in sympy."""

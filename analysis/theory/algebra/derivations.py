@@ -1,7 +1,8 @@
-"""What is proved about each regularizer: one function a statement, a Family in, a Proof out.
+"""The proofs about each regularizer: one function per statement, which takes a Family and returns a Proof.
 
-On a piece where 0 < v* < 1 the statements are equations; where v* is 0 or 1 they are checked at that constant; where
-the two meet (a joint), v* is continuous, because l + g'(v) changes sign there (`edges`) and g' is strictly increasing.
+On a piece where 0 < v* < 1 the statements are equations. Where v* is 0 or 1 they are checked at that constant. At a
+joint of the two kinds of piece v* is continuous: l + g'(v) changes sign at the joint (`edges`), and g' is strictly
+increasing.
 """
 
 import sympy as sp
@@ -22,18 +23,20 @@ from analysis.theory.algebra.proof import (
 
 
 def stationarity(family: Family) -> Proof:
+    """The slope of v l + g(v) in v is 0 at v = v*, where 0 < v* < 1."""
     name, statement = "stationarity", r"At the weight the slope of $v\,\ell + g(v)$ in $v$ is 0."
     piece = family.between
     if piece is None:
         linear = r"$v\,\ell + g(v)$ is linear in $v$: the sign of its slope decides between 0 and 1."
         latex = r"\frac{d}{dv}\left[v\,\ell + g(v)\right] = \ell - \lambda"
         return identity(name, linear, sp.diff(l * v + family.penalty, v), l - lam, (), latex)
-    slope = l + sp.diff(family.penalty, v).subs(v, piece.weight)
-    latex = rf"\ell + g'(v^*) = {sp.latex(slope)} = 0"
-    return identity(name, statement, slope, 0, family.chart, latex)
+    derivative = l + sp.diff(family.penalty, v).subs(v, piece.weight)
+    latex = rf"\ell + g'(v^*) = {sp.latex(derivative)} = 0"
+    return identity(name, statement, derivative, 0, family.chart, latex)
 
 
 def edges(family: Family) -> Proof:
+    """Where v* is 0 or 1, the slope of v l + g(v) points out of [0, 1]; if no piece is flat, v* < 1."""
     name = "edges"
     flat = [piece for piece in family.pieces if piece.flat]
     statement = (
@@ -42,17 +45,21 @@ def edges(family: Family) -> Proof:
     if not flat:
         inside = "$v^*$ stays below 1 (and is positive by its form): the minimum never lies on an edge."
         return nonnegative(name, inside, "1 - v^*", 1 - family.pieces[0].weight, family.signs)
-    slope = sp.powsimp(sp.diff(_shaped(family), v))
-    pairs = [(l + slope.subs(v, piece.weight), l - (piece.high if piece.weight == 1 else piece.low)) for piece in flat]
+    derivative = sp.powsimp(sp.diff(_shaped(family), v))
+    pairs = [
+        (l + derivative.subs(v, piece.weight), l - (piece.high if piece.weight == 1 else piece.low)) for piece in flat
+    ]
     return identities(name, statement, pairs, family.chart, r"\ell + g'(v^*)")
 
 
 def convex_penalty(family: Family) -> Proof:
+    """g is convex: g'' >= 0."""
     statement = "$g$ is convex, so the stationary point is the minimum."
     return nonnegative("convex penalty", statement, "g''(v)", sp.diff(family.penalty, v, 2), family.v_signs)
 
 
 def integral(family: Family) -> Proof:
+    """F is the integral of v* from 0 to l, piece after piece."""
     pairs, so_far = [], sp.S.Zero
     for piece in family.pieces:
         grown = so_far + _antiderivative(piece, family, l) - _antiderivative(piece, family, piece.low)
@@ -66,18 +73,20 @@ def integral(family: Family) -> Proof:
 
 def _antiderivative(piece: Piece, family: Family, at: Formula) -> Formula:
     if family.name != "polynomial" or piece.flat:
-        constant, rest = piece.weight.as_independent(l, as_Add=False)
-        return (constant * sp.integrate(rest, l)).subs(l, at)  # with 1 / ln z left in, sympy 1.14 loses a term
+        constant, factor = piece.weight.as_independent(l, as_Add=False)
+        return (constant * sp.integrate(factor, l)).subs(l, at)  # with 1 / ln z left in, sympy 1.14 loses a term
     q = sp.Symbol("q", positive=True)  # l = lambda (1 - q), because sympy has no antiderivative at symbolic t
     return -lam * sp.integrate(q ** (1 / (t - 1)), q).subs(q, 1 - at / lam)
 
 
 def slope(family: Family) -> Proof:
+    """F' = v* on every piece."""
     pairs = [(sp.diff(piece.latent, l), piece.weight) for piece in family.pieces]
     return identities("slope", "The slope of $F$ is the weight.", pairs, family.chart, "F'")
 
 
 def fenchel(family: Family) -> Proof:
+    """Fenchel's equality: v* l + g(v*) = F on every piece."""
     pairs = [(piece.weight * l + _penalty_at(family, piece.weight), piece.latent) for piece in family.pieces]
     return identities("Fenchel", "At the weight the minimum is $F$.", pairs, family.chart, r"v^*\ell + g(v^*)")
 
@@ -94,6 +103,7 @@ def _shaped(family: Family) -> Formula:
 
 
 def conjugate(family: Family) -> Proof:
+    """g is the conjugate of F: the sup over l of F(l) - v l is g(v)."""
     name = "conjugate"
     statement = r"$g$ is the conjugate of $F$: the sup over $\ell$ of $F(\ell) - v\,\ell$ is taken where $F' = v$."
     piece = family.between
@@ -111,11 +121,12 @@ def conjugate(family: Family) -> Proof:
 
 
 def _shape_chart(family: Family) -> Chart:
-    """The part of the chart that does not touch l."""
+    """The substitutions of the chart that leave l alone."""
     return tuple(substitution for substitution in family.chart if l not in substitution)
 
 
 def limits_in_loss(family: Family) -> Proof:
+    """The limits of v* and F at l = 0 and as l -> infinity."""
     first, last = family.pieces[0], family.pieces[-1]
     cases = [
         (r"v^*(0)", lambda: sp.limit(first.weight, l, 0, "+"), sp.S.One),
@@ -123,10 +134,11 @@ def limits_in_loss(family: Family) -> Proof:
         (r"v^*(\infty)", lambda: sp.limit(last.weight, l, sp.oo), sp.S.Zero),
         (r"F(\infty)", lambda: sp.limit(last.latent, l, sp.oo), family.limit),
     ]
-    return limits("limits in l", "From full weight to none; what one sample can cost at most.", cases)
+    return limits("limits in l", "The weight falls from 1 to 0; $F(\\infty)$ is the largest cost of one sample.", cases)
 
 
 def limits_in_lambda(family: Family) -> Proof:
+    """The limits of v* and F at both ends of lambda's domain."""
     first, last = family.pieces[0], family.pieces[-1]
     start, end = (rf"\lim_{{\lambda \to {sp.latex(at)}}}" for at in (0, family.top))
     cases = [
@@ -135,7 +147,7 @@ def limits_in_lambda(family: Family) -> Proof:
         (start + " F", lambda: sp.limit(last.latent, lam, 0, "+"), _area(family.at_zero)),
         (end + " F", lambda: sp.limit(first.latent, lam, family.top, "-"), _area(family.at_top)),
     ]
-    statement = r"What is selected, and minimised, at the ends of $\lambda$'s domain, for fixed $\ell > 0$."
+    statement = r"The weight and the latent loss at the ends of $\lambda$'s domain, for fixed $\ell > 0$."
     reasons = {
         "log": r"The axiom asks for 0 as $\lambda \to 0$; this weight keeps easy samples: the start is never empty.",
         "jiang-log": r"The axiom asks for 1 at the upper end of $\lambda$; this weight falls to 0 there again.",
@@ -150,6 +162,7 @@ def _area(weight: Formula) -> Formula:
 
 
 def concavity(family: Family) -> Proof:
+    """F is concave: F'' <= 0."""
     name, statement = "concavity", r"$F$ is concave: $v^*$ does not grow with $\ell$."
     if family.between is None:
         step = r"F' = 1\ (\ell < \lambda),\quad F' = 0\ (\ell > \lambda)"
@@ -158,6 +171,7 @@ def concavity(family: Family) -> Proof:
 
 
 def grows_with_lambda(family: Family) -> Proof:
+    """v* does not fall when lambda grows; refuted for jiang-log."""
     name, statement = "grows with lambda", r"$v^*$ does not fall when $\lambda$ grows, so $F$ grows too."
     symbol = r"\partial v^* / \partial \lambda"
     if family.between is None:
@@ -172,6 +186,7 @@ def grows_with_lambda(family: Family) -> Proof:
 
 
 def cross_derivative(family: Family) -> Proof:
+    """ln v* has increasing differences in l and lambda; refuted for jiang-log."""
     name = "cross derivative"
     statement = (
         r"$\ln v^*$ has increasing differences in $\ell$ and $\lambda$: a growing $\lambda$ favours the harder of two "
@@ -197,6 +212,7 @@ def cross_derivative(family: Family) -> Proof:
 
 
 def curvature(family: Family) -> Proof:
+    """The largest |F''| is `family.curvature`, reached at `family.steepest`."""
     name, statement = "curvature", "The largest $|F''|$: half of it bounds the curvature part of T2."
     latex = rf"\sup_\ell |F''| = {sp.latex(family.curvature)}\quad\text{{at }}\ell = {sp.latex(family.steepest)}"
     if family.between is None:
@@ -211,10 +227,10 @@ def curvature(family: Family) -> Proof:
     if family.name == "polynomial":
         return _curvature_of_polynomial(name, statement, latex, reduce(bend, family.chart))
     start = family.between.low
-    there = reduce(bend.subs(l, start) - family.curvature, family.chart) == 0
+    attained = reduce(bend.subs(l, start) - family.curvature, family.chart) == 0
     falls = nonnegative(name, statement, "F'''", -sp.diff(bend, l), family.signs)
     why = r"This is $F'''$: $|F''|$ falls with $\ell$, so it is largest where the piece begins."
-    return Proof(name, statement, latex, falls.reduced, falls.proved and there, "sign", why, told(family.signs))
+    return Proof(name, statement, latex, falls.reduced, falls.proved and attained, "sign", why, told(family.signs))
 
 
 def _curvature_of_polynomial(name: str, statement: str, latex: str, bend: Formula) -> Proof:

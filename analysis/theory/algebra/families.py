@@ -1,7 +1,10 @@
-"""The ten regularizers as sympy data: the penalty, and the weight and latent loss piece by piece, lambda symbolic.
+"""The ten regularizers as sympy data with symbolic lambda: penalty, weight and latent loss.
 
-Nothing is proved here; `analysis.theory.algebra.derivations` proves that the three belong together. Symbols: l the
-loss of a sample, v its weight, lambda the pace, t and rho the shapes of Polynomial and Mixture. All are positive.
+Weight and latent loss are given piece by piece. This module proves nothing; `analysis.theory.algebra.derivations`
+proves that penalty, weight and latent loss belong together. The symbols, all positive:
+
+    l     the loss of a sample         v     the weight of the sample       lambda   the pace
+    t     the shape of Polynomial      rho   the shape of Mixture
 """
 
 from collections.abc import Mapping
@@ -11,15 +14,15 @@ from typing import Any
 import sympy as sp
 
 l, lam, v, t, rho = sp.symbols("ell lambda v t rho", positive=True)  # noqa: E741
-w, u, p, a, b, s = sp.symbols("w u p a b s", positive=True)  # of charts only
+w, u, p, a, b, s = sp.symbols("w u p a b s", positive=True)  # only for charts
 
-Formula = Any  # a sympy expression, which sympy's own hints call Expr, Basic, bool or int from place to place
+Formula = Any  # a sympy expression; sympy's own type hints vary between Expr, Basic, bool and int
 Chart = tuple[Mapping[Any, Any], ...]  # substitutions, applied one after the other
 
 
 @dataclass(frozen=True)
 class Piece:
-    """An interval low <= l < high on which weight and latent loss have one formula."""
+    """An interval low <= l < high on which weight and latent loss each have a single formula."""
 
     low: sp.Expr
     high: sp.Expr
@@ -28,7 +31,7 @@ class Piece:
 
     @property
     def flat(self) -> bool:
-        """The weight is constant here, 0 or 1: the minimum over v lies on the edge of [0, 1]."""
+        """Whether the weight is constant on the piece, 0 or 1: the minimum over v lies on the edge of [0, 1]."""
         return self.weight.is_number is True
 
 
@@ -36,15 +39,19 @@ class Piece:
 class Family:
     """One regularizer.
 
-    name: as in `cudfkd.regularizers`.
+    name: the name in `cudfkd.regularizers`.
     penalty: g(v; lambda), with g(1) = 0.
-    pieces: in order of l, together [0, infinity).
+    pieces: the pieces in order of l; together they cover [0, infinity).
     limit: F(infinity; lambda).
-    at_zero: what v* tends to as lambda -> 0, for fixed l > 0.
-    at_top, top: what it tends to as lambda -> top, the end of lambda's domain.
-    curvature: the largest |F''|, reached at the loss `steepest`; infinite where F' jumps or has a vertical tangent.
-    chart: of the piece that is not flat, for identities.
-    signs: the same for signs; `v_signs` that of 0 < v < 1.
+    curvature: the largest |F''|; infinite where F' jumps or has a vertical tangent.
+    steepest: the loss at which |F''| is largest.
+    at_zero: the limit of v* as lambda -> 0, for fixed l > 0.
+    at_top: the limit of v* as lambda -> top.
+    top: the upper end of lambda's domain.
+    chart: the chart of the piece that is not flat, for identities.
+    signs: the chart of the piece that is not flat, for signs.
+    v_signs: the chart of 0 < v < 1, for signs.
+    parameters: the symbols of the shape parameters.
     """
 
     name: str
@@ -63,17 +70,17 @@ class Family:
 
     @property
     def between(self) -> Piece | None:
-        """The piece on which 0 < v* < 1 solves l + g'(v) = 0; None for hard, which has none."""
+        """The piece on which 0 < v* < 1 solves l + g'(v) = 0; None for hard, which has only flat pieces."""
         return next((piece for piece in self.pieces if not piece.flat), None)
 
     @property
     def weight(self) -> sp.Expr:
-        """v*(l; lambda) on the whole of l >= 0."""
+        """The weight v*(l; lambda) for all l >= 0."""
         return _joined(self.pieces, [piece.weight for piece in self.pieces])
 
     @property
     def latent(self) -> sp.Expr:
-        """F(l; lambda) on the whole of l >= 0."""
+        """The latent loss F(l; lambda) for all l >= 0."""
         return _joined(self.pieces, [piece.latent for piece in self.pieces])
 
 

@@ -1,4 +1,4 @@
-"""What is special about CuDFKD's "log" weight: F is a smooth min(l, lambda), and g must be normalised.
+"""Facts about CuDFKD's "log" weight: F is a smooth min(l, lambda), and g must be normalised.
 
 v*(l) = (1 + e^-lambda) / (1 + e^(l - lambda)),     F(l) = (1 + e^-lambda) ln[(1 + e^-lambda) / (e^-l + e^-lambda)]
 """
@@ -13,15 +13,14 @@ from analysis.theory.algebra.proof import Proof, identity, limits, nonnegative
 _LOG = FAMILIES["log"]
 _E = 1 + sp.exp(-lam)
 _V, _F = _LOG.weight, _LOG.latent
-_RAW = (
-    _F - lam * _E
-)  # the minimum over v of v l + g(v) with the g of the public code, which lacks lambda (1 + e^-lambda)
+# E, the minimum over v of v l + g(v) with the penalty g of the public code, which lacks lambda (1 + e^-lambda)
+_RAW = _F - lam * _E
 _LOG_LAM = ({lam: sp.log(u)},)
 
 
 @cache
 def facts() -> tuple[Proof, ...]:
-    """The statements below, each proved; in the order of notebooks 02, 03 and 06."""
+    """The proofs of the statements below, in the order of notebooks 02, 03 and 06."""
     return (
         soft_minimum(), half_weight(), weight_tail(), latent_tail(), growth(), raw_falls(), far_from_the_minimum(),
         through_the_weight(), kept_penalty(),
@@ -29,7 +28,7 @@ def facts() -> tuple[Proof, ...]:
 
 
 def soft_minimum() -> Proof:
-    """F = (1 + e^-lambda) [softmin(l, lambda) - softmin(0, lambda)] with softmin(a, b) = -ln(e^-a + e^-b)."""
+    """Proof of F = (1 + e^-lambda) [softmin(l, lambda) - softmin(0, lambda)], softmin(a, b) = -ln(e^-a + e^-b)."""
     right = _E * (_softmin(l, lam) - _softmin(sp.S.Zero, lam))
     return identity(
         "soft minimum", r"$F$ is a smooth minimum of $\ell$ and $\lambda$, shifted to $F(0) = 0$.", _F, right
@@ -37,21 +36,21 @@ def soft_minimum() -> Proof:
 
 
 def half_weight() -> Proof:
-    """v* = 1/2 exactly at l = lambda + ln(1 + 2 e^-lambda); at l = lambda it is (1 + e^-lambda) / 2."""
+    """Proof of v* = 1/2 exactly at l = lambda + ln(1 + 2 e^-lambda). (At l = lambda, v* = (1 + e^-lambda) / 2.)"""
     at = lam + sp.log(1 + 2 * sp.exp(-lam))
     latex = r"v^*\!\left(\lambda + \ln(1 + 2 e^{-\lambda})\right) = \tfrac12"
     return identity("half weight", "The loss of half weight.", _V.subs(l, at), sp.Rational(1, 2), latex=latex)
 
 
 def weight_tail() -> Proof:
-    """1 - v*(l) <= e^-lambda (e^l - 1): how fast the curriculum disappears as lambda grows (T5')."""
+    """Proof of 1 - v*(l) <= e^-lambda (e^l - 1): the rate at which the curriculum disappears as lambda grows (T5')."""
     slack = sp.exp(-lam) * (sp.exp(l) - 1) - (1 - _V)
     symbol = r"e^{-\lambda}(e^{\ell} - 1) - (1 - v^*)"
     return nonnegative("weight tail", r"The missing weight vanishes like $e^{-\lambda}$.", symbol, slack, _LOG.signs)
 
 
 def latent_tail() -> Proof:
-    """0 <= l - F(l) <= e^-lambda (e^l - 1 - l), the integral of `weight_tail` from 0 to l."""
+    """Proof of 0 <= l - F(l) <= e^-lambda (e^l - 1 - l), the integral of `weight_tail` from 0 to l."""
     x = sp.Symbol("x", positive=True)
     left = sp.integrate(sp.exp(-lam) * (sp.exp(x) - 1), (x, 0, l))
     why = r"Integrating the bound on $1 - v^*$ bounds $\ell - F$."
@@ -61,7 +60,7 @@ def latent_tail() -> Proof:
 
 
 def growth() -> Proof:
-    """sup over l of dF/dlambda is its limit at l = infinity, 1 - e^-lambda ln(1 + e^lambda) < 1."""
+    """Proof that sup over l of dF/dlambda is the limit at l = infinity, 1 - e^-lambda ln(1 + e^lambda) < 1."""
     claimed = 1 - sp.exp(-lam) * sp.log(1 + sp.exp(lam))
     slope = sp.diff(_LOG.limit, lam)
     why = (
@@ -71,35 +70,41 @@ def growth() -> Proof:
     latex = r"\sup_\ell \frac{\partial F}{\partial\lambda} = \frac{d}{d\lambda} F(\infty; \lambda) = " + sp.latex(
         claimed
     )
-    return identity("growth", r"How fast $F$ grows with $\lambda$ at most, for log.", slope, claimed, (), latex, why)
+    return identity("growth", r"The fastest growth of $F$ with $\lambda$, for log.", slope, claimed, (), latex, why)
 
 
 def raw_falls() -> Proof:
-    """With the raw g the minimum E falls by itself: dE/dlambda <= -e^-lambda [1 + ln(1 + e^-lambda)] < 0."""
+    """Proof that with the raw g the minimum E falls by itself: dE/dlambda <= -e^-lambda [1 + ln(1 + e^-lambda)] < 0."""
     ceiling = sp.diff(_LOG.limit - lam * _E, lam)
     right = -sp.exp(-lam) * (sp.log(1 + sp.exp(-lam)) + 1)
-    why = r"The supremum is the limit at $\ell = \infty$, as for the growth of $F$; the raw objective falls for free."
+    why = r"The supremum is the limit at $\ell = \infty$, as for the growth of $F$; the raw objective falls by itself."
     latex = r"\sup_\ell \frac{\partial E}{\partial\lambda} = \frac{d}{d\lambda} E(\infty; \lambda) = " + sp.latex(right)
     statement = r"The un-normalised objective $E$ falls as $\lambda$ grows, at every loss."
     return identity("raw falls", statement, ceiling, right, _LOG_LAM, latex + " < 0", why)
 
 
 def far_from_the_minimum() -> Proof:
-    """sup |F - min(l, lambda)| = max(A, B), A = lambda - F(lambda), B = F(inf) - lambda; A + B = (1+e^-lambda) ln 2."""
+    """Proof of A + B = (1 + e^-lambda) ln 2 for A = lambda - F(lambda) and B = F(inf) - lambda.
+
+    The distance of F from the sharp minimum is sup |F - min(l, lambda)| = max(A, B).
+    """
     below, above = lam - _F.subs(l, lam), _LOG.limit - lam
     why = (
-        r"$\ell - F$ grows up to $\ell = \lambda$ and $F$ grows after it, so the distance is largest at one of the "
-        r"two. The second bracket falls as $\lambda$ grows (its slope is that of $F(\infty)$, below 1, minus 1) "
-        r"and is $\ln 2$ at $\lambda = 1.2248$ (a number); it exceeds $e^{-\lambda} \ln 2$, so the first is always "
-        r"below $\ln 2$."
+        r"$\ell - F$ grows up to $\ell = \lambda$ and $F$ grows after it, so the distance is largest at "
+        r"$\ell = \lambda$ or at $\ell = \infty$. The second bracket falls as $\lambda$ grows (its slope is "
+        r"the slope of $F(\infty)$, below 1, minus 1) and is $\ln 2$ at $\lambda = 1.2248$ (a number); it exceeds "
+        r"$e^{-\lambda} \ln 2$, so the first bracket is always below $\ln 2$."
     )
     latex = r"\left[\lambda - F(\lambda)\right] + \left[F(\infty) - \lambda\right] = (1 + e^{-\lambda}) \ln 2"
-    statement = r"How far $F$ is from the sharp $\min(\ell, \lambda)$."
+    statement = r"The distance of $F$ from the sharp $\min(\ell, \lambda)$."
     return identity("far from the minimum", statement, below + above, _E * sp.log(2), _LOG_LAM, latex, why)
 
 
 def through_the_weight() -> Proof:
-    """d/dl [l v*(l)] = v* + l v*' tends to 0 from below: through v, with g dropped, hard samples ascend."""
+    """Proof that d/dl [l v*(l)] = v* + l v*' tends to 0 from below: the derivative through v, with g dropped.
+
+    Descent along this derivative raises the losses of hard samples.
+    """
     relative = sp.simplify(sp.diff(l * _V, l) / (l * _V))
     latex = r"\lim_{\ell\to\infty}\frac{d(\ell v^*)/d\ell}{\ell\,v^*}"
     statement = "Differentiated through v, the weighted loss of a hard sample falls as its loss grows."
@@ -107,7 +112,10 @@ def through_the_weight() -> Proof:
 
 
 def kept_penalty() -> Proof:
-    """d/dl [v*(l) l + g(v*(l))] = v*(l): with g kept, differentiating through v changes nothing (envelope theorem)."""
+    """Proof of d/dl [v*(l) l + g(v*(l))] = v*(l).
+
+    With g kept, the derivative through v changes nothing (envelope theorem).
+    """
     kept = sp.diff(_V * l + _LOG.penalty.subs(v, _V), l)
     latex = r"\frac{d}{d\ell}\left[v^*(\ell)\,\ell + g(v^*(\ell))\right] = v^*(\ell)"
     return identity("kept penalty", "With the penalty kept, the derivative is the weight.", kept, _V, _LOG.chart, latex)

@@ -1,9 +1,12 @@
-"""A Proof: a statement, its formula in LaTeX, and what sympy reduced it to.
+"""A Proof: a statement, its formula in LaTeX, and the form to which sympy reduced it.
 
-An *identity* is proved when the difference of its sides reduces to 0. A *sign*, when the expression written in
-positive symbols (a chart) is a sum and product of positive terms, so that sympy knows its sign. A *limit*, when sympy's
-limit minus the claimed one reduces to 0. A *refutation*, when the statement fails at a witness, evaluated to 30 digits.
-What is *by hand* is an argument in words; the formula and the reason give it in full, and sympy has no part in it.
+kind         proved when
+identity     the difference of the two sides reduces to 0
+sign         the expression, written in positive symbols (a chart), is a sum and product of positive terms, so that
+             sympy knows its sign
+limit        sympy's limit minus the claimed limit reduces to 0
+refutation   the statement fails at a witness, evaluated to 30 digits
+by hand      always: the formula and the reason give the argument in full, in words, and sympy has no part in it
 """
 
 from collections.abc import Callable
@@ -19,15 +22,15 @@ Kind = Literal["identity", "sign", "limit", "refutation", "by hand"]
 
 @dataclass(frozen=True)
 class Proof:
-    """A statement about one regularizer or theorem, and how far sympy carries it.
+    """A statement about one regularizer or theorem, and the extent to which sympy proves it.
 
-    name: short, the same for all regularizers ("stationarity").
+    name: a short name, the same for all regularizers ("stationarity").
     statement: one sentence.
     latex: the formula, without dollar signs.
-    reduced: what the two sides' difference reduced to ("0"), or the form in which the sign is seen.
-    proved: sympy settled it; False says that only numbers are offered, and `reason` why.
+    reduced: the reduced difference of the two sides ("0"), or the form that shows the sign.
+    proved: True if sympy settled the statement. False means that only numbers support it; `reason` says why.
     kind: identity, sign, limit; refutation (proved that the usual statement fails); by hand (an argument in words).
-    reason: what a reader must add by hand; the hypothesis that was changed; the witness.
+    reason: the step that a reader must add by hand, the changed hypothesis, or the witness.
     chart: the substitution that brings in the positive symbols of a sign, in LaTeX.
     """
 
@@ -42,7 +45,7 @@ class Proof:
 
     @property
     def verdict(self) -> str:
-        """One word or sign for a table: 0, sign, limit, fails, by hand, numeric."""
+        """The entry in a table: "0", "sign", "limit", "fails", "by hand" or "numeric"."""
         words = {"identity": "0", "refutation": "fails"}
         return words.get(self.kind, self.kind) if self.proved else "numeric"
 
@@ -64,9 +67,9 @@ class Proof:
 
 
 def prose(text: str) -> str:
-    """The text for Markdown: outside $...$ an asterisk is one, not the start of italics."""
-    parts = text.split("$")
-    return "$".join(part if k % 2 else part.replace("*", r"\*").replace("_", r"\_") for k, part in enumerate(parts))
+    """The text for Markdown: outside $...$ an asterisk or underscore stands for itself and starts no italics."""
+    pieces = text.split("$")
+    return "$".join(piece if k % 2 else piece.replace("*", r"\*").replace("_", r"\_") for k, piece in enumerate(pieces))
 
 
 def identity(
@@ -78,15 +81,15 @@ def identity(
     latex: str = "",
     reason: str = "",
 ) -> Proof:
-    """left = right, proved when their difference reduces to 0."""
+    """The proof of left = right: proved when the difference of the two sides reduces to 0."""
     reduced = reduce(left - right, chart)
     return Proof(name, statement, latex or equation(left, right), sp.latex(reduced), reduced == 0, "identity", reason)
 
 
 def identities(name: str, statement: str, pairs: list[tuple[Formula, Formula]], chart: Chart, symbol: str) -> Proof:
-    """Several identities that make up one statement, a line each; `symbol` is what the left sides are called."""
+    """The proof of several identities that form one statement, one line each; `symbol` names the left sides."""
     reduced = [reduce(left - right, chart) for left, right in pairs]
-    worst = next((one for one in reduced if one != 0), sp.S.Zero)
+    worst = next((difference for difference in reduced if difference != 0), sp.S.Zero)
     lines = [
         f"{symbol} = {sp.latex(left)} &= {sp.latex(right)}" if left != right else f"{symbol} &= {sp.latex(right)}"
         for left, right in pairs
@@ -99,7 +102,7 @@ def identities(name: str, statement: str, pairs: list[tuple[Formula, Formula]], 
 def nonnegative(
     name: str, statement: str, symbol: str, expression: Formula, chart: Chart = (), reason: str = ""
 ) -> Proof:
-    """expression >= 0, proved when sympy sees the sign of its form in the chart's positive symbols."""
+    """The proof of expression >= 0: proved when sympy knows its sign in the positive symbols of the chart."""
     reduced = reduce(expression, chart)
     settled = (reduced.is_nonnegative or sp.factor(reduced).is_nonnegative) is True
     latex = rf"{symbol} = {sp.latex(expression)} \ge 0"
@@ -109,20 +112,20 @@ def nonnegative(
 def limits(
     name: str, statement: str, cases: list[tuple[str, Callable[[], Formula], Formula]], reason: str = ""
 ) -> Proof:
-    """Each case is (LaTeX of the limit, a call that takes it, the claimed value)."""
+    """The proof of several limits. A case is (LaTeX of the limit, a function that computes it, the claimed value)."""
     settled = all(_same(take(), claimed) for _, take, claimed in cases)
     latex = r",\quad ".join(f"{symbol} = {sp.latex(claimed)}" for symbol, _, claimed in cases)
     return Proof(name, statement, latex, "0" if settled else "?", settled, "limit", reason)
 
 
 def refuted(name: str, statement: str, latex: str, value: Formula, words: str, reason: str = "") -> Proof:
-    """The statement "value >= 0" fails: `value`, a number, is negative beyond doubt (30 digits)."""
+    """The refutation of "value >= 0": the number `value`, evaluated to 30 digits, is negative."""
     number = sp.N(value, 30)
     return Proof(name, statement, latex, f"{words} = {sp.N(number, 6)}", bool(number < 0), "refutation", reason)
 
 
 def by_hand(name: str, statement: str, latex: str, reason: str) -> Proof:
-    """A step that needs no algebra; `reason` gives it in full."""
+    """The proof of a step that needs no algebra; `reason` gives the argument in full."""
     return Proof(name, statement, latex, "", True, "by hand", reason)
 
 
@@ -132,7 +135,7 @@ def told(chart: Chart) -> str:
 
 
 def equation(left: Formula, right: Formula) -> str:
-    """left = right in LaTeX."""
+    """The equation left = right in LaTeX."""
     return f"{sp.latex(left)} = {sp.latex(right)}"
 
 

@@ -1,6 +1,7 @@
 """T1 to T4: majorize and minimise on a fixed sample at fixed lambda. Each function returns a Theorem.
 
-Symbols: a, b the losses before and after a step, x a variable loss; F is undefined, so every regularizer is meant.
+Symbols: a and b are the losses before and after a step, x is a variable loss. F is an undefined function, so the
+algebra covers every regularizer.
 """
 
 import sympy as sp
@@ -29,7 +30,7 @@ def _slope(at: Formula) -> Formula:
 
 
 def t1() -> Theorem:
-    """Majorization."""
+    """T1: majorization."""
     theta, start = sp.symbols("theta theta_k")
     loss = sp.Function("ell")
     tangent = _F(loss(start)) + sp.diff(_F(_x), _x).subs(_x, loss(start)) * (loss(theta) - loss(start))
@@ -59,14 +60,14 @@ def t1() -> Theorem:
             ),
             identity(
                 "same slope",
-                r"Value and slope of the tangent in $\theta$ are those of $F(\ell(\theta))$.",
+                r"The tangent has the value and the slope in $\theta$ of $F(\ell(\theta))$.",
                 difference,
                 latex=r"\frac{d}{d\theta}\Big[F(\ell_k) + F'(\ell_k)(\ell(\theta)-\ell_k) - "
                 r"F(\ell(\theta))\Big]_{\theta_k} = 0",
             ),
             identity(
                 "alternating search",
-                "With $g(v) = F(a) - v a$ (Fenchel) the weighted loss plus penalty is that tangent.",
+                "With $g(v) = F(a) - v a$ (Fenchel) the weighted loss plus penalty is the tangent of T1.",
                 alternating,
                 _F(_a) + weight * (_b - _a),
                 latex=r"v\,b + g(v) = F(a) + v\,(b - a)",
@@ -78,7 +79,7 @@ def t1() -> Theorem:
 
 
 def t2() -> Theorem:
-    """Exact identity and sandwich."""
+    """T2: exact identity and sandwich."""
     weight, sup = sp.Symbol("v"), sp.Symbol("M", positive=True)
     descent = weight * _a - weight * _b
     bregman = _F(_a) + weight * (_b - _a) - _F(_b)
@@ -124,11 +125,11 @@ def t2() -> Theorem:
 
 
 def t3() -> Theorem:
-    """Inexact inner step."""
+    """T3: inexact inner step."""
     model = -_eta * _G + _L * _eta**2 * _G / 2
     best = sp.solve(sp.diff(model, _eta), _eta)[0]
     q = sp.Function("q")
-    rest = q(_eta) - q(0) - _eta * sp.diff(q(_t), _t).subs(_t, 0)
+    beyond_linear = q(_eta) - q(0) - _eta * sp.diff(q(_t), _t).subs(_t, 0)
     remainder = sp.Integral((_eta - _t) * sp.diff(q(_t), _t, 2), (_t, 0, _eta))
     return Theorem(
         "T3",
@@ -136,19 +137,19 @@ def t3() -> Theorem:
         r"\Phi(\theta_k - \eta \nabla\Phi) \le \Phi(\theta_k) - \eta\left(1 - \tfrac{L\eta}{2}\right) "
         r"\|\nabla\Phi(\theta_k)\|^2",
         (
-            "those of T1",
+            "the hypotheses of T1",
             r"$Q(\cdot \mid \theta_k)$ has curvature at most $L$ on the segment of the step",
             r"$0 < \eta < 2 / L$ for descent",
         ),
-        r"Let $q(t) = Q(\theta_k - t\,\nabla\Phi \mid \theta_k)$. As the gradient of $Q$ at $\theta_k$ is that of "
-        r"$\Phi$, $q'(0) = -G$ with $G = \|\nabla\Phi\|^2$, and $q'' \le L G$: Taylor's remainder gives the bound for "
-        r"$q(\eta)$, and T1 says $\Phi \le Q$. Only upper curvature of $Q$ enters ($L = \frac1n\sum v_i L_i + L_R$ "
-        r"suffices): the bend of $F$ helps.",
+        r"Let $q(t) = Q(\theta_k - t\,\nabla\Phi \mid \theta_k)$. As the gradients of $Q$ and "
+        r"$\Phi$ at $\theta_k$ are equal, $q'(0) = -G$ with $G = \|\nabla\Phi\|^2$, and $q'' \le L G$: Taylor's "
+        r"remainder gives the bound for $q(\eta)$, and T1 says $\Phi \le Q$. Only upper "
+        r"curvature of $Q$ enters ($L = \frac1n\sum v_i L_i + L_R$ suffices): the bend of $F$ helps.",
         (
             identity(
                 "Taylor's remainder",
                 r"Both sides are 0 at $\eta = 0$ and have the same derivative in $\eta$.",
-                sp.diff(rest, _eta),
+                sp.diff(beyond_linear, _eta),
                 sp.diff(remainder, _eta).doit(),
                 latex=r"q(\eta) - q(0) - \eta\,q'(0) = \int_0^\eta (\eta - t)\,q''(t)\,dt",
             ),
@@ -173,7 +174,7 @@ def t3() -> Theorem:
 
 
 def t4() -> Theorem:
-    """Rate."""
+    """T4: rate."""
     phi = sp.Function("Phi")
     k, count = sp.Symbol("k", integer=True), sp.Symbol("K", integer=True, positive=True)
     total = sp.summation(phi(k) - phi(k + 1), (k, 0, count - 1))

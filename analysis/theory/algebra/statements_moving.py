@@ -1,6 +1,7 @@
-"""T5 to T9: something moves: lambda, the samples, the batch, the momentum. Each function returns a Theorem.
+"""T5 to T9: lambda, the samples, the batch or the momentum moves. Each function returns a Theorem.
 
-Symbols as in `analysis.theory.algebra.statements_fixed`: a, b the losses before and after a step, x a variable loss.
+Symbols as in `analysis.theory.algebra.statements_fixed`: a and b are the losses before and after a step, x is a
+variable loss.
 """
 
 import sympy as sp
@@ -17,7 +18,7 @@ _eta, _L, _G, _S, _beta = sp.symbols("eta L G S beta", positive=True)
 
 
 def t5() -> Theorem:
-    """lambda grows."""
+    """T5: lambda grows."""
     low, high = sp.Function("F_k"), sp.Function("F_{k+1}")
     total = (low(_a) - low(_b)) - (high(_b) - low(_b))
     room = (high(_M) - low(_M)) - (high(_b) - low(_b))
@@ -46,7 +47,7 @@ def t5() -> Theorem:
             ),
             identity(
                 "growth in the loss",
-                "By how much the growth at $M$ exceeds that at $b$.",
+                "The growth at $M$ minus the growth at $b$.",
                 room,
                 between,
                 latex=r"\left[F_{k+1}(M) - F_k(M)\right] - \left[F_{k+1}(b) - F_k(b)\right] = "
@@ -60,7 +61,7 @@ def t5() -> Theorem:
 
 
 def t5_limit() -> Theorem:
-    """lambda to infinity."""
+    """T5': lambda tends to infinity."""
     return Theorem(
         "T5'",
         "lambda to infinity",
@@ -81,7 +82,7 @@ def t5_limit() -> Theorem:
 
 
 def t6() -> Theorem:
-    """The generator moves."""
+    """T6: the generator moves."""
     slope = sp.diff(_F(_x), _x).subs(_x, _a)
     return Theorem(
         "T6",
@@ -94,21 +95,21 @@ def t6() -> Theorem:
         (
             identity(
                 "drift of one sample",
-                "The room in the upper bound, for $a < b$: slopes that have fallen.",
+                "The slack in the upper bound, for $a < b$: the integral of slopes that have fallen.",
                 slope * (_b - _a) - (_F(_b) - _F(_a)),
                 fallen_slopes(),
                 latex=r"F'(a)\,(b - a) - \left[F(b) - F(a)\right] = \int_a^b \left[F'(a) - F'(x)\right] dx \ge 0",
             ),
             by_hand(
                 "transport",
-                "The same for every coupling of old and new samples.",
+                "The bound for every coupling of old and new samples.",
                 r"|\Gamma| \le \operatorname{Lip}_x(\ell)\,W_1(P, P')",
                 r"$F$ is 1-Lipschitz in $\ell$, so $F(\ell(x))$ is $\operatorname{Lip}_x(\ell)$-Lipschitz in $x$; take "
                 r"the best coupling (Kantorovich).",
             ),
             by_hand(
                 "total variation",
-                "Mass moved, times the most that one sample can cost.",
+                "The mass that moves, times the largest cost of one sample.",
                 r"|\Gamma| \le F(\infty)\,\operatorname{TV}(P, P')",
                 r"$0 \le F \le F(\infty)$. Void for an unbounded $F$; and since the images of two generators are "
                 r"usually mutually singular ($\operatorname{TV} = 1$), nearly always.",
@@ -121,10 +122,10 @@ def t6() -> Theorem:
 
 
 def t7() -> Theorem:
-    """Mini-batches."""
+    """T7: mini-batches."""
     g = sp.symbols("g_1:4")
     mean = sum(g) / 3
-    variance: Formula = sum((one - mean) ** 2 for one in g) / 3
+    variance: Formula = sum((value - mean) ** 2 for value in g) / 3
     pairs = [(g[i] + g[j]) / 2 for i, j in ((0, 1), (0, 2), (1, 2))]
     without: Formula = sum((pair - mean) ** 2 for pair in pairs) / 3
     model = -_eta * _G + _L * _eta**2 / 2 * (_G + _S)
@@ -179,7 +180,7 @@ def t7() -> Theorem:
 
 
 def t8() -> Theorem:
-    """Energy of momentum."""
+    """T8: energy of momentum."""
     m, n = sp.symbols("m m'", real=True)  # momentum before and after; one coordinate stands for all
     g = n - _beta * m
     after = -_eta * g * n + _L * _eta**2 * n**2 / 2 + _beta * _eta * n**2 / 2
@@ -199,7 +200,7 @@ def t8() -> Theorem:
         ),
         r"Write $m, m'$ for $m_k, m_{k+1}$ and put $g = m' - \beta m$ into the quadratic bound of $Q$: what is left "
         r"over is minus a square, and a smaller $\eta_{k+1}$ only lowers $H_{k+1}$. Summed over $k$, the squares of "
-        r"$m_k$ have a finite sum, and with the second line at constant $\eta$ those of the gradients too: "
+        r"$m_k$ have a finite sum; with the second line at constant $\eta$ the squares of the gradients have one, too: "
         r"$\sum_k \|g_k\|^2 \le 2 (1 + \beta^2) (\Phi_0 - \inf\Phi) / [\eta (1 - \beta - L\eta/2)]$.",
         (
             identity(
@@ -212,7 +213,7 @@ def t8() -> Theorem:
             ),
             identity(
                 "gradients",
-                "The room in the bound on the gradient is a square.",
+                "The slack in the bound on the gradient is a square.",
                 gradients,
                 (n + _beta * m) ** 2,
                 latex=r"2\left(m'^2 + \beta^2 m^2\right) - g^2 = (m' + \beta m)^2 \ge 0",
@@ -224,7 +225,7 @@ def t8() -> Theorem:
 
 
 def t9() -> Theorem:
-    """The curriculum as a distribution."""
+    """T9: the curriculum as a distribution."""
     pace = sp.Symbol("lambda", positive=True)
     prior, losses = sp.symbols("p_1:4", positive=True), sp.symbols("ell_1:4", positive=True)
     weights = [sp.Function(f"v_{i}", positive=True)(pace) for i in (1, 2, 3)]
@@ -272,7 +273,7 @@ def t9() -> Theorem:
             ),
             identity(
                 "divergence",
-                "So is that of every $f$-divergence.",
+                "The slope of every $f$-divergence is a covariance, too.",
                 sp.diff(divergence, pace).doit(),
                 _covariance(q, slopes, score),
                 latex=r"\frac{d}{d\lambda} D_f(Q\|P) = \frac{d}{d\lambda} \sum_i p_i\,f(r_i) = "

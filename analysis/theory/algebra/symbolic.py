@@ -1,13 +1,14 @@
-"""The ten regularizers, derived: weight, latent loss and penalty belong together, with lambda symbolic.
+"""The derivations of the ten regularizers with symbolic lambda: weight, latent loss and penalty belong together.
 
-For each one (Meng, Zhao and Jiang, 2017; Fan et al., 2017, from memory), with v* in closed form:
+For each regularizer (Meng, Zhao and Jiang, 2017; Fan et al., 2017, from memory), with v* in closed form:
 
-    stationarity   l + g'(v*) = 0 inside (0, 1), and the edges are where that equation leaves [0, 1]
+    stationarity   l + g'(v*) = 0 inside (0, 1); v* is 0 or 1 where the solution of this equation leaves [0, 1]
     integral       F(l) = integral of v* from 0 to l          slope      F' = v*
     Fenchel        v* l + g(v*) = F                           conjugate  g(v) = sup over l >= 0 of F(l) - v l
 
-and the axioms of a self-paced regularizer: g convex, v* nonincreasing in l from 1 to 0, v* nondecreasing in lambda
-from 0 to 1. Last, d2 ln v* / dl dlambda >= 0 (the hypothesis of T9) and the largest |F''| (the constant of T2's bound).
+The axioms of a self-paced regularizer follow: g convex, v* nonincreasing in l from 1 to 0, v* nondecreasing in lambda
+from 0 to 1. Last come d2 ln v* / dl dlambda >= 0 (the hypothesis of T9) and the largest |F''| (the constant in the
+bound of T2).
 """
 
 from collections.abc import Callable
@@ -33,11 +34,11 @@ Array = Float[np.ndarray, "..."]
 
 @dataclass(frozen=True, eq=False)
 class Derivation:
-    """One regularizer with all its proofs; `derivation["Fenchel"]` is one of them, `derivation.table()` all.
+    """One regularizer with all its proofs. `derivation["Fenchel"]` is the proof of that name.
 
-    name: as in `cudfkd.regularizers`.
+    name: the name in `cudfkd.regularizers`.
     penalty, weight, latent, limit: g(v), v*(l), F(l), F(infinity) in LaTeX.
-    proofs: in the order in which a reader would do them.
+    proofs: the proofs in the order in which a reader would do them.
     """
 
     name: str
@@ -48,22 +49,22 @@ class Derivation:
     proofs: tuple[Proof, ...]
 
     def __getitem__(self, name: str) -> Proof:
-        known = {proof.name: proof for proof in self.proofs}
-        if name not in known:
-            raise ConfigError(unknown("proof", name, known))
-        return known[name]
+        proofs = {proof.name: proof for proof in self.proofs}
+        if name not in proofs:
+            raise ConfigError(unknown("proof", name, proofs))
+        return proofs[name]
 
     @property
     def proved(self) -> bool:
-        """sympy settled every statement (a refutation counts: it settles that the statement fails)."""
+        """Whether sympy settled every statement. (A refutation counts: it settles that the statement fails.)"""
         return all(proof.proved for proof in self.proofs)
 
     def table(self) -> pd.DataFrame:
-        """A row a proof: name, formula, what it reduced to, whether it is proved, remark."""
+        """One row per proof: name, formula, kind, reduced form, whether it is proved, remark."""
         rows = [
-            {"proof": one.name, "formula": f"${one.latex}$", "kind": one.kind, "reduced to": one.reduced,
-             "proved": one.proved, "remark": one.reason}
-            for one in self.proofs
+            {"proof": proof.name, "formula": f"${proof.latex}$", "kind": proof.kind, "reduced to": proof.reduced,
+             "proved": proof.proved, "remark": proof.reason}
+            for proof in self.proofs
         ]  # fmt: skip
         return pd.DataFrame(rows).set_index("proof")
 
@@ -77,59 +78,62 @@ def derive(name: str) -> Derivation:
     """All proofs about one regularizer.
 
     Arguments:
-        name: one of `cudfkd.regularizers.names()`.
+        name: a name in `cudfkd.regularizers.names()`.
 
     Raises:
         ConfigError: unknown name.
     """
     family = FAMILIES[validate.known(name).name]
-    penalty, weight, latent = sp.latex(family.penalty), sp.latex(family.weight), sp.latex(family.latent)
+    g, v_star, f = sp.latex(family.penalty), sp.latex(family.weight), sp.latex(family.latent)
     proofs = tuple(prove(family) for prove in IN_ORDER)
-    return Derivation(family.name, penalty, weight, latent, sp.latex(family.limit), proofs)
+    return Derivation(family.name, g, v_star, f, sp.latex(family.limit), proofs)
 
 
 @dataclass(frozen=True, eq=False)
 class Folded:
-    """Derivations for a notebook, each folded under its name until a reader opens it."""
+    """Derivations for a notebook. Each derivation is folded under its name until a reader opens it."""
 
     derivations: tuple[Derivation, ...]
 
     def _repr_markdown_(self) -> str:
         return "\n\n".join(
-            f"<details><summary>{one.name}</summary>\n\n{one._repr_markdown_()}\n\n</details>"
-            for one in self.derivations
+            f"<details><summary>{derivation.name}</summary>\n\n{derivation._repr_markdown_()}\n\n</details>"
+            for derivation in self.derivations
         )
 
 
 def folded() -> Folded:
-    """All ten derivations in full, folded."""
+    """All ten derivations in full, folded for a notebook."""
     return Folded(tuple(derive(name) for name in FAMILIES))
 
 
 def table() -> pd.DataFrame:
-    """All ten: a row a regularizer, a column a statement; "0" and "limit" are proved, "fails" is refuted."""
+    """All ten regularizers: one row per regularizer, one column per statement, the cell as in `Proof.verdict`.
+
+    "0" and "limit" mean proved, "fails" means refuted.
+    """
     rows = {name: {proof.name: proof.verdict for proof in derive(name).proofs} for name in FAMILIES}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("regularizer")
 
 
 def formulas() -> pd.DataFrame:
-    """All ten: penalty, weight, latent loss, its limit and the largest |F''|, as LaTeX between dollar signs."""
+    """All ten regularizers: penalty, weight, latent loss, F(infinity), largest |F''|, as LaTeX between dollar signs."""
     rows = {
         name: {
-            "g(v)": one.penalty,
-            "v*(l)": one.weight,
-            "F(l)": one.latent,
-            "F(inf)": one.limit,
-            "max |F''|": one.curvature,
+            "g(v)": family.penalty,
+            "v*(l)": family.weight,
+            "F(l)": family.latent,
+            "F(inf)": family.limit,
+            "max |F''|": family.curvature,
         }
-        for name, one in FAMILIES.items()
+        for name, family in FAMILIES.items()
     }
     shown = {name: {key: f"${sp.latex(formula)}$" for key, formula in row.items()} for name, row in rows.items()}
     return pd.DataFrame.from_dict(shown, orient="index").rename_axis("regularizer")
 
 
 def weight(name: Regularizer | str, losses: Array, lam: float) -> Array:
-    """v*(l; lambda) from the symbolic form, in float64. Same shape as losses.
+    """The weights v*(l; lambda) from the symbolic form, in float64, with the shape of `losses`.
 
     Raises:
         ConfigError: unknown name, lambda outside its domain, a loss that is negative or NaN.
@@ -138,28 +142,31 @@ def weight(name: Regularizer | str, losses: Array, lam: float) -> Array:
 
 
 def latent(name: Regularizer | str, losses: Array, lam: float) -> Array:
-    """F(l; lambda) from the symbolic form, in float64. Same shape as losses."""
+    """The latent losses F(l; lambda) from the symbolic form, in float64, with the shape of `losses`."""
     return _evaluate(name, "latent", _inside("loss", losses, inf), lam)
 
 
 def penalty(name: Regularizer | str, weights: Array, lam: float) -> Array:
-    """g(v; lambda) from the symbolic form, in float64. Same shape as weights, which must lie in [0, 1]."""
+    """The penalties g(v; lambda) from the symbolic form, in float64, with the shape of `weights` (in [0, 1])."""
     return _evaluate(name, "penalty", _inside("weight", weights, 1), lam)
 
 
 def curvature(name: Regularizer | str, lam: float) -> float:
-    """sup |F''(l; lambda)| over l; inf for hard (a jump of F') and polynomial with t > 2 (a vertical tangent of F')."""
+    """The largest |F''(l; lambda)| over l.
+
+    It is infinite for hard (F' jumps) and for polynomial with t > 2 (F' has a vertical tangent).
+    """
     return float(_evaluate(name, "curvature", np.zeros(()), lam))
 
 
-def _evaluate(name: Regularizer | str, what: str, argument: Array, lam: float) -> Array:
+def _evaluate(name: Regularizer | str, field: str, argument: Array, lam: float) -> Array:
     reg = validate.known(name)
     lam = validate.pace(reg, lam)
     shape = {families.t: getattr(reg, "t", None), families.rho: getattr(reg, "ratio", None)}
     family = FAMILIES[reg.name]
     values = [shape[symbol] for symbol in family.parameters]
     with np.errstate(all="ignore"):  # numpy evaluates every branch of a Piecewise, also outside its interval
-        result = _function(family.name, what)(argument, lam, *values)
+        result = _function(family.name, field)(argument, lam, *values)
     return np.broadcast_to(np.asarray(result, dtype=np.float64), argument.shape).copy()
 
 
@@ -175,10 +182,10 @@ def _inside(name: str, values: Array, most: float) -> Array:
 
 
 @cache
-def _function(name: str, what: str) -> Callable[..., Array]:
+def _function(name: str, field: str) -> Callable[..., Array]:
     family = FAMILIES[name]
     return sp.lambdify(
-        (families.v if what == "penalty" else families.l, families.lam, *family.parameters),
-        getattr(family, what),
+        (families.v if field == "penalty" else families.l, families.lam, *family.parameters),
+        getattr(family, field),
         "numpy",
     )

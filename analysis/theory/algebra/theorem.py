@@ -1,4 +1,4 @@
-"""A Theorem: statement, hypotheses, argument in words, algebra as proofs."""
+"""A Theorem: its statement, its hypotheses, the argument in words, and the algebra as proofs."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,17 @@ from analysis.theory.algebra.proof import Proof, prose
 
 @dataclass(frozen=True)
 class Theorem:
-    """One statement.
+    """One theorem.
 
-    id, title: "T2", "exact identity".
-    statement: in LaTeX.
-    hypotheses: what it needs; leave one out and its check's control shows what happens.
+    id: for example "T2".
+    title: for example "exact identity".
+    statement: the formula in LaTeX.
+    hypotheses: the conditions of the theorem; the control of its check leaves one of them out.
     argument: the proof in words, around the algebra of `proofs`.
     proofs: the algebra.
-    literature: where it comes from, from memory.
-    claims: of the paper, as numbered in the project's facts, on which it bears.
-    notebook: where it is derived and checked.
+    literature: the sources, from memory.
+    claims: the paper's claims on which the theorem bears, as numbered in the project's facts.
+    notebook: the number of the notebook that derives and checks the theorem.
     """
 
     id: str
@@ -31,11 +32,11 @@ class Theorem:
 
     @property
     def proved(self) -> bool:
-        """sympy settled all the algebra."""
+        """Whether sympy settled all the algebra."""
         return all(proof.proved for proof in self.proofs)
 
     def _repr_markdown_(self) -> str:
-        needs = "\n".join(f"- {prose(one)}" for one in self.hypotheses)
+        needs = "\n".join(f"- {prose(hypothesis)}" for hypothesis in self.hypotheses)
         algebra = "\n\n".join(proof._repr_markdown_() for proof in self.proofs)
         head = f"### {self.id}: {self.title}\n\n$$ {self.statement} $$\n\nHypotheses:\n\n{needs}"
         return f"{head}\n\n**Proof.** {prose(self.argument)}\n\n{algebra}\n\n*{self.literature}*"

@@ -106,9 +106,9 @@ class Objective:
         """The three parts of T2 for the step from `before` to `after`, and their residual."""
         penalty = self.reg.penalty(before.weights, self.lam)
         above = (before.weights * after.losses + penalty - self.reg.latent(after.losses, self.lam)).mean()
-        objective = before.value - after.value
-        surrogate = -self.surrogate_change(before, after.theta)
-        return Balance(objective, surrogate, float(above), objective - surrogate - float(above))
+        descent = before.value - after.value
+        surrogate_descent = -self.surrogate_change(before, after.theta)
+        return Balance(descent, surrogate_descent, float(above), descent - surrogate_descent - float(above))
 
     def ridge(self, theta: Theta) -> Scalar:
         """R(theta) = decay / 2 |theta|^2."""

@@ -217,8 +217,8 @@ class Student(Problem):
         if self.batch_norm:
             inner = (inner - inner.mean(0)) / torch.sqrt(inner.var(0, correction=0) + 1e-5)
         logits = torch.tanh(inner * scale + shift) @ second.reshape(self.hidden, -1) + bias
-        student = log_softmax(logits / self.temperature, dim=1)
-        divergence = (teacher.exp() * (teacher - student)).sum(1)
+        answer = log_softmax(logits / self.temperature, dim=1)
+        divergence = (teacher.exp() * (teacher - answer)).sum(1)
         return self.temperature**2 * divergence.clamp(min=0)  # rounding can leave -1e-17
 
 
