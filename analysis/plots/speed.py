@@ -14,8 +14,8 @@ COLORS = {"engine": "C0", "reference": "C1", "reference, frozen": "C4"}
 def throughput(measured: Mapping[str, Mapping[str, Any]]) -> Figure:
     """A row for each hardware and pair: every repeat with the ratios and their spread, batch sizes, memory, ranks.
 
-    measured: what benchmarks/throughput.json holds, by hardware and by pair of networks. The place of a part that
-        is missing is left free.
+    measured: what benchmarks/results/throughput.json holds, by hardware and by pair of networks. The place of a part
+        that is missing is left free.
     """
     rows = [(place, pair, here) for place, pairs in measured.items() for pair, here in pairs.items()]
     widths = (1.6, 1, 1, 0.8)
