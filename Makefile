@@ -37,7 +37,7 @@ lint: $(READY)  ## mend what ruff can mend, then check style and types
 record: $(READY)  ## copy the figures of PROFILE from out/ to figures/, to be committed
 	@$(BIN)/python -m analysis record --profile $(PROFILE)
 
-bench: $(READY)  ## time the engine against a plain loop, three quarters of an hour with nothing beside it: benchmarks/throughput.*
+bench: $(READY)  ## time the engine against a plain loop, three quarters of an hour with nothing beside it: benchmarks/results/throughput.*
 	@$(BIN)/python benchmarks/throughput.py
 	@$(BIN)/python benchmarks/throughput.py --compile default --parts memory speed
 

@@ -1,48 +1,56 @@
-"""What a probe costs: the same run without one and with one at every tenth round of 64 latents, in turns.
+"""The cost of a probe: the same run without one and with one at every tenth round of 64 latents, in turns.
 
     python benchmarks/probe.py [--pairs 5] [--round-steps 2]
 
-Prints seconds and share of each pair, and writes benchmarks/probe.json. The first pair is a warm-up and is not counted.
-The share is (seconds with - seconds without) / seconds without, of the training alone, as metrics.jsonl has them.
+Prints seconds and share of each pair of runs, and writes benchmarks/results/probe.json. The first pair is a warm-up and
+is not counted. The share is (seconds with - seconds without) / seconds without, of the training alone, as metrics.jsonl
+has them.
 """
 
 import argparse
-from pathlib import Path
+import sys
 from statistics import median
 
 import cudfkd
 from analysis.live.accounts import account
 from analysis.live.probe import Probe
+from benchmarks import RESULTS
 from cudfkd import data
+from cudfkd.base import command
 from cudfkd.base.files import write_json
 from cudfkd.base.machine import made
 from cudfkd.engine.experiments import build
 
-MOST = 0.30  # of the run's time, which is what is asked for
+MOST = 0.30  # the share of the run's time that a probe may take
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--steps", type=int, default=200, help="student steps of a run")
     parser.add_argument("--round-steps", type=int, default=2, help="student steps a round: 2 here, 10 in the scripts")
-    asked = parser.parse_args()
-    rows, relative = [], 0.0
-    for pair in range(asked.pairs + 1):
+    options = parser.parse_args(arguments)
+    return command.run("probe.py", lambda: compare(options.pairs, options.steps, options.round_steps))
+
+
+def compare(pairs: int, steps: int, round_steps: int) -> int:
+    """Times the pairs of runs and writes the file; 1 if a probe costs too much, or its accounts do not add up."""
+    rows, residual = [], 0.0
+    for pair in range(pairs + 1):
         probe = Probe(every=10, samples=64)
         order = [None, probe] if pair % 2 else [probe, None]
-        seconds = {one is not None: train(asked.steps, asked.round_steps, one) for one in order}
-        relative = max(relative, account(probe).worst())
+        seconds = {watching is not None: train(steps, round_steps, watching) for watching in order}
+        residual = max(residual, account(probe).worst())
         if pair:
             rows.append({"without": seconds[False], "with": seconds[True], "share": seconds[True] / seconds[False] - 1})
             print({name: round(value, 3) for name, value in rows[-1].items()}, flush=True)
     share = median(row["share"] for row in rows)
-    print(f"median share {share:.1%} of {len(rows)} pairs (at most {MOST:.0%}); worst residual {relative:.1e}")
-    write_json(Path(__file__).with_suffix(".json"), {
-        "share": share, "most": MOST, "residual": relative, "pairs": rows, "steps": asked.steps,
-        "round_steps": asked.round_steps, **made("cpu"),
+    print(f"median share {share:.1%} of {len(rows)} pairs (at most {MOST:.0%}); worst residual {residual:.1e}")
+    write_json(RESULTS / "probe.json", {
+        "share": share, "most": MOST, "residual": residual, "pairs": rows, "steps": steps, "round_steps": round_steps,
+        **made("cpu"),
     })  # fmt: skip
-    return 0 if share <= MOST and relative <= 1e-12 else 1
+    return 0 if share <= MOST and residual <= 1e-12 else 1
 
 
 def train(steps: int, round_steps: int, probe: Probe | None) -> float:
@@ -57,4 +65,4 @@ def train(steps: int, round_steps: int, probe: Probe | None) -> float:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

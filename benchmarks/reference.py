@@ -1,14 +1,22 @@
 """CuDFKD's loop as its authors' public code runs it: the plain loop that the engine is timed and checked against.
 
-As theirs: float32, images in NCHW, optimizers that are not fused, BatchNorm statistics measured in every forward pass
-of the teacher, gradients of teacher and student in the generator's step, which nobody uses (`frozen` spares them), a
-fresh batch a student step, numbers that the host reads in every step. Left out, as it changes no number and only takes
-time: a sort of the images, a feature term of weight 0, a second measure of the student's loss.
+As in the authors' code: float32, images in NCHW, optimizers that are not fused, BatchNorm statistics measured in every
+forward pass of the teacher, gradients of teacher and student in the generator's step, which nobody uses (`frozen`
+spares them), a fresh batch a student step, numbers that the host reads in every step. Three steps are left out, because
+they change no number and only take time: a sort of the images, a feature term of weight 0, a second measure of the
+student's loss.
 
-Where their code and our config differ in what changes the numbers, the config is followed, so that equal seeds give the
-engine's student up to rounding: learning rates and lambda change with every step, over the whole run; so does the
-generator's rate if it is to; the ramp runs whatever the curriculum, and at once in a run too short for it; the
-objective is the mean of v l. One random generator on the device draws all latents, in the order in which they are used.
+Where the authors' code and our config differ in a way that changes numbers, the loop follows the config. So equal seeds
+give the engine's student up to rounding:
+
+| quantity | as in our config |
+|---|---|
+| learning rates, lambda | they change with every step, over the whole run |
+| generator's learning rate | it changes with every step if the config schedules it |
+| ramp of the adversarial weight | it runs with any curriculum, and at once in a run too short for it |
+| objective | the mean of v l |
+
+One random generator on the device draws all latents, in the order in which they are used.
 """
 
 from math import cos, exp, pi
@@ -28,7 +36,12 @@ from cudfkd.models.generator import UpConv2d
 
 
 class Epoch(NamedTuple):
-    """Seconds of an epoch; means of what its steps descended, and of the student's agreement with the teacher."""
+    """Seconds of an epoch, and means over its steps.
+
+    synthesis: the loss of the generator's steps.
+    objective: the loss of the student's steps.
+    agreement: the share of images on which student and teacher agree.
+    """
 
     seconds: float
     synthesis: float
@@ -103,7 +116,7 @@ def distill(teacher: nn.Module, student: nn.Module, config: DistillConfig, *, fr
 
 
 class BatchNormHook:
-    """How far a layer's inputs are from the statistics that it stored: ||var - stored|| + ||mean - stored||."""
+    """The distance of a layer's inputs from the statistics that it stored: ||var - stored|| + ||mean - stored||."""
 
     def __init__(self, layer: nn.BatchNorm2d) -> None:
         self.handle = layer.register_forward_hook(self.measure)
@@ -115,7 +128,7 @@ class BatchNormHook:
 
 
 def certainty(c: DistillConfig, t: Tensor) -> Tensor:
-    """What the teacher alone asks of a batch: one_hot * CE(t, argmax t) - class_entropy * H(mean p_t)."""
+    """The generator's loss that needs the teacher alone: one_hot * CE(t, argmax t) - class_entropy * H(mean p_t)."""
     p = softmax(t / c.options.temperature, 1).mean(0)
     return c.options.one_hot * cross_entropy(t, t.argmax(1)) + c.options.class_entropy * (p * p.log()).sum()
 
@@ -126,7 +139,7 @@ def disagreement(t: Tensor, s: Tensor, temperature: float) -> Tensor:
 
 
 def divergence(loss: str, t: Tensor, s: Tensor, temperature: float) -> Tensor:
-    """kl or l1, per sample."""
+    """The divergence kl or l1 of each sample."""
     if loss == "l1":
         return (t - s).abs().mean(1)
     p, log_q = softmax(t / temperature, 1), log_softmax(s / temperature, 1)
@@ -142,12 +155,15 @@ def weighed(curriculum: Curriculum, losses: Tensor, progress: float) -> Tensor:
 
 
 def settle(optimizer: torch.optim.Optimizer, lr: float, progress: float) -> None:
-    """Half a cosine from lr to 0."""
+    """Sets the learning rate, along half a cosine from lr to 0."""
     optimizer.param_groups[0]["lr"] = lr * (1 + cos(pi * progress)) / 2
 
 
 def new_generator(c: DistillConfig) -> nn.Sequential:
-    """As published, with the engine's initial weights: drawn from the global generator, seeded with the run's seed."""
+    """The published generator with the engine's initial weights.
+
+    They are drawn from the global random generator, seeded with the run's seed.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(c.seed)
         ours = models.Generator(c.options.latent_dim, c.channels, c.image_size, c.options.generator_width)
@@ -163,9 +179,9 @@ def new_generator(c: DistillConfig) -> nn.Sequential:
 
 
 def refuse_unknown(c: DistillConfig) -> None:
-    """Raises ConfigError for what this loop does not know."""
-    found = (c.method, c.precision, c.curriculum.pace, c.curriculum.regularizer, c.generator_ratio)
-    if found != ("cudfkd", "float32", "schedule", "log", None) or c.options.store != "fresh":
+    """Raises ConfigError for a config that this loop cannot run."""
+    kind = (c.method, c.precision, c.curriculum.pace, c.curriculum.regularizer, c.generator_ratio)
+    if kind != ("cudfkd", "float32", "schedule", "log", None) or c.options.store != "fresh":
         raise ConfigError("the reference loop is cudfkd in float32 with log weights on a schedule and fresh batches")
     if c.options.loss not in ("kl", "l1") or None in (c.image_size, c.channels):
         raise ConfigError("the reference loop takes the losses kl and l1, and needs image_size and channels")

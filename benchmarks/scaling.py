@@ -1,4 +1,4 @@
-"""How fast a run is on several ranks: the engine alone, each rank on a thread or a GPU of its own."""
+"""Speed of a run on several ranks: the engine alone, each rank on a thread or a GPU of its own."""
 
 import os
 import tempfile
@@ -15,17 +15,18 @@ from benchmarks.loops import Setting
 
 
 def counts(device: str) -> list[int]:
-    """1, 2, 4, ... ranks, as many as there are cores or GPUs."""
+    """Numbers of ranks to time: 1, 2, 4, ... up to the number of cores or GPUs."""
     most = torch.cuda.device_count() if device.startswith("cuda") else os.cpu_count() or 1
     return [2**power for power in range(most.bit_length())]
 
 
 def scaling(setting: Setting, rounds: int, sizes: Sequence[int]) -> dict[str, float]:
-    """Student steps a second on so many ranks, which share the batch, over an epoch after a first."""
+    """Student steps a second by number of ranks, over an epoch after a first. The ranks share the batch."""
     return {str(size): rounds * setting.round_steps / _seconds(setting, rounds, size) for size in sizes}
 
 
 def _seconds(setting: Setting, rounds: int, size: int) -> float:
+    """Seconds of the slowest rank."""
     with (
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(size, mp_context=get_context("spawn")) as pool,

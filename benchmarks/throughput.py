@@ -4,55 +4,80 @@
     python benchmarks/throughput.py --device cuda --precision bfloat16   on a GPU; the plain loop stays in float32
     python benchmarks/throughput.py --parts speed --pairs wrn-16-1       some of it, minutes each
 
-Writes throughput.json, and throughput.png of all that it holds. What is there of other parts, pairs, hardware and
-precisions is kept, and each part is written once it is measured. Loops run in turn, each time in a process of its own,
-and nothing else should run beside them.
+Measures the chosen parts, again if the file has them, and files them in benchmarks/results/throughput.json under the
+hardware, the precision and the pair of networks. All else in the file is kept. throughput.png draws the whole file.
+Loops run in turn, each time in a process of its own, and nothing else should run beside them. A part that fails is
+reported in a line, and the exit code is 1.
 """
 
 import argparse
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from analysis import plots
-from benchmarks import loops
-from benchmarks.achieved import achieved
-from benchmarks.ceiling import bandwidths, ceilings
+from benchmarks import RESULTS, loops, parts
 from benchmarks.loops import LOOPS, PAIRS, SMALL, Setting
+from benchmarks.parts import Part, Record, Result, shares
 from benchmarks.scaling import counts, scaling
-from cudfkd.base.errors import CudfkdError
-from cudfkd.base.files import read_json, write_json
+from cudfkd.base import command
 from cudfkd.base.machine import hardware
 
 BATCH_SIZES = (16, 32, 64, 128)
 FEWER = {"repeats": 3, "epochs": 2}  # where the batch size varies
 
 
-def main() -> int:
-    asked = parse()
-    try:
-        measured = read_json(asked.out) if asked.out.exists() else {}
-        how = asked.device, asked.precision, asked.batch_size, asked.compile
-        settings = [Setting(pair, *how) for pair in asked.pairs]
-        here = where(settings[0])
-        for part in (name for name in PARTS if name in asked.parts):
-            for setting in settings:
-                put(measured, setting, part, PARTS[part](setting, asked))
-                write_json(asked.out, measured)
-                print(f"{part} of {setting.pair} measured", flush=True)
-        plots.throughput(measured).savefig(asked.out.with_suffix(".png"), metadata={"Software": None})
-    except CudfkdError as error:
-        print(f"throughput.py: {error}", file=sys.stderr)
-        return 2
-    print("\n".join(lines(measured[here])))
-    return 0
+@dataclass(frozen=True)
+class Plan(parts.Plan):
+    """Setting and lengths of the measurement of one pair of networks."""
+
+    seconds: float
+    """About so long an epoch of a timed loop."""
+
+    repeats: int
+    batch_sizes: Sequence[int]
 
 
-def parse() -> argparse.Namespace:
+def memory(plan: Plan, minutes: float) -> Result:  # noqa: ARG001
+    return {"mb": {name: loops.memory(plan.setting, name) for name in plan.loops}}
+
+
+def speed(plan: Plan, minutes: float) -> Result:  # noqa: ARG001
+    rounds = loops.rounds_of(plan.setting, plan.seconds)
+    times = loops.in_turn(plan.setting, plan.loops, rounds, plan.repeats)
+    return {"batch_size": plan.setting.batch_size, "rounds": rounds, **times}
+
+
+def batches(plan: Plan, minutes: float) -> Result:  # noqa: ARG001
+    """Speed of the engine and of the plain loop by batch size."""
+    times, warned = {}, []
+    for size in plan.batch_sizes:
+        setting = replace(plan.setting, batch_size=size)
+        rounds = loops.rounds_of(setting, plan.seconds)
+        times[str(size)] = loops.in_turn(setting, ["engine", "reference"], rounds, **FEWER)
+        warned += times[str(size)].pop("warnings", [])
+    return {"by_size": times} | ({"warnings": warned} if warned else {})
+
+
+def ranks(plan: Plan, minutes: float) -> Result:  # noqa: ARG001
+    """Speed of the engine on several ranks, a list over the repeats."""
+    rounds, sizes = loops.rounds_of(plan.setting, plan.seconds), counts(plan.setting.device)
+    rates = [scaling(plan.setting, rounds, sizes) for _ in range(plan.repeats)]
+    return {"steps_per_second": {size: [rate[size] for rate in rates] for size in rates[0]}}
+
+
+PARTS = {
+    "memory": Part(memory), **parts.SHARED, "speed": Part(speed), "batches": Part(batches), "ranks": Part(ranks),
+}  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return command.run("throughput.py", lambda: measure(parse(arguments)), hint="what was measured is kept")
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the engine")
@@ -63,8 +88,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--repeats", type=count, default=5, help="times that each loop is timed")
     parser.add_argument("--seconds", type=float, default=1.0, help="about so long an epoch, of which three are timed")
     parser.add_argument("--batch-sizes", type=count, nargs="+", default=list(BATCH_SIZES))
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"), help="the JSON file")
-    return parser.parse_args()
+    parser.add_argument("--out", type=Path, default=RESULTS / "throughput.json", help="the JSON file")
+    return parser.parse_args(arguments)
 
 
 def count(text: str) -> int:
@@ -74,82 +99,38 @@ def count(text: str) -> int:
     return int(text)
 
 
-def memory(setting: Setting, _: argparse.Namespace) -> dict[str, Any]:
-    return {"mb": {name: loops.memory(setting, name) for name in LOOPS}}
-
-
-def ceiling(setting: Setting, _: argparse.Namespace) -> dict[str, Any]:
-    device, precisions = torch.device(setting.device), dict.fromkeys(("float32", setting.precision))
-    return {
-        "gflops": {name: ceilings(device, getattr(torch, name)) for name in precisions},
-        "gb_per_second": bandwidths(device),
-    }
-
-
-def flops(setting: Setting, _: argparse.Namespace) -> dict[str, Any]:
-    return {"per_step": {name: loops.flops(setting, name) for name in LOOPS}}
-
-
-def traffic(setting: Setting, _: argparse.Namespace) -> dict[str, Any]:
-    return {"per_step": {name: loops.moved(setting, name) for name in LOOPS}}
-
-
-def speed(setting: Setting, asked: argparse.Namespace) -> dict[str, Any]:
-    rounds = loops.rounds_of(setting, asked.seconds)
-    rates = loops.in_turn(setting, list(LOOPS), rounds, asked.repeats)
-    over = {name: loops.ratios(rates, name) for name in LOOPS if name != "engine"}
-    return {"batch_size": setting.batch_size, "rounds": rounds, "steps_per_second": rates, "engine_over": over}
-
-
-def batches(setting: Setting, asked: argparse.Namespace) -> dict[str, Any]:
-    found = {}
-    for size in asked.batch_sizes:
-        one = replace(setting, batch_size=size)
-        rates = loops.in_turn(one, ["engine", "reference"], loops.rounds_of(one, asked.seconds), **FEWER)
-        found[str(size)] = {"steps_per_second": rates, "engine_over": {"reference": loops.ratios(rates, "reference")}}
-    return {"by_size": found}
-
-
-def ranks(setting: Setting, asked: argparse.Namespace) -> dict[str, Any]:
-    rounds = loops.rounds_of(setting, asked.seconds)
-    many = [scaling(setting, rounds, counts(setting.device)) for _ in range(asked.repeats)]
-    return {"steps_per_second": {size: [one[size] for one in many] for size in many[0]}}
-
-
-PARTS: dict[str, Callable[[Setting, argparse.Namespace], dict[str, Any]]] = {
-    "memory": memory,
-    "ceiling": ceiling,
-    "flops": flops,
-    "traffic": traffic,
-    "speed": speed,
-    "batches": batches,
-    "ranks": ranks,
-}
+def measure(options: argparse.Namespace) -> int:
+    """Measures the chosen parts of each pair, draws the file, prints the ratios; 1 if a part failed."""
+    how = options.device, options.precision, options.batch_size, options.compile
+    settings = [Setting(pair, *how) for pair in options.pairs]
+    place, failed = where(settings[0]), []
+    chosen = {name: part for name, part in PARTS.items() if name in options.parts}
+    for setting in settings:
+        print(f"{setting.pair} on {place}", flush=True)
+        record = Record(options.out, place, setting.pair, follows=partial(shares, precision=setting.precision))
+        plan = Plan(setting, tuple(LOOPS), options.seconds, options.repeats, options.batch_sizes)
+        failed += parts.measure(chosen, plan, record.keep).failed
+    figure = plots.throughput(record.content)
+    figure.savefig(options.out.with_suffix(".png"), metadata={"Software": None})
+    print("\n".join(lines(record.content[place])))
+    return 1 if failed else 0
 
 
 def where(setting: Setting) -> str:
-    """Hardware, precision, compiler: what a measurement is filed under. Raises ConfigError without such a device."""
+    """Hardware, precision and compiler: the place of results in the file. Raises ConfigError for a missing device."""
     setting.config(1)
     how = setting.precision if setting.compile == "off" else f"{setting.precision}, compile {setting.compile}"
     return f"{hardware(setting.device)}, {how}"
 
 
-def put(measured: dict, setting: Setting, part: str, found: dict[str, Any]) -> None:
-    """Files what was found of a part, with what it was found with, and what follows from it and the parts before."""
-    here = measured.setdefault(where(setting), {}).setdefault(setting.pair, {})
-    here[part] = {**found, **loops.stamp()}
-    if {"ceiling", "flops", "traffic", "speed"} <= here.keys():
-        here["achieved"] = achieved(here, setting.precision)
-
-
-def lines(measured: dict) -> list[str]:
-    """What was found for one place, a line a ratio."""
-    told = []
-    for pair, here in measured.items():
-        for name, ratio in here.get("speed", {}).get("engine_over", {}).items():
+def lines(pairs: dict) -> list[str]:
+    """The speed ratios of one place, a line each."""
+    text = []
+    for pair, results in pairs.items():
+        for name, ratio in results.get("speed", {}).get("engine_over", {}).items():
             spread = f"{ratio['lowest']:.2f} to {ratio['highest']:.2f}, n = {ratio['n']}"
-            told.append(f"{pair}: the engine is {ratio['median']:.2f} times as fast as the loop {name!r} ({spread})")
-    return told
+            text.append(f"{pair}: the engine is {ratio['median']:.2f} times as fast as the loop {name!r} ({spread})")
+    return text
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def throughput(measured: Mapping[str, Mapping[str, Any]]) -> Figure:
 
     The place of a missing panel stays empty.
 
-    measured: contents of benchmarks/throughput.json, by hardware and by pair of networks.
+    measured: contents of benchmarks/results/throughput.json, by hardware and by pair of networks.
     """
     rows = [(place, pair, entry) for place, pairs in measured.items() for pair, entry in pairs.items()]
     widths = (1.6, 1, 1, 0.8)

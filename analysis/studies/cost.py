@@ -5,8 +5,8 @@
 A rate is seconds a student step of one kind of run on one kind of hardware: a method with its settings (all but seed
 and length), a pair, a data set. `python benchmarks/rates.py GRID` measures those of a grid on the hardware in question,
 without data; a grid that runs writes its own, out/grid/NAME/rates.json. Known are those of the recorded runs, those in
-benchmarks/*.json, and those in files that are named. A kind without a rate is counted and not guessed. Waiting and
-evaluation are not in a rate.
+benchmarks/results/*.json, and those in files that are named. A kind without a rate is counted and not guessed. Waiting
+and evaluation are not in a rate.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -64,14 +64,14 @@ def rates(record: StudyRecord) -> list[dict[str, Any]]:
 
 
 def known(files: Iterable[Path] = ()) -> list[Rate]:
-    """The rates there are: of recorded runs, in benchmarks/*.json, and in `files`.
+    """The rates there are: of recorded runs, in benchmarks/results/*.json, and in `files`.
 
     Raises:
         DataError: a file is damaged.
         ConfigError: one of `files` is not there, or holds something else than rates.
     """
     ours = [rates(records.load(name)) for name in catalog.names() if records.path_of(name).exists()]
-    measured = [read_json(path).get("rates", []) for path in sorted((ROOT / "benchmarks").glob("*.json"))]
+    measured = [read_json(path).get("rates", []) for path in sorted((ROOT / "benchmarks" / "results").glob("*.json"))]
     measured += [rates_in(path) for path in files]
     return [Rate(**values) for group in (*ours, *measured) for values in group]
 

@@ -35,9 +35,9 @@ def parts(monkeypatch):
 
 def test_what_is_measured_is_kept_and_what_did_not_end_goes_on(parts, tmp_path):
     out = tmp_path / "gpu.json"
-    assert measure(SMOKE, "smoke", 9.0, out, "abc") == ["b", "c"]
-    assert measure(SMOKE, "smoke", 9.0, out, "abc") == []
-    assert measure(SMOKE, "smoke", 9.0, out, "abc") == []
+    assert measure(SMOKE, "smoke", 9.0, out, "abc") == (["b", "c"], [])
+    assert measure(SMOKE, "smoke", 9.0, out, "abc") == ([], [])
+    assert measure(SMOKE, "smoke", 9.0, out, "abc") == ([], [])
     assert parts == ["a", "b", "b", "c"]
     ((place, here),) = read_json(out)["smoke"].items()
     assert "threads" in place
@@ -47,16 +47,16 @@ def test_what_is_measured_is_kept_and_what_did_not_end_goes_on(parts, tmp_path):
 
 
 def test_no_part_begins_after_the_minutes_or_that_may_take_longer(parts, tmp_path):
-    assert measure(SMOKE, "smoke", 0.0, tmp_path / "gpu.json", "abc") == ["a", "b", "c"]
+    assert measure(SMOKE, "smoke", 0.0, tmp_path / "gpu.json", "abc") == (["a", "b", "c"], [])
     assert parts == []
-    assert measure(SMOKE, "smoke", 7.0, tmp_path / "gpu.json", "abc") == ["b", "c"]
+    assert measure(SMOKE, "smoke", 7.0, tmp_path / "gpu.json", "abc") == (["b", "c"], [])
     assert parts == ["a"]
-    assert measure(SMOKE, "smoke", 7.0, tmp_path / "gpu.json", "bc") == ["b", "c"]  # the first of a call begins
+    assert measure(SMOKE, "smoke", 7.0, tmp_path / "gpu.json", "bc") == (["b", "c"], [])  # the first of a call begins
     assert parts == ["a", "b"]
 
 
 def test_only_what_is_asked_for_is_measured(parts, tmp_path):
-    assert measure(SMOKE, "smoke", 9.0, tmp_path / "gpu.json", "c") == []
+    assert measure(SMOKE, "smoke", 9.0, tmp_path / "gpu.json", "c") == ([], [])
     assert parts == ["c"]
 
 
@@ -82,15 +82,15 @@ def taught(monkeypatch, tmp_path):
 def test_a_teacher_that_is_gone_is_trained_again_if_it_is_needed(gone, taught, tmp_path, monkeypatch):
     monkeypatch.setattr(gpu.data, "load", lambda *_: None)
     out = tmp_path / "gpu.json"
-    assert measure(taught, "smoke", 9.0, out, ["teacher"]) == []
+    assert measure(taught, "smoke", 9.0, out, ["teacher"]) == ([], [])
     for file in gone:
         taught.teacher_files[file].unlink()
-    assert measure(taught, "smoke", 9.0, out, ["distillation"]) == []
+    assert measure(taught, "smoke", 9.0, out, ["distillation"]) == ([], [])
     ((_, here),) = read_json(out)["smoke"].items()
     assert here["distillation"]["learned"]
     for file in gone:
         taught.teacher_files[file].unlink()
-    assert measure(taught, "smoke", 9.0, out, ["teacher", "distillation"]) == []
+    assert measure(taught, "smoke", 9.0, out, ["teacher", "distillation"]) == ([], [])
     assert not all(file.exists() for file in taught.teacher_files)  # all is measured
 
 
@@ -104,7 +104,7 @@ def test_a_part_that_fails_is_told_and_the_others_are_measured(error, line, part
         raise error
 
     monkeypatch.setattr(gpu, "PARTS", gpu.PARTS | {"b": gpu.Part(fail)})
-    assert measure(SMOKE, "smoke", 9.0, tmp_path / "gpu.json", "abc") == ["b"]
+    assert measure(SMOKE, "smoke", 9.0, tmp_path / "gpu.json", "abc") == ([], ["b"])
     assert parts == ["a", "c"]
     assert capsys.readouterr().err == f"b: {line}\n"
 
@@ -114,7 +114,7 @@ def test_what_a_loop_warned_of_is_told_and_it_is_not_the_fastest(parts, tmp_path
     found = {"engine": slow, "engine, compile default": fast | {"warnings": ["torch.compile failed"]}}
     made = {name: gpu.Part(lambda plan, minutes, one=one: one) for name, one in found.items()}
     monkeypatch.setattr(gpu, "PARTS", made)
-    assert measure(SMOKE, "smoke", 9.0, tmp_path / "gpu.json", list(made)) == []
+    assert measure(SMOKE, "smoke", 9.0, tmp_path / "gpu.json", list(made)) == ([], [])
     assert capsys.readouterr().err == "engine, compile default: torch.compile failed\n"
     ((_, here),) = read_json(tmp_path / "gpu.json")["smoke"].items()
     assert here["summary"]["fastest"] == "engine"
@@ -136,7 +136,7 @@ def test_the_rates_are_those_of_the_plans_grid_and_end_where_one_cannot_be_run(m
 
     def measured(cells, seconds, minutes, out):
         asked.append((len(cells), minutes))
-        return (1, []) if len(asked) == 1 else (0, ["one"])
+        return (["next"], []) if len(asked) == 1 else ([], ["one"])
 
     monkeypatch.setattr(gpu.rates, "measure", measured)
     assert gpu.costs(PLANS["paper"], 3.0) is None
@@ -151,7 +151,7 @@ def test_the_difference_is_bfloat16_less_float32(monkeypatch):
 
     monkeypatch.setattr(gpu.Plan, "experiment", lambda self, epochs, seed, precision: precision)
     monkeypatch.setattr(gpu.Plan, "run", lambda self, name, minutes: Done(name))
-    assert gpu.precision(SMOKE, 9.0)["bfloat16_less_float32"]["estimate"] == pytest.approx(-0.3)
+    assert gpu.precision(SMOKE, 9.0)["bfloat16_less_float32"]["value"] == pytest.approx(-0.3)
 
 
 def test_parts_are_measured_in_their_order(parts, tmp_path):
@@ -163,7 +163,7 @@ def test_a_file_that_holds_something_else_is_refused(parts, tmp_path, capsys):
     out = tmp_path / "gpu.json"
     out.write_text('{"smoke": 3}')
     assert gpu.main(["--plan", "smoke", "--out", str(out)]) == 2
-    assert capsys.readouterr().err == f"gpu.py: {out} is not what gpu.py writes: name another file with --out\n"
+    assert capsys.readouterr().err == f"gpu.py: {out} does not hold measurements: name another file with --out\n"
 
 
 @pytest.mark.parametrize("needs", ["teacher", "distillation", "precision"])

@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 
-from benchmarks import ceiling, loops, throughput
+from benchmarks import loops, throughput
 from benchmarks.loops import LOOPS, PAIRS, Setting
 from benchmarks.scaling import counts, scaling
 from cudfkd.base.files import read_json, write_json
@@ -47,25 +47,27 @@ def fake(calls: list[str], name: str, seconds: list[float]):
 
 @pytest.fixture
 def together(monkeypatch):
-    """Runs here what would be run in a process of its own; the functions it was asked for."""
-    asked = []
+    """Calls in this process the functions that would have a process of their own; the calls, without the setting."""
+    calls = []
 
-    def here(function, *arguments):
-        asked.append(function)
-        return function(*arguments)
+    def here(function, setting, *arguments):
+        calls.append((function, *arguments))
+        return function(setting, *arguments)
 
     monkeypatch.setattr(loops, "alone", here)
-    return asked
+    return calls
 
 
 def test_loops_run_to_and_fro_and_the_first_epoch_does_not_count(monkeypatch, together):
     calls = []
-    made = {"engine": fake(calls, "engine", [9.0, 1.0, 1.0]), "reference": fake(calls, "reference", [9.0, 2.0, 6.0])}
-    monkeypatch.setattr(loops, "LOOPS", made)
-    rates = loops.in_turn(LENET, ["engine", "reference"], 5, 3, 3)
+    fakes = {"engine": fake(calls, "engine", [9.0, 1.0, 1.0]), "reference": fake(calls, "reference", [9.0, 2.0, 6.0])}
+    monkeypatch.setattr(loops, "LOOPS", fakes)
+    times = loops.in_turn(LENET, ["engine", "reference"], 5, 3, 3)
     assert calls == ["engine", "reference", "reference", "engine", "engine", "reference"]
-    assert rates == {"engine": [10.0] * 3, "reference": [2.5] * 3}  # rounds of 2 steps
-    assert together == [made[name] for name in calls]
+    assert times["steps_per_second"] == {"engine": [10.0] * 3, "reference": [2.5] * 3}  # rounds of 2 steps
+    assert times["engine_over"] == {"reference": {"median": 4.0, "lowest": 4.0, "highest": 4.0, "n": 3}}
+    assert "warnings" not in times
+    assert together == [(loops.timed, name, 5, 3) for name in calls]
 
 
 def test_what_runs_alone_has_a_process_of_its_own():
@@ -96,15 +98,27 @@ def test_the_engine_computes_what_the_reference_does_without_its_idle_gradients(
 
 
 def test_a_timed_loop_tells_what_it_warned_of(monkeypatch):
-    def loop(setting, rounds):
-        warnings.warn("torch.compile failed", stacklevel=1)
-        return [9.0, 1.0, 2.0]
-
-    monkeypatch.setattr(loops, "LOOPS", {"engine": loop, "reference": lambda setting, rounds: [9.0, 1.0]})
+    monkeypatch.setattr(loops, "LOOPS", {"engine": warning, "reference": fake([], "reference", [9.0, 1.0])})
     found = loops.timed(LENET, "engine", 5)
     assert found["steps_per_second"] == [10.0, 5.0]
     assert found["warnings"] == ["torch.compile failed"]
     assert "warnings" not in loops.timed(LENET, "reference", 5)
+
+
+def warning(setting: Setting, rounds: int, epochs: int) -> list[float]:
+    """A loop that warns."""
+    warnings.warn("torch.compile failed", stacklevel=1)
+    return [9.0, 1.0, 2.0]
+
+
+def test_warnings_of_loops_that_run_in_turn_are_results_of_the_part(monkeypatch, together):
+    monkeypatch.setattr(loops, "engine", lambda setting, rounds, epochs: [9.0, 1.0])
+    monkeypatch.setattr(loops, "LOOPS", {"engine": warning, "reference": fake([], "reference", [9.0, 1.0])})
+    plan = throughput.Plan(LENET, ("engine", "reference"), 1.0, 2, (4,))
+    assert throughput.speed(plan, 9.0)["warnings"] == ["torch.compile failed"]
+    batches = throughput.batches(plan, 9.0)
+    assert batches["warnings"] == ["torch.compile failed"]
+    assert batches["by_size"]["4"].keys() == {"steps_per_second", "engine_over"}
 
 
 def test_memory_is_measured_in_a_process_of_its_own():
@@ -118,20 +132,6 @@ def test_ranks_share_the_batch_of_a_run():
     assert counts("cpu")[0] == 1
     found = scaling(LENET, 1, [1, 2])
     assert list(found) == ["1", "2"]
-    assert min(found.values()) > 0
-
-
-def test_ceilings_are_positive_and_named(monkeypatch):
-    monkeypatch.setattr(ceiling, "RUNS", 1)
-    found = ceiling.ceilings(torch.device("cpu"), torch.float32)
-    assert list(found) == ["matmul", "convolution, NCHW", "convolution, channels_last"]
-    assert min(found.values()) > 0
-
-
-def test_bandwidths_are_positive_and_named(monkeypatch):
-    monkeypatch.setattr(ceiling, "RUNS", 1)
-    found = ceiling.bandwidths(torch.device("cpu"))
-    assert list(found) == ["in a cache", "in memory"]
     assert min(found.values()) > 0
 
 
@@ -156,16 +156,6 @@ def test_the_engine_moves_less_than_the_reference():
         assert 0 < engine[kind]["kernels"] < reference[kind]["kernels"]
 
 
-def test_parts_are_merged_and_say_what_they_were_measured_with():
-    measured = {"elsewhere": {"lenet5": {"flops": 1}}}
-    throughput.put(measured, LENET, "memory", {"mb": 1})
-    throughput.put(measured, LENET, "flops", {"per_step": 2})
-    here = measured[throughput.where(LENET)]["lenet5"]
-    assert here["memory"] == {"mb": 1, "torch": torch.__version__, "tf32": True, "commit": here["flops"]["commit"]}
-    assert measured["elsewhere"] == {"lenet5": {"flops": 1}}
-    assert "achieved" not in here
-
-
 def command(monkeypatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["throughput.py", *arguments])
     return throughput.main()
@@ -184,6 +174,37 @@ def test_the_command_adds_a_part_to_the_file_and_draws_it(monkeypatch, together,
     assert set(here["batches"]["by_size"]) == {"4", "8"}
     assert out.with_suffix(".png").stat().st_size > 1000
     assert "times as fast as the loop 'reference, frozen'" in capsys.readouterr().out
+
+
+def test_a_part_is_measured_again_and_the_shares_follow_once_all_are_there(monkeypatch, tmp_path):
+    rate, out = iter([1.0, 2.0]), tmp_path / "speed.json"
+    one = {"products": {"bytes": 0.0}, "others": {"bytes": 1e9}}
+    fakes = {
+        "speed": lambda plan, minutes: {"steps_per_second": {"engine": [next(rate)]}, "engine_over": {}},
+        "ceiling": lambda *_: {"gflops": {"float32": {"matmul": 8.0}}, "gb_per_second": {"in memory": 4.0}},
+        "flops": lambda *_: {"per_step": {"engine": 2e9}},
+        "traffic": lambda *_: {"per_step": {"engine": one}},
+    }
+    monkeypatch.setattr(throughput, "PARTS", {name: throughput.Part(part) for name, part in fakes.items()})
+    options = ("--pairs", "lenet5", "--batch-size", "8", "--out", str(out))
+    assert command(monkeypatch, "--parts", "speed", *options) == 0
+    assert "achieved" not in read_json(out)[throughput.where(LENET)]["lenet5"]
+    assert command(monkeypatch, *options) == 0
+    assert read_json(out)[throughput.where(LENET)]["lenet5"]["achieved"] == {
+        "engine": {"gflops": 4.0, "share_of": {"matmul": 0.5}, "share_of_floor": {"in memory": 2 * (0.25 + 0.25)}}
+    }
+
+
+def test_a_part_that_fails_is_told_and_the_exit_code_says_so(monkeypatch, tmp_path, capsys):
+    def fail(plan, minutes):
+        raise RuntimeError("no memory")
+
+    parts = {"memory": throughput.Part(fail), "flops": throughput.Part(lambda *_: {"per_step": {}})}
+    monkeypatch.setattr(throughput, "PARTS", parts)
+    assert command(monkeypatch, "--pairs", "lenet5", "--out", str(tmp_path / "speed.json")) == 1
+    assert capsys.readouterr().err == "memory: no memory\n"
+    ((_, pairs),) = read_json(tmp_path / "speed.json").items()
+    assert list(pairs["lenet5"]) == ["flops"]
 
 
 def test_what_cannot_be_measured_is_refused_in_a_line(monkeypatch, tmp_path, capsys):

@@ -1,0 +1,52 @@
+"""How a program ends: an error that the user can mend is one line on stderr and an exit code, never a traceback."""
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+from cudfkd.base.errors import CudfkdError
+
+
+def run(
+    name: str, main: Callable[[], int | None], *, failures: tuple[type[CudfkdError], ...] = (), hint: str = ""
+) -> int:
+    """Runs a program and returns its exit code.
+
+    | exit code | when |
+    |---|---|
+    | what `main` returns, 0 for None | it came to its end |
+    | 1 | an error of the kinds in `failures`: the work failed, not its input |
+    | 2 | any other CudfkdError: the input is wrong |
+    | 130 | the user interrupted it (Ctrl-C) |
+    | 141 | the reader of its output is gone, as in `... | head` |
+
+    Other errors are bugs and are raised.
+
+    Arguments:
+        name: the program's name, with which each line begins.
+        main: the program, without its command line's tail for errors.
+        failures: errors that end with 1 instead of 2.
+        hint: what becomes of an interrupted program's work, to be added to the line for Ctrl-C.
+    """
+    try:
+        code = main() or 0
+        sys.stdout.flush()  # at Python's exit it would be too late to catch a broken pipe
+        return code
+    except CudfkdError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return 1 if isinstance(error, failures) else 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{name}: interrupted; {hint}\n" if hint else f"{name}: interrupted\n")
+        return 130
+    except BrokenPipeError:
+        _discard_output()
+        return 141
+
+
+def _discard_output() -> None:
+    """Points stdout to the null device, so that Python's own flush at exit does not meet the broken pipe again."""
+    with suppress(OSError):  # a stdout without a file descriptor has nothing to be flushed
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

@@ -1,0 +1,68 @@
+"""Every end of a program has its exit code and one line at most."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cudfkd.base import command
+from cudfkd.base.errors import ConfigError, DataError, TrainingError
+
+
+def raising(error):
+    def main():
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1), (3, 3)])
+def test_the_exit_code_is_what_the_program_returns(returned, code, capsys):
+    assert command.run("tool", lambda: returned) == code
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "failures", "code"),
+    [(ConfigError("no"), (), 2), (TrainingError("no"), (), 2), (TrainingError("no"), (TrainingError,), 1),
+     (DataError("no"), (TrainingError,), 2)],
+)  # fmt: skip
+def test_an_error_of_the_user_is_one_line(error, failures, code, capsys):
+    assert command.run("tool", raising(error), failures=failures) == code
+    assert capsys.readouterr() == ("", "tool: no\n")
+
+
+@pytest.mark.parametrize(
+    ("hint", "line"), [("", "tool: interrupted\n"), ("runs are kept", "tool: interrupted; runs are kept\n")]
+)
+def test_ctrl_c_is_one_line(hint, line, capsys):
+    assert command.run("tool", raising(KeyboardInterrupt()), hint=hint) == 130
+    assert capsys.readouterr() == ("", line)
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), SystemExit(2)])
+def test_any_other_error_is_raised(error):
+    with pytest.raises(type(error)):
+        command.run("tool", raising(error))
+
+
+def test_a_broken_pipe_of_a_captured_output_needs_no_file_descriptor(capsys):
+    assert command.run("tool", raising(BrokenPipeError())) == 141
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])  # met at the flush at the end, and while it prints
+def test_a_reader_that_is_gone_is_no_error(lines):
+    code = f"""
+import sys
+from cudfkd.base import command
+sys.stdin.readline()
+sys.exit(command.run("tool", lambda: print("a line\\n" * {lines})))
+"""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as process:
+        process.stdout.close()
+        process.stdin.write("go on\n")
+        process.stdin.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
