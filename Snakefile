@@ -1,4 +1,4 @@
-# A grid of runs on one machine or many; README: "Many runs, many machines".
+# A grid of runs on one machine or many; docs/many-runs.md.
 #
 #     snakemake --cores 2 --configfile grids/smoke.yaml         every run, then tables and figures
 #     snakemake runs --cores 2 --configfile grids/smoke.yaml    the runs alone

@@ -5,19 +5,13 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from analysis import origin
 from analysis.evidence import execute, reproduce, scorecard
-from cudfkd.base.errors import ConfigError, CudfkdError
-
-
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(allow_abbrev=False, **arguments)
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message)
+from cudfkd.base import command
+from cudfkd.base.command import Parser
+from cudfkd.base.errors import ConfigError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,23 +22,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     2     bad input
     130   interrupted
     """
-    try:
+
+    def program() -> int:
         options = _parser().parse_args(arguments)
         return options.run(options)
-    except execute.NotebookError as error:
-        print(f"analysis: {error}", file=sys.stderr)
-        return 1
-    except CudfkdError as error:
-        print(f"analysis: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("analysis: interrupted; finished runs are kept and found again", file=sys.stderr)
-        return 130
+
+    line = "interrupted; finished runs are kept and found again"
+    return command.run("analysis", program, failures=(execute.NotebookError,), interrupted=line)
 
 
-def _parser() -> _Parser:
-    parser = _Parser(prog="python -m analysis", description="Run the notebooks.")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+def _parser() -> Parser:
+    parser = Parser(prog="python -m analysis", description="Run the notebooks.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     single = commands.add_parser("execute", help="one notebook, with parameters")
     single.add_argument("notebook", type=Path)
     single.add_argument("output", type=Path, nargs="?", help="default: out/PROFILE/NAME.ipynb")

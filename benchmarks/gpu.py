@@ -22,7 +22,6 @@ reported in a line, and the exit code is 1. Runs and teacher live in out/gpu/ an
 training images are found as `cudfkd teacher` finds them.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -45,6 +44,7 @@ from benchmarks.loops import Setting
 from benchmarks.parts import Outcome, Part, Record, Result
 from cudfkd import data
 from cudfkd.base import command, devices
+from cudfkd.base.command import Parser
 from cudfkd.base.machine import hardware
 from cudfkd.callbacks import Callback
 from cudfkd.config import Experiment
@@ -220,21 +220,23 @@ PARTS: dict[str, Part] = {**LOOPS, "teacher": Part(teacher), **FROM_TEACHER, **p
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--plan", choices=PLANS, default="paper", help="what is measured, and where [paper]")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="only these, in their order")
     parser.add_argument("--minutes", type=float, default=9.0, help="no part begins that may take longer [9]")
     parser.add_argument("--out", type=Path, default=RESULTS / "gpu.json", help="the JSON file")
     parser.add_argument("--folder", type=Path, default=Plan.folder, help="of teacher and runs")
-    options = parser.parse_args(arguments)
 
     def program() -> int:
+        options = parser.parse_args(arguments)
         plan, names = replace(PLANS[options.plan], folder=options.folder), [n for n in PARTS if n in options.parts]
         outcome = measure(plan, options.plan, options.minutes, options.out, names)
         print(outcome)
         return 1 if outcome.failed else 0
 
-    return command.run("gpu.py", program, hint="what was measured is kept, and runs go on from their last epoch")
+    return command.run(
+        "gpu.py", program, interrupted="interrupted; what was measured is kept, and runs go on from their last epoch"
+    )
 
 
 def measure(plan: Plan, name: str, minutes: float, out: Path, names: Sequence[str] = tuple(PARTS)) -> Outcome:

@@ -8,7 +8,6 @@ compared file by file: student, generator, weights of a kept epoch, and every me
 line a run, writes benchmarks/results/kills.json and exits with 1 if any differs.
 """
 
-import argparse
 import json
 import random
 import subprocess
@@ -21,6 +20,7 @@ import torch
 
 from benchmarks import RESULTS
 from cudfkd.base import command
+from cudfkd.base.command import Parser
 from cudfkd.base.files import write_json
 
 GRANULARITIES = ("sample", "batch", "none")
@@ -31,11 +31,15 @@ TIMED = ("seconds", "total_seconds", "peak_memory_mb")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    options = parser.parse_args(arguments)
-    return command.run("kills.py", lambda: kill(options.kills, random.Random(options.seed)))
+
+    def program() -> int:
+        options = parser.parse_args(arguments)
+        return kill(options.kills, random.Random(options.seed))
+
+    return command.run("kills.py", program)
 
 
 def kill(most: int, moments: random.Random) -> int:

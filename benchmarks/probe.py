@@ -7,7 +7,6 @@ is not counted. The share is (seconds with - seconds without) / seconds without,
 has them.
 """
 
-import argparse
 import sys
 from statistics import median
 
@@ -17,6 +16,7 @@ from analysis.live.probe import Probe
 from benchmarks import RESULTS
 from cudfkd import data
 from cudfkd.base import command
+from cudfkd.base.command import Parser
 from cudfkd.base.files import write_json
 from cudfkd.base.machine import made
 from cudfkd.engine.experiments import build
@@ -25,12 +25,16 @@ MOST = 0.30  # the share of the run's time that a probe may take
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--steps", type=int, default=200, help="student steps of a run")
     parser.add_argument("--round-steps", type=int, default=2, help="student steps a round: 2 here, 10 in the scripts")
-    options = parser.parse_args(arguments)
-    return command.run("probe.py", lambda: compare(options.pairs, options.steps, options.round_steps))
+
+    def program() -> int:
+        options = parser.parse_args(arguments)
+        return compare(options.pairs, options.steps, options.round_steps)
+
+    return command.run("probe.py", program)
 
 
 def compare(pairs: int, steps: int, round_steps: int) -> int:

@@ -10,7 +10,6 @@ benchmarks/results/rates.json, where `analysis.studies.cost` finds them. For CMI
 earlier images has not filled yet.
 """
 
-import argparse
 import sys
 import warnings
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from benchmarks import RESULTS, parts
 from benchmarks.parts import Outcome, Part
 from cudfkd import data, methods, models
 from cudfkd.base import command, devices
+from cudfkd.base.command import Parser
 from cudfkd.base.errors import ConfigError, unknown
 from cudfkd.base.files import write_json
 from cudfkd.base.machine import hardware
@@ -35,21 +35,21 @@ from cudfkd.base.validation import digest
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("grid", type=Path, help="a grid's YAML file")
     parser.add_argument("--methods", nargs="+", default=[], help="only these")
     parser.add_argument("--seconds", type=float, default=3.0, help="about so long an epoch [3]")
     parser.add_argument("--minutes", type=float, default=9.0, help="no run begins after so many [9]")
     parser.add_argument("--out", type=Path, default=RESULTS / "rates.json", help="the JSON file")
-    options = parser.parse_args(arguments)
 
     def program() -> int:
+        options = parser.parse_args(arguments)
         cells = list(kinds(grid.load(options.grid), options.methods))
         outcome = measure(cells, options.seconds, options.minutes, options.out)
         print(outcome)
         return 1 if outcome.failed else 0
 
-    return command.run("rates.py", program, hint="what was measured is kept")
+    return command.run("rates.py", program, interrupted="interrupted; what was measured is kept")
 
 
 def kinds(runs: grid.Grid, only: list[str]) -> Iterator[Cell]:

@@ -23,6 +23,7 @@ from benchmarks.loops import LOOPS, PAIRS, SMALL, Setting
 from benchmarks.parts import Part, Record, Result, shares
 from benchmarks.scaling import counts, scaling
 from cudfkd.base import command
+from cudfkd.base.command import Parser
 from cudfkd.base.machine import hardware
 
 BATCH_SIZES = (16, 32, 64, 128)
@@ -74,11 +75,13 @@ PARTS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    return command.run("throughput.py", lambda: measure(parse(arguments)), hint="what was measured is kept")
+    return command.run(
+        "throughput.py", lambda: measure(parse(arguments)), interrupted="interrupted; what was measured is kept"
+    )
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the engine")
     parser.add_argument("--compile", choices=("off", "default", "reduce-overhead"), default="off", help="of the engine")

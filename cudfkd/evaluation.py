@@ -42,8 +42,12 @@ class Estimate(NamedTuple):
     n: int
 
     def covers(self, value: float) -> bool:
-        """Whether low <= value <= high."""
-        return self.low <= value <= self.high
+        """Whether the value lies in the interval."""
+        return self.outside(value) <= 0
+
+    def outside(self, value: float) -> float:
+        """Distance of a value from the interval: 0 at its ends, negative inside."""
+        return float(max(self.low - value, value - self.high))
 
     def __str__(self) -> str:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}], n = {self.n}"

@@ -36,7 +36,7 @@ TOLERANCE = 1e-12  # as a share of the summed magnitudes of the parts
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-class Student(NamedTuple):
+class StudentPart(NamedTuple):
     """A change of Phi by the student.
 
     change: Phi after - Phi before = surrogate + concavity.
@@ -52,7 +52,7 @@ class Student(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Objective:
+class LiveObjective:
     """Phi of a curriculum, for losses (n,) and a pace. Its formula depends on the granularity:
 
     sample: mean F(l_i).
@@ -70,12 +70,12 @@ class Objective:
         """Phi(after, then) - Phi(before, lam), rounded once."""
         return _mean(self._latent(after, then), -self._latent(before, lam))
 
-    def student(self, before: Losses, after: Losses, lam: float) -> Student:
+    def student(self, before: Losses, after: Losses, lam: float) -> StudentPart:
         """The change of Phi by a move of the student, split by the surrogate with slopes v*(before)."""
         slopes = self._weight(self._units(before), lam)
         old, new = slopes * self._units(before), slopes * self._units(after)
         bend = _mean(self._latent(after, lam), -self._latent(before, lam), old, -new)
-        return Student(self.change(before, lam, after, lam), _mean(new, -old), bend, _mean(after, -before))
+        return StudentPart(self.change(before, lam, after, lam), _mean(new, -old), bend, _mean(after, -before))
 
     def weights(self, losses: Losses, lam: float) -> Float[Tensor, " n"]:
         """v* of each sample."""
@@ -165,7 +165,7 @@ def account(probe: Probe) -> Account:
     Raises:
         ConfigError: the probe has not read the end of a run, or has read no round.
     """
-    readings, phi = probe.readings, Objective(probe.curriculum)
+    readings, phi = probe.readings, LiveObjective(probe.curriculum)
     if not any(reading.moment == "end" for reading in readings):
         validate.refuse("the probe's last reading", readings[-1].moment if readings else None, "the end of a run")
     if not any(reading.moment == "paced" for reading in readings):
@@ -230,11 +230,11 @@ def lambda_lifts(growing: Sequence[Account], falling: Sequence[Account]) -> Chec
                  ("lambda falls", -_column(falling, "lambda")))  # fmt: skip
 
 
-def _steps(phi: Objective, readings: Sequence[Reading]) -> Iterator[dict]:
+def _steps(phi: LiveObjective, readings: Sequence[Reading]) -> Iterator[dict]:
     for turns in _turns(readings):
         first, last = turns[0], turns[-1]
         generator = lam = 0.0
-        student = Student(0.0, 0.0, 0.0, 0.0)
+        student = StudentPart(0.0, 0.0, 0.0, 0.0)
         for before, after in pairwise(turns):
             if after.moment == "synthesized":
                 generator = phi.change(before.losses, before.lam, after.losses, after.lam)
@@ -258,7 +258,7 @@ def _turns(readings: Sequence[Reading]) -> Iterator[list[Reading]]:
             turns = [reading]
 
 
-def _blocks(phi: Objective, readings: Sequence[Reading]) -> Iterator[dict]:
+def _blocks(phi: LiveObjective, readings: Sequence[Reading]) -> Iterator[dict]:
     ends = [reading for reading in readings if reading.moment in ("round", "end")]
     for first, last in pairwise(ends):
         assert last.crossed is not None
@@ -272,7 +272,7 @@ def _blocks(phi: Objective, readings: Sequence[Reading]) -> Iterator[dict]:
         }  # fmt: skip
 
 
-def _row(phi: Objective, first: Reading, last: Reading, student: Student, lam: float, generator: float) -> dict:
+def _row(phi: LiveObjective, first: Reading, last: Reading, student: StudentPart, lam: float, generator: float) -> dict:
     parts = (student.change, lam, generator)
     total = phi.change(first.losses, first.lam, last.losses, last.lam)
     residual, magnitude = fsum((total, *(-change for change in parts))), fsum(map(abs, parts))
@@ -285,7 +285,7 @@ def _row(phi: Objective, first: Reading, last: Reading, student: Student, lam: f
     }  # fmt: skip
 
 
-def _samples(phi: Objective, readings: Sequence[Reading]) -> Iterator[dict]:
+def _samples(phi: LiveObjective, readings: Sequence[Reading]) -> Iterator[dict]:
     for reading in readings:
         if reading.moment == "before step":
             levels = torch.tensor(QUANTILES, dtype=reading.losses.dtype, device=reading.losses.device)

@@ -162,7 +162,7 @@ def last_is_unbiased(seed: int = 0, epochs: int = 250, images: int = 2000, runs:
     )
     last, best = (mean_over_seeds(values) for values in (accuracies[:, -1], accuracies.max(1)))
     return check("the last epoch is unbiased", "mean accuracy of the last evaluation = the student's", "metrics",
-                 [_outside(last, truth)], (f"best of {epochs}", [_outside(best, truth)]), tolerance=0.0, exact=False,
+                 [last.outside(truth)], (f"best of {epochs}", [best.outside(truth)]), tolerance=0.0, exact=False,
                  claims=())  # fmt: skip
 
 
@@ -186,10 +186,6 @@ def plateau_and_climber(epochs: int = 40) -> tuple[Float[np.ndarray, " epochs"],
     """Curves of two students. One reaches 60 % within a few epochs and stays there; one climbs slowly to 84 %."""
     numbers = np.arange(1, validate.count("epochs", epochs) + 1)
     return 0.6 * (1 - np.exp(-numbers / 1.5)), 0.85 * (1 - np.exp(-numbers / 9.0))
-
-
-def _outside(estimate: Estimate, value: float) -> float:
-    return max(estimate.low - value, value - estimate.high)
 
 
 def _curve(accuracies: Curve) -> Float[np.ndarray, " epochs"]:

@@ -13,33 +13,30 @@ from analysis.studies import catalog, cost, grid, records, reports, run, study, 
 from analysis.studies.again import again
 from analysis.studies.study import Study
 from cudfkd import methods
-from cudfkd.base.errors import CudfkdError
+from cudfkd.base import command
+from cudfkd.base.command import Parser
 from cudfkd.base.files import write_json
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code: 0, 1 if a repeated run differs, 2 for bad input."""
-    requested = _parser().parse_args(arguments)
-    try:
-        return requested.run(requested) or 0
-    except CudfkdError as error:
-        sys.stderr.write(f"analysis.studies: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("analysis.studies: interrupted; finished runs are recorded, and the same command goes on\n")
-        return 130
+
+    def program() -> int | None:
+        requested = _parser().parse_args(arguments)
+        return requested.run(requested)
+
+    line = "interrupted; finished runs are recorded, and the same command goes on"
+    return command.run("analysis.studies", program, interrupted=line)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis.studies", description="Studies: many runs, and their records."
-    )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+def _parser() -> Parser:
+    parser = Parser(prog="python -m analysis.studies", description="Many runs, and their records.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
 
-    def add(name: str, function: Callable[[argparse.Namespace], int | None], text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(run=function)
-        return command
+    def add(name: str, function: Callable[[argparse.Namespace], int | None], text: str) -> Parser:
+        inner = commands.add_parser(name, help=text, description=text)
+        inner.set_defaults(run=function)
+        return inner
 
     add("list", _list, "the studies, their questions, and how many runs their records lack")
     fill = add("record", _record, "run what a record lacks")
@@ -57,11 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     take.add_argument("out", type=Path, help="the record's file")
     tables = add("tables", _tables, "a row a run, and a row a method")
     figures = add("figures", _figures, "methods side by side, from records that may be compared with each other")
-    for command in (tables, figures):
-        command.add_argument("out", type=Path, help="folder")
+    for drawn in (tables, figures):
+        drawn.add_argument("out", type=Path, help="folder")
     figures.add_argument("title", help="printed on the figures")
-    for command in (tables, figures):
-        command.add_argument("records", type=Path, nargs="+")
+    for drawn in (tables, figures):
+        drawn.add_argument("records", type=Path, nargs="+")
     add("costs", _costs, "write what `cudfkd methods` says of seconds and memory, from the record of methods")
     plan = add("cost", _cost, "how long a grid takes")
     plan.add_argument("grid", type=Path, help="a grid's YAML file")

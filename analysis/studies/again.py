@@ -1,18 +1,19 @@
 """Runs a recorded run again, and says whether it is the same."""
 
 from itertools import zip_longest
+from statistics import stdev
 from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
 
 from analysis.studies import run
-from analysis.studies.records import StudyRecord
+from analysis.studies.records import CaseRecord, StudyRecord
 from analysis.studies.study import Case, Study
 from cudfkd.base.errors import DataError
 
 SAME_MACHINE = 1e-6  # of any number, relative to max(1, recorded): the same bits, written as text
-OTHER_MACHINE = 0.02  # of accuracy: rounding differs between processors, and training multiplies it
+OTHER_MACHINE = 0.02  # of accuracy, at least; or three times the standard deviation over the case's seeds
 STAMP = ("torch", "hardware", "vectors", "threads")
 
 
@@ -32,7 +33,9 @@ class Repeat(NamedTuple):
 def again(study: Study, record: StudyRecord, label: str, seed: int, tolerance: float | None = None) -> Repeat:
     """Runs one recorded run again, as it was described then, with as many threads.
 
-    On the same machine all numbers must agree within `SAME_MACHINE`, on another the accuracy within `OTHER_MACHINE`.
+    On the same machine all numbers must agree within `SAME_MACHINE`. On another machine rounding differs and training
+    multiplies it, so that a run there is like a run with another seed: its accuracy must agree within three times the
+    standard deviation over the recorded seeds of the case, or within `OTHER_MACHINE` if that is more.
     `tolerance` takes the place of both, for all numbers, relative to max(1, recorded).
 
     Raises:
@@ -49,7 +52,7 @@ def again(study: Study, record: StudyRecord, label: str, seed: int, tolerance: f
     table["difference"] = (table["again"] - table["recorded"]).abs()
     same = all(old.made.get(name) == new.made[name] for name in STAMP)
     strict = same or tolerance is not None
-    limit = tolerance if tolerance is not None else SAME_MACHINE if same else OTHER_MACHINE
+    limit = tolerance if tolerance is not None else SAME_MACHINE if same else _between_machines(kept)
     differing = [
         name
         for name, recorded, difference in zip(table.index, table["recorded"], table["difference"], strict=True)
@@ -58,6 +61,11 @@ def again(study: Study, record: StudyRecord, label: str, seed: int, tolerance: f
     if (old.stopped is None) != (new.stopped is None):
         differing.append("stopped")
     return Repeat(table, same, list(dict.fromkeys(differing)))
+
+
+def _between_machines(case: CaseRecord) -> float:
+    accuracies = [run.numbers["accuracy"] for run in case.runs.values() if "accuracy" in run.numbers]
+    return max(OTHER_MACHINE, 3 * stdev(accuracies)) if len(accuracies) > 1 else OTHER_MACHINE
 
 
 def _as_described(name: str, at: dict[str, Any], plain: dict[str, Any]) -> Case:

@@ -52,14 +52,14 @@ def kind_of(one: grid.Cell) -> dict[str, Any]:
 
 
 def rates(record: StudyRecord) -> list[dict[str, Any]]:
-    """The rates that recorded runs measured on the way, as plain data; runs of which no rows were kept have none.
+    """The rates that recorded runs measured on the way, as plain data; runs without rows or hardware have none.
 
     The last epoch counts where there are several: the first chooses kernels and takes memory.
     """
     return [
         _measured(case, entry).model_dump()
         for case, _, entry in record.runs()
-        if entry.rows and "seconds" in entry.rows[-1]
+        if entry.rows and "seconds" in entry.rows[-1] and "hardware" in entry.made
     ]
 
 

@@ -151,7 +151,7 @@ def of_folder(folder: Path) -> StudyRecord:
     Raises:
         DataError: the folder holds no finished run of our networks.
     """
-    names, run, made = experiments.names(folder), load_run(folder), read_json(folder / SUMMARY)["made"]
+    names, run, made = experiments.names(folder), load_run(folder), read_json(folder / SUMMARY).get("made", {})
     experiment = read_json(folder / experiments.FILE)
     seed = experiment["distill"]["seed"]
     experiment["distill"]["seed"] = 0

@@ -17,7 +17,7 @@ from analysis.checks import Check, check, validate
 from analysis.checks.statistics import bootstrap_mean
 from analysis.theory.toys.descent import run
 from analysis.theory.toys.objective import Objective, objective
-from analysis.theory.toys.problems import Problem, Student, Theta, solvable, student
+from analysis.theory.toys.problems import Problem, StudentProblem, Theta, solvable, student
 from cudfkd.evaluation import Estimate
 from cudfkd.regularizers import Regularizer
 
@@ -159,18 +159,14 @@ def slope_covers(problem: Problem, reg: Regularizer | str, lam: float, seed: int
     right, wrong = (
         regression(problem, reg, lam, seed=seed, longest=longest, divide=divide) for divide in (False, True)
     )
-    return check("slope of the mean change", "mean dPhi = -eta |grad Phi|^2 + O(eta^2)", "T7", [_outside(right)],
-                 ("divided by the batch's mean v", [_outside(wrong)]), tolerance=0.0, exact=False)  # fmt: skip
+    outside, control = ([fit.slope.outside(fit.squared)] for fit in (right, wrong))
+    return check("slope of the mean change", "mean dPhi = -eta |grad Phi|^2 + O(eta^2)", "T7", outside,
+                 ("divided by the batch's mean v", control), tolerance=0.0, exact=False)  # fmt: skip
 
 
 def _divided(gradients: Gradients, weights: Float[Tensor, " n"]) -> Gradients:
     """The gradient of each batch divided by its mean weight; a batch without any weight makes no step."""
     return torch.where(weights[:, None] > 0, gradients / weights[:, None], 0.0)
-
-
-def _outside(fit: Regression) -> float:
-    """The distance of |grad Phi|^2 outside the slope's interval; negative inside."""
-    return max(fit.slope.low - fit.squared, fit.squared - fit.slope.high)
 
 
 def _batches(n: int, batch: int) -> Tensor:
@@ -183,7 +179,7 @@ def _batches(n: int, batch: int) -> Tensor:
     return torch.tensor(chosen)
 
 
-def _gap_of_batches(problem: Student, reg: Regularizer | str, lam: float, batch: int) -> float:
+def _gap_of_batches(problem: StudentProblem, reg: Regularizer | str, lam: float, batch: int) -> float:
     phi = objective(problem, reg, lam)
     splits = torch.arange(len(problem.inputs)).split(validate.count("batch", batch, 2))
     values = torch.cat([phi.reg.latent(problem.losses_on(problem.start, batch_rows), phi.lam) for batch_rows in splits])

@@ -125,8 +125,9 @@ def slope_on_the_way(walked: Walk, divided: Walk, block: int, seed: int = 0) -> 
     The control is the walk `divided`, with gradients divided by the batch's mean weight.
     """
     right, wrong = (series.slope_gap(block, seed) for series in (walked, divided))
-    return check("slope on the way", "mean of the slope of dPhi in -eta = mean |grad Phi|^2", "T7", [_outside(right)],
-                 ("divided by the batch's mean v", [_outside(wrong)]), tolerance=0.0, exact=False)  # fmt: skip
+    return check("slope on the way", "mean of the slope of dPhi in -eta = mean |grad Phi|^2", "T7",
+                 [right.outside(0.0)], ("divided by the batch's mean v", [wrong.outside(0.0)]),
+                 tolerance=0.0, exact=False)  # fmt: skip
 
 
 def _gradient(phi: Objective, theta: Theta, chosen: torch.Tensor, divide: bool) -> Theta:
@@ -136,8 +137,3 @@ def _gradient(phi: Objective, theta: Theta, chosen: torch.Tensor, divide: bool) 
     scale = weights.mean().clamp(min=1e-12) if divide else 1.0
     (slope,) = torch.autograd.grad((weights * losses).mean() / scale, variable)
     return slope + phi.problem.decay * theta
-
-
-def _outside(estimate: Estimate) -> float:
-    """The distance of 0 outside the interval; negative inside."""
-    return max(estimate.low, -estimate.high)

@@ -1,15 +1,31 @@
 """How a program ends: an error that the user can mend is one line on stderr and an exit code, never a traceback."""
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, NoReturn
 
-from cudfkd.base.errors import CudfkdError
+from cudfkd.base.errors import ConfigError, CudfkdError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse without abbreviations. It raises a bad option as ConfigError, for `run` to say in one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
 
 
 def run(
-    name: str, main: Callable[[], int | None], *, failures: tuple[type[CudfkdError], ...] = (), hint: str = ""
+    name: str,
+    main: Callable[[], int | None],
+    *,
+    failures: tuple[type[CudfkdError], ...] = (),
+    interrupted: str = "interrupted",
 ) -> int:
     """Runs a program and returns its exit code.
 
@@ -27,7 +43,7 @@ def run(
         name: the program's name, with which each line begins.
         main: the program, without its command line's tail for errors.
         failures: errors that end with 1 instead of 2.
-        hint: what becomes of an interrupted program's work, to be added to the line for Ctrl-C.
+        interrupted: the line for Ctrl-C, which says what becomes of the program's work.
     """
     try:
         code = main() or 0
@@ -37,7 +53,7 @@ def run(
         sys.stderr.write(f"{name}: {error}\n")
         return 1 if isinstance(error, failures) else 2
     except KeyboardInterrupt:
-        sys.stderr.write(f"{name}: interrupted; {hint}\n" if hint else f"{name}: interrupted\n")
+        sys.stderr.write(f"{name}: {interrupted}\n")
         return 130
     except BrokenPipeError:
         _discard_output()

@@ -14,11 +14,12 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from cudfkd import data, methods, models, teachers
-from cudfkd.base import ranks
-from cudfkd.base.errors import ConfigError, CudfkdError, TrainingError, unknown
+from cudfkd.base import command, ranks
+from cudfkd.base.command import Parser
+from cudfkd.base.errors import ConfigError, TrainingError, unknown
 from cudfkd.base.out_of_memory import is_out_of_memory
 from cudfkd.base.version import __version__
 from cudfkd.cli import flags
@@ -41,55 +42,40 @@ class _Help(argparse.HelpFormatter):
         return f"{action.help} [%(default)s]" if shown else str(action.help)
 
 
-class _Parser(argparse.ArgumentParser):
-    """The parser of argparse, which raises ConfigError for a bad option."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(formatter_class=_Help, allow_abbrev=False, **settings)
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    kept = any(word.startswith("--out") for word in words)
+    line = "interrupted; a run with --out goes on from its last epoch with --resume" if kept else "interrupted"
+    return command.run("cudfkd", lambda: _run(words), failures=(TrainingError,), interrupted=line)
+
+
+def _run(words: list[str]) -> int | None:
+    if words[:1] == ["--version"]:
+        _say(__version__)
+        return 0
+    if words and words[0] not in (*COMMANDS, "-h", "--help"):
+        raise ConfigError(unknown("command", words[0], COMMANDS))
+    parsed, extra = _parser().parse_known_args(words or ["--help"])
+    if extra:
+        raise ConfigError(unknown("option", extra[0].split("=")[0], parsed.options))
     try:
-        if words[:1] == ["--version"]:
-            _say(__version__)
-            return 0
-        if words and words[0] not in (*COMMANDS, "-h", "--help"):
-            raise ConfigError(unknown("command", words[0], COMMANDS))
-        parsed, extra = _parser().parse_known_args(words or ["--help"])
-        if extra:
-            raise ConfigError(unknown("option", extra[0].split("=")[0], parsed.options))
-        return parsed.run(parsed) or 0
-    except CudfkdError as error:
-        print(f"cudfkd: {error}", file=sys.stderr)
-        return 1 if isinstance(error, TrainingError) else 2
+        return parsed.run(parsed)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        print(f"cudfkd: out of memory ({_asked_too_much(error)}): lower the batch size or the widths", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        kept = any(word.startswith("--out") for word in words)
-        message = "interrupted; a run with --out goes on from its last epoch with --resume" if kept else "interrupted"
-        print(f"cudfkd: {message}", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of stdout is gone, `cudfkd ... | head`
-        sys.stderr.close()
-        return 141
+        size = _requested_size(error)
+    raise ConfigError(f"out of memory ({size}): lower the batch size or the widths")
 
 
-def _parser() -> _Parser:
-    parser = _Parser(prog="cudfkd", description="Data-free knowledge distillation.")
+def _parser() -> Parser:
+    parser = Parser(prog="cudfkd", description="Data-free knowledge distillation.", formatter_class=_Help)
     parser.add_argument("--version", action="store_true", help="show the version")
-    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
     for name, add in COMMANDS.items():
-        command = commands.add_parser(name, help=add.__doc__, description=add.__doc__)
-        add(command)
-        command.set_defaults(options={option for option in command._option_string_actions if option[:2] == "--"})
+        inner = commands.add_parser(name, help=add.__doc__, description=add.__doc__, formatter_class=_Help)
+        add(inner)
+        inner.set_defaults(options={option for option in inner._option_string_actions if option[:2] == "--"})
     return parser
 
 
@@ -271,7 +257,7 @@ def _completion(args: argparse.Namespace) -> None:
     _say(completion.script(_parser(), args.shell))
 
 
-def _asked_too_much(error: Exception) -> str:
+def _requested_size(error: Exception) -> str:
     """Says how much memory was asked for, from torch's message such as "you tried to allocate 8192 bytes"."""
     amount = re.search(r"ried to allocate ([\d.]+ \w+)", str(error))
     return f"{amount[1]} asked for" if amount else "more was asked for than there is"

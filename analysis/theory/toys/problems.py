@@ -180,7 +180,7 @@ class Logistic(Solvable):
 
 
 @dataclass(frozen=True, eq=False)
-class Student(Problem):
+class StudentProblem(Problem):
     """A student network: tanh, one hidden layer, l_i = T^2 KL(teacher(x_i) || student(x_i)) at temperature T.
 
     inputs: the samples x_i, (n, p).
@@ -278,7 +278,7 @@ def student(
     temperature: float = 2.0,
     batch_norm: bool = False,
     corrupted: float = 0.0,
-) -> Student:
+) -> StudentProblem:
     """A student of 8 inputs and 5 classes, with a random teacher network, on frozen Gaussian samples.
 
     Arguments:
@@ -299,7 +299,7 @@ def student(
     ones, zeros = torch.ones(hidden, dtype=torch.float64), torch.zeros(hidden + 5, dtype=torch.float64)
     start = torch.cat([first, ones, zeros[:hidden], second, zeros[hidden:]])
     teacher = log_softmax(logits[order] / temperature, dim=1)
-    return Student(start, 0.0, inputs, teacher, hidden, temperature, batch_norm)
+    return StudentProblem(start, 0.0, inputs, teacher, hidden, temperature, batch_norm)
 
 
 def _generator(seed: int, n: int, d: int, share: float, decay: float) -> torch.Generator:

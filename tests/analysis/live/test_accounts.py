@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from analysis.live import accounts
-from analysis.live.accounts import Objective, account
+from analysis.live.accounts import LiveObjective, account
 from analysis.live.probe import Probe
 from cudfkd import ConfigError, Curriculum, regularizers
 from tests.analysis.live.toys import Meddler, config, probed, student
@@ -103,7 +103,9 @@ def test_the_split_of_a_block_depends_on_the_order_and_the_sum_does_not():
 def test_objective_of_each_granularity():
     losses = torch.tensor([0.5, 1.0, 4.0], dtype=torch.float64)
     log = regularizers.get("log")
-    values = {name: Objective(Curriculum(granularity=name)).value(losses, 2.0) for name in ("sample", "batch", "none")}
+    values = {
+        name: LiveObjective(Curriculum(granularity=name)).value(losses, 2.0) for name in ("sample", "batch", "none")
+    }
     assert values["sample"] == pytest.approx(float(log.latent(losses, 2.0).mean()))
     assert values["batch"] == pytest.approx(float(log.latent(losses.mean(), 2.0)))
     assert values["none"] == pytest.approx(float(losses.mean()))
@@ -111,7 +113,7 @@ def test_objective_of_each_granularity():
 
 
 def test_small_changes_of_a_large_objective_keep_their_digits():
-    phi, rng = Objective(Curriculum(granularity="none")), torch.Generator().manual_seed(0)
+    phi, rng = LiveObjective(Curriculum(granularity="none")), torch.Generator().manual_seed(0)
     before = 1e3 * torch.rand(64, generator=rng, dtype=torch.float64)
     after = before.clone()
     after[3] += 2**-30

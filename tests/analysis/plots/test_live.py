@@ -56,7 +56,7 @@ def test_the_other_figures_draw():
     walked = sgd.walk(problems.student(0, n=16, hidden=3), "log", 2.0, 0.3, 4, 120)
     assert len(plots.walk(walked).axes) == 3
     modes = pd.DataFrame(
-        [{"variant": v, "seed": s, "agreement": 0.5} for v in ("sample", "batch", "none") for s in (0, 1)]
+        [{"granularity": v, "seed": s, "agreement": 0.5} for v in ("sample", "batch", "none") for s in (0, 1)]
     )
     assert list(lines(plots.modes({"a": modes}, "agreement", "%").axes[0])["mean over seeds"]) == [50, 50, 50]
     assert plots.curves([[0.1, 0.6], [0.2, 0.3]], 0.5).lines[1].get_xdata()[0] == 2

@@ -33,10 +33,14 @@ def test_an_error_of_the_user_is_one_line(error, failures, code, capsys):
 
 
 @pytest.mark.parametrize(
-    ("hint", "line"), [("", "tool: interrupted\n"), ("runs are kept", "tool: interrupted; runs are kept\n")]
+    ("words", "line"),
+    [
+        ({}, "tool: interrupted\n"),
+        ({"interrupted": "interrupted; runs are kept"}, "tool: interrupted; runs are kept\n"),
+    ],
 )
-def test_ctrl_c_is_one_line(hint, line, capsys):
-    assert command.run("tool", raising(KeyboardInterrupt()), hint=hint) == 130
+def test_ctrl_c_is_one_line(words, line, capsys):
+    assert command.run("tool", raising(KeyboardInterrupt()), **words) == 130
     assert capsys.readouterr() == ("", line)
 
 
