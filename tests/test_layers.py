@@ -27,7 +27,7 @@ FLOORS = {
         ["studies", "__main__"],
     ],
 }
-GRAPH = grimp.build_graph(*FLOORS)
+GRAPH = grimp.build_graph(*FLOORS, cache_dir=None)
 
 
 def room(module: str) -> str:
