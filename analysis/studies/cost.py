@@ -2,11 +2,11 @@
 
     python -m analysis.studies cost grids/paper.yaml [RATES.json ...]
 
-A rate is seconds a student step of one kind of run on one kind of hardware: a method with its settings (all but seed
-and length), a pair, a data set. `python benchmarks/rates.py GRID` measures those of a grid on the hardware in question,
-without data; a grid that runs writes its own, out/grid/NAME/rates.json. Known are those of the recorded runs, those in
-benchmarks/results/*.json, and those in files that are named. A kind without a rate is counted and not guessed. Waiting
-and evaluation are not in a rate.
+A rate is the seconds of a student step, for one kind of run on one kind of hardware. The kind of a run is its method
+with all settings but seed and length, its pair of networks, and its data set. `python benchmarks/rates.py GRID`
+measures the rates of a grid on the hardware in question, without data. A grid that runs writes its own rates to
+out/grid/NAME/rates.json. Known are the rates of recorded runs, the rates in benchmarks/results/*.json, and the rates in
+named files. A kind without a rate is counted and not guessed. A rate holds neither waiting nor evaluation.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ LENGTH = ("seed", "epochs", "steps_per_epoch", "keep_epochs")
 
 
 class Rate(Described):
-    """One measurement: what ran on what, how many student steps, in how many seconds of training."""
+    """One measurement: a kind of run, its hardware, its student steps, and its seconds of training."""
 
     data: str
     teacher: str
@@ -41,14 +41,14 @@ class Rate(Described):
 
     @property
     def kind(self) -> str:
-        """A hash of what must agree for a rate to hold for a run."""
+        """Hash of the kind of run: a rate holds for runs of the same kind."""
         return digest(self.model_dump(include={"data", "teacher", "student", "settings"}))
 
 
-def kind_of(one: grid.Cell) -> dict[str, Any]:
-    """A run of a grid, as a `Rate` names its kind."""
-    settings = _without_length(one.distill().model_dump(mode="json"))
-    return {"data": one.data, "teacher": one.pair.teacher, "student": one.pair.student, "settings": settings}
+def kind_of(cell: grid.Cell) -> dict[str, Any]:
+    """The kind of a run of a grid, as the fields of `Rate`."""
+    settings = _without_length(cell.distill().model_dump(mode="json"))
+    return {"data": cell.data, "teacher": cell.pair.teacher, "student": cell.pair.student, "settings": settings}
 
 
 def rates(record: StudyRecord) -> list[dict[str, Any]]:
@@ -64,11 +64,11 @@ def rates(record: StudyRecord) -> list[dict[str, Any]]:
 
 
 def known(files: Iterable[Path] = ()) -> list[Rate]:
-    """The rates there are: of recorded runs, in benchmarks/results/*.json, and in `files`.
+    """All known rates: of recorded runs, in benchmarks/results/*.json, and in `files`.
 
     Raises:
         DataError: a file is damaged.
-        ConfigError: one of `files` is not there, or holds something else than rates.
+        ConfigError: a file of `files` is missing, or holds no rates.
     """
     ours = [rates(records.load(name)) for name in catalog.names() if records.path_of(name).exists()]
     measured = [read_json(path).get("rates", []) for path in sorted((ROOT / "benchmarks" / "results").glob("*.json"))]
@@ -78,10 +78,10 @@ def known(files: Iterable[Path] = ()) -> list[Rate]:
 
 def rates_in(path: Path) -> list[dict[str, Any]]:
     """The rates of a file, as plain data. Raises ConfigError where it is not there or holds none."""
-    found = read_json(path).get("rates") if path.is_file() else None
-    if not isinstance(found, list):
+    rates_of_file = read_json(path).get("rates") if path.is_file() else None
+    if not isinstance(rates_of_file, list):
         raise ConfigError(f"there are no rates in {path}: name a file that benchmarks/rates.py or a grid wrote")
-    return found
+    return rates_of_file
 
 
 def plan(asked: grid.Grid, measured: Iterable[Rate], hardware: str) -> pd.DataFrame:
@@ -92,10 +92,10 @@ def plan(asked: grid.Grid, measured: Iterable[Rate], hardware: str) -> pd.DataFr
             paces.setdefault(rate.kind, []).append(rate.seconds / rate.student_steps)
     rows = []
     for group, cells in asked.groups().items():
-        for one in (one for one in cells if one.seed == asked.seeds[0]):
-            steps, runs = one.distill().total_steps, len(asked.seeds)
-            pace = np.mean(paces.get(digest(kind_of(one)), [np.nan]))
-            rows.append((group, one.method, runs, steps, pace, runs * steps * pace / 3600))
+        for cell in (cell for cell in cells if cell.seed == asked.seeds[0]):
+            steps, runs = cell.distill().total_steps, len(asked.seeds)
+            pace = np.mean(paces.get(digest(kind_of(cell)), [np.nan]))
+            rows.append((group, cell.method, runs, steps, pace, runs * steps * pace / 3600))
     return pd.DataFrame(rows, columns=["group", "method", "runs", "student steps", "seconds a step", "hours"])
 
 

@@ -6,10 +6,13 @@
     data: {fashion-mnist: {epochs: 10}}           each with settings of its own, above all the length
     seeds: [0, 1, 2]
 
-A setting is any value of `cudfkd.DistillConfig`. A method's beats a data set's beats one of `distill`. In each of these
-places, what stands under `by_data: {DATA: ...}` or `by_pair: {TEACHER--STUDENT: ...}`, for those runs alone, beats what
-stands beside it; one may be inside the other. `options` and `curriculum` are put together value by value. Each run is
-checked before the first begins.
+A setting is any value of `cudfkd.DistillConfig`. Where a setting has several values, this order decides:
+
+    1. a value of a method beats a value of a data set, which beats a value of `distill`
+    2. in each of these places, `by_data: {DATA: ...}` and `by_pair: {TEACHER--STUDENT: ...}` hold values for some runs
+       alone, which beat the values beside them; `by_pair` may be inside `by_data`, or the other way round
+
+`options` and `curriculum` are merged value by value. Each run is checked before the first run begins.
 """
 
 import shlex
@@ -32,95 +35,98 @@ SETTINGS = sorted(DistillConfig.model_fields.keys() - {"method", "seed"})
 
 
 class Pair(Described):
-    """Who teaches whom."""
+    """A teacher and its student."""
 
     teacher: str
     student: str
 
     @property
     def name(self) -> str:
-        """As it is written under by_pair, and as a folder."""
+        """The name of the pair under by_pair, and of its folder."""
         return f"{self.teacher}--{self.student}"
 
 
-class Settings(Described):
-    """Settings of some runs, and others for some of these."""
+class LayeredSettings(Described):
+    """Settings of some runs, with further settings for single data sets or pairs."""
 
     model_config = ConfigDict(extra="allow")
 
-    by_data: dict[str, "Settings"] = {}
-    """for one data set alone"""
-    by_pair: dict[str, "Settings"] = {}
-    """for one pair alone"""
+    by_data: dict[str, "LayeredSettings"] = {}
+    """settings for one data set alone"""
+    by_pair: dict[str, "LayeredSettings"] = {}
+    """settings for one pair alone"""
 
     def layers(self, data: str, pair: str) -> Iterator[dict[str, Any]]:
-        """What holds for a data set and a pair; a later layer beats an earlier one."""
+        """The settings for a data set and a pair, layer by layer; a later layer beats an earlier layer."""
         yield self.model_extra or {}
-        for found in (self.by_data.get(data), self.by_pair.get(pair)):
-            if found is not None:
-                yield from found.layers(data, pair)
+        for inner in (self.by_data.get(data), self.by_pair.get(pair)):
+            if inner is not None:
+                yield from inner.layers(data, pair)
 
     def names(self, kind: Literal["by_data", "by_pair"]) -> Iterator[str]:
-        """The data sets or pairs that are named in it."""
+        """The data sets or pairs for which there are settings."""
         yield from getattr(self, kind)
         for inner in (*self.by_data.values(), *self.by_pair.values()):
             yield from inner.names(kind)
 
 
-Named = Annotated[dict[str, Settings], Field(min_length=1)]
+Named = Annotated[dict[str, LayeredSettings], Field(min_length=1)]
 
 
 class Resources(Described):
-    """What one run may take: an executor asks for it, and a run that takes longer is stopped by it."""
+    """The resources of one run. An executor asks for them, and stops a run that takes longer."""
 
     threads: Count = 1
-    """CPU cores; results are the same to the bit at the same number only"""
+    """CPU cores; results are the same to the bit only with the same number of cores"""
     mem_mb: Count = 2000
-    """memory"""
+    """memory in MB"""
     runtime: Count = 60
-    """minutes"""
+    """longest time in minutes"""
     gpu: Annotated[int, Field(ge=0)] = 0
     """GPUs: 0, or 1 for device: cuda"""
     gpu_manufacturer: Literal["nvidia", "amd"] = "nvidia"
-    """which, where an executor must know"""
+    """manufacturer of the GPUs, for executors that must know it"""
 
     def declared(self) -> dict[str, int | str]:
-        """As a rule's resources; without a GPU none is mentioned, as executors take the word for a wish."""
+        """The resources as a Snakemake rule declares them.
+
+        Without a GPU the word gpu is left out: executors read it as a wish.
+        """
         return self.model_dump(exclude={"threads"} if self.gpu else {"threads", "gpu", "gpu_manufacturer"})
 
 
 class Grid(Described):
-    """What is crossed with what, how long, and where."""
+    """A grid as its file describes it: methods, pairs, data sets and seeds, all crossed."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    """of the folder in out/grid"""
+    """name of the folder in out/grid"""
     methods: Named
-    """names, each with its own settings"""
+    """methods by name, each with its own settings"""
     pairs: Annotated[list[Pair], Field(min_length=1)]
     """teachers with students"""
     data: Named
-    """names, each with its own settings"""
+    """data sets by name, each with its own settings"""
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-    """of the runs"""
-    distill: Settings = Settings()
+    """seeds of the runs"""
+    distill: LayeredSettings = LayeredSettings()
     """settings of all runs"""
     teachers: str = ""
-    """folder with DATA/MODEL-seedN.safetensors, as `cudfkd teacher` writes them; default: those that ship"""
+    """folder with DATA/MODEL-seedN.safetensors, as `cudfkd teacher` writes them; default: the teachers that ship"""
     teacher_seed: Annotated[int, Field(ge=0)] = 0
     """seed of the teachers' training"""
     data_root: str = ""
     """folder with data sets that do not ship"""
     runs: str = str(OUT / "runs")
-    """where run folders lie, each under the hash of its description: grids share them"""
+    """folder of the run folders, each under the hash of its description; grids share them"""
     resources: Resources = Resources()
-    """of one run"""
+    """resources of one run"""
     purpose: Purpose = Purpose()
     """question and hypothesis of the grid as a study"""
 
     @field_validator("methods", "data", mode="before")
     @classmethod
-    def _nothing_is_no_settings(cls, found: Any) -> Any:
-        return {name: {} if value is None else value for name, value in found.items()} if _is_dict(found) else found
+    def _nothing_is_no_settings(cls, values: Any) -> Any:
+        return {name: {} if value is None else value for name, value in values.items()} if _is_dict(values) else values
 
     @field_validator("seeds", "pairs")
     @classmethod
@@ -145,15 +151,15 @@ class Grid(Described):
     @cached_property
     def cells(self) -> dict[str, "Cell"]:
         """The runs by name, data set by data set, pair by pair."""
-        found = (
+        cells = (
             Cell(self, data, pair, method, seed)
             for data in self.data for pair in self.pairs for method in self.methods for seed in self.seeds
         )  # fmt: skip
-        return {cell.name: cell for cell in found}
+        return {cell.name: cell for cell in cells}
 
     @property
     def folder(self) -> Path:
-        """Where its results go."""
+        """Folder of the results."""
         return OUT / self.name
 
     def study(self) -> Study:
@@ -167,11 +173,11 @@ class Grid(Described):
         return Study(name=self.name, purpose=self.purpose, cases=cases, seeds=tuple(self.seeds), keep="rows")
 
     def groups(self) -> dict[str, list["Cell"]]:
-        """The runs that are compared with each other: those of one data set and pair."""
-        found: dict[str, list[Cell]] = {}
+        """The runs by data set and pair: runs of one group are compared with each other."""
+        groups: dict[str, list[Cell]] = {}
         for cell in self.cells.values():
-            found.setdefault(cell.group, []).append(cell)
-        return found
+            groups.setdefault(cell.group, []).append(cell)
+        return groups
 
 
 class Cell(NamedTuple):
@@ -185,12 +191,12 @@ class Cell(NamedTuple):
 
     @property
     def group(self) -> str:
-        """Data set and pair, as a folder."""
+        """The data set and pair, as a folder."""
         return f"{self.data}/{self.pair.name}"
 
     @property
     def name(self) -> str:
-        """The file of its result, without the ending."""
+        """The name of the result's file, without the ending."""
         return f"{self.group}/{self.method}-seed{self.seed}"
 
     @property
@@ -200,19 +206,19 @@ class Cell(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """Its run folder, found by what is run: changed settings get a new one, others go on in theirs."""
+        """The run folder. Its name is the hash of the experiment, so that changed settings get a new folder."""
         return Path(self.grid.runs) / self.experiment().key
 
     def settings(self) -> dict[str, Any]:
-        """Values of DistillConfig besides method and seed, as they were given."""
-        found: dict[str, Any] = {}
+        """Values of DistillConfig besides method and seed, as the file gives them."""
+        settings: dict[str, Any] = {}
         for place in (self.grid.distill, self.grid.data[self.data], self.grid.methods[self.method]):
             for layer in place.layers(self.data, self.pair.name):
-                found |= {name: merged(found.get(name), value) for name, value in layer.items()}
-        return found
+                settings |= {name: merged(settings.get(name), value) for name, value in layer.items()}
+        return settings
 
     def experiment(self) -> Experiment:
-        """What is run, checked; the device is not looked for here, as the run may be elsewhere.
+        """The checked experiment of the run. The device is not looked for: the run may be on another machine.
 
         Raises:
             ConfigError, DataError: a wrong name, setting or value, or no such teacher. The line begins with the run.
@@ -233,7 +239,7 @@ class Cell(NamedTuple):
         return case.model_copy(update={"experiment": self._replace(seed=0).experiment()})
 
     def distill(self) -> DistillConfig:
-        """The settings alone, checked, wherever teacher and data are. Raises ConfigError."""
+        """The checked settings, also where teacher and data are missing. Raises ConfigError."""
         settings = self.settings()
         for name in settings:
             if name not in SETTINGS:
@@ -243,14 +249,14 @@ class Cell(NamedTuple):
 
     @property
     def teacher(self) -> str:
-        """The name of one that ships, or the file of one of the grid's."""
+        """The name of a teacher that ships, or the file of a teacher of the grid."""
         if not self.grid.teachers:
             return self.pair.teacher
         file = f"{self.pair.teacher}-seed{self.grid.teacher_seed}.safetensors"
         return str(Path(self.grid.teachers) / self.data / file)
 
     def lesson(self) -> str:
-        """What stands after `cudfkd teacher` to make the grid's teacher."""
+        """The options of the command `cudfkd teacher` that makes the grid's teacher."""
         values = {
             "data": self.data, "model": self.pair.teacher, "seed": self.grid.teacher_seed,
             "recipe": "paper" if self.data in recipes.PAPER else None, "device": self.settings().get("device"),
@@ -259,7 +265,7 @@ class Cell(NamedTuple):
         return shlex.join([*_options(values), "--resume"])
 
     def arguments(self) -> str:
-        """What stands after `cudfkd distill`: the same line starts the run, goes on with it, or finds it finished."""
+        """The options of the command `cudfkd distill` that starts the run, goes on with it, or finds it finished."""
         flat = self.settings()
         flat |= (flat.pop("curriculum", None) or {}) | (flat.pop("options", None) or {})
         values = {
@@ -271,10 +277,10 @@ class Cell(NamedTuple):
 
 
 def read(values: Any) -> Grid:
-    """A grid from what its file holds, every run of it checked (with the first seed, as seeds differ in nothing else).
+    """A grid from the values of its file, with every run checked (for the first seed: seeds differ in nothing else).
 
     Raises:
-        ConfigError, DataError: it is not a grid, or one of its runs could not begin; one line.
+        ConfigError, DataError: the values are no grid, or a run could not begin; the error is one line.
     """
     grid = Grid.model_validate(values)
     for cell in grid.cells.values():
@@ -284,7 +290,7 @@ def read(values: Any) -> Grid:
 
 
 def load(path: Path) -> Grid:
-    """A grid from its file, not looking whether its runs could begin. Raises ConfigError if it is none."""
+    """A grid from its file, without a check that its runs could begin. Raises ConfigError if the file holds no grid."""
     return Grid.model_validate(values_of(path))
 
 
@@ -303,7 +309,7 @@ def _is_dict(value: Any) -> bool:
 
 
 def _options(values: dict[str, Any]) -> Iterator[str]:
-    """Values as the command line takes them."""
+    """Values as options of a command line."""
     for name, value in values.items():
         if value is not None:
             text = ",".join(map(str, value)) if isinstance(value, list) else str(value)

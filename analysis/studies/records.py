@@ -1,4 +1,4 @@
-"""The record of a study: what each of its runs left, in one format, with the hash of the study and a stamp a run.
+"""Records of studies: the results of each run in one format, with the hash of the study and a stamp a run.
 
     {"study": {"name": ..., "key": ..., "purpose": ...}, "cases": {KEY: {"at": ..., "case": ..., "runs": {"0": ...}}}}
 
@@ -30,13 +30,13 @@ class Entry(Described):
     """One run, as its record holds it."""
 
     made: dict[str, Any]
-    """what the bits depend on besides the case: torch, hardware, vectors, threads, teacher; empty: not recorded"""
+    """stamp of the run: torch, hardware, vectors, threads, teacher, on which its bits depend; empty: not recorded"""
     seconds: float | None = None
     """seconds of training"""
     mb: float | None = None
     """peak memory in MB (10^6 bytes): of the process, or of the GPU's tensors"""
     numbers: dict[str, Any] = {}
-    """numbers of the run: scores of the last epoch on dev, shares over epochs, and what a probe read"""
+    """numbers of the run: scores of the last epoch on dev, shares over epochs, and readings of a probe"""
     summary: dict[str, Any] | None = None
     """scores of the last epoch with their intervals"""
     rows: list[dict[str, Any]] | None = None

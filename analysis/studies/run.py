@@ -1,4 +1,4 @@
-"""Runs of a study: one case with one seed, or all runs that a record lacks, in this process or in several."""
+"""Runs of a study: a case with a seed, or all runs that a record lacks, in this process or in several processes."""
 
 import base64
 import os
@@ -61,7 +61,7 @@ def perform(case: Case, *callbacks: Callback, gradient: bool = False, data_root:
 
 
 def entry(study: Study, case: Case, seed: int, data_root: Path | None = None) -> Entry:
-    """Runs one case with one seed, and returns what the study keeps of the run.
+    """Runs a case with a seed, and returns the entry that the study keeps of the run.
 
     A run that stops itself is a result: its entry says so and has no numbers.
     """

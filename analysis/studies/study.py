@@ -1,4 +1,4 @@
-"""A study: cases that are run over seeds and compared with each other, and the question that they answer.
+"""Studies: cases that are run over seeds and compared, and the question that they answer.
 
 A study is a file in `analysis/studies/catalog/`. Values are as `Case` has them:
 
@@ -29,7 +29,7 @@ Place = str | int | float
 
 
 class Case(Described):
-    """One setting of a study: an experiment of ours, an intervention on its generator, and what is read of its runs."""
+    """A setting of a study: an experiment of ours, an intervention on its generator, and a probe of its runs."""
 
     at: dict[str, Place] = {}
     """the value on each axis of the study; names the case and changes nothing that is run"""
@@ -71,7 +71,7 @@ class Case(Described):
 
 
 class Purpose(Described):
-    """What a study is for. It is written before the runs are made, and its hash stands in their record."""
+    """The purpose of a study. It is written before the runs are made; their record holds the hash of the study."""
 
     question: str = ""
     hypothesis: str = ""

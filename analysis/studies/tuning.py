@@ -1,4 +1,4 @@
-"""The search for each method's settings, as a study: the same small search for all, and the choice that it leads to.
+"""The search for each method's settings, as a study: the same small search for all methods, and its choice.
 
 Every method, CuDFKD and the references included, gets TRIALS trials of LENGTH. The first trial has the method's
 defaults. The others are drawn at random from its SPACE, which always holds the student's learning rate. All trials have

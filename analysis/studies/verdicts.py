@@ -1,6 +1,6 @@
-"""What recorded studies say about the paper's claims C2 to C4: effects over seeds with intervals, each controlled.
+"""Verdicts of recorded studies on the paper's claims C2 to C4: effects over seeds with intervals and controls.
 
-All of it is statistical: a check that fails is a result. (The exact checks of live runs: `analysis.live.accounts`.)
+All checks are statistical: a check that fails is a result. (The exact checks of live runs: `analysis.live.accounts`.)
 Each function takes the runs of one study, as `analysis.studies.table.frame` has them.
 """
 
@@ -41,7 +41,10 @@ def adapts(drift: pd.DataFrame) -> Check:
 
 
 def learns(drift: pd.DataFrame) -> Check:
-    """C4: over a run the student's own steps lower Phi (T7 asks it of the mean only). The control: the generator's."""
+    """C4: over a run the student's own steps lower Phi (T7 says so of the mean only).
+
+    The control: the generator's turns.
+    """
     parts = {name: means(drift, name, "variant")[MOVING] for name in ("student", "generator")}
     return check("the student's steps lower Phi", "sum of the student's parts < 0, 95 % interval over seeds", "live",
                  [parts["student"].high], ("the generator's turns", [parts["generator"].high]), tolerance=0.0,
@@ -60,18 +63,18 @@ def settles(drift: pd.DataFrame) -> Check:
 
 
 def better_than_batch(runs: pd.DataFrame) -> Check:
-    """In recorded live runs a weight per sample agrees more with the teacher than one per batch, paired by seed.
+    """In recorded live runs a weight per sample agrees more with the teacher than a weight per batch, paired by seed.
 
-    That it fails would be a finding. The control: a weight per batch against itself, other seeds.
+    A failure would be a finding. The control: a weight per batch against itself, other seeds.
     """
     control = "batch against itself, other seeds", null(runs, "agreement", "granularity", "batch")
     return _better(runs, "a weight per sample is better live", control)
 
 
 def leaves_out(pool: pd.DataFrame) -> Check:
-    """On a corrupted pool a weight per sample agrees more with the true teacher than one per batch, paired by seed.
+    """On a corrupted pool weights per sample agree more with the true teacher than one per batch, paired by seed.
 
-    pool: of `analysis.theory.batch_weight.corrupted_table`. The control: a weight per batch against none.
+    pool: the table of `analysis.theory.batch_weight.corrupted_table`. The control: a weight per batch against none.
     """
     control = "batch against none", paired(pool, "agreement", "granularity", "batch", "none")
     return _better(pool, "a weight per sample leaves bad samples out", control)
