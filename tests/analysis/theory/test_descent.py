@@ -95,7 +95,7 @@ def test_table_splits_each_descent():
 @pytest.mark.parametrize(("call", "line"), [
     (lambda: descent.run(TOYS["ridge"], "log", 1.0, steps=0), "steps = 0"),
     (lambda: descent.run(TOYS["ridge"], "log", 1.0, "newton"), "inner = 'newton'"),
-    (lambda: descent.run(student(0), "log", 1.0, "exact"), "problem = 'Student'"),
+    (lambda: descent.run(student(0), "log", 1.0, "exact"), "problem = 'StudentProblem'"),
     (lambda: Gradient(0.0), "step = 0.0"),
     (lambda: Armijo(c=1.0), "c = 1.0"),
     (lambda: Armijo(first=-1.0), "first = -1.0"),

@@ -76,7 +76,7 @@ def test_the_solution_is_handed_out_only_when_converged():
     (lambda: momentum.run(points(0.0), "log", 2.0, []), "number of steps = 0"),
     (lambda: momentum.run(points(0.0), "log", 2.0, [0.1, -0.1]), r"steps\[1\] = -0.1"),
     (lambda: momentum.energy(TOYS["ridge"], "log", 2.0, share=1.5), "share = 1.5"),
-    (lambda: momentum.largest_step(student(0)), "problem = 'Student'"),
+    (lambda: momentum.largest_step(student(0)), "problem = 'StudentProblem'"),
 ])  # fmt: skip
 def test_bad_input(call, line):
     with pytest.raises(ConfigError, match=line):

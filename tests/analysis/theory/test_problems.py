@@ -61,7 +61,7 @@ def test_newton_says_when_it_ran_out_of_steps():
 
 
 def test_student_is_not_solvable():
-    with pytest.raises(ConfigError, match="problem = 'Student' is not allowed"):
+    with pytest.raises(ConfigError, match="problem = 'StudentProblem' is not allowed"):
         solvable(problems.student(0))
 
 

@@ -50,5 +50,5 @@ def test_rate_needs_step_lengths():
 
 
 def test_network_has_no_step_bound():
-    with pytest.raises(ConfigError, match="problem = 'Student'"):
+    with pytest.raises(ConfigError, match="problem = 'StudentProblem'"):
         rates.step_bound(student(0), "log", 2.0)
