@@ -75,17 +75,16 @@ def _list(requested: argparse.Namespace) -> None:  # noqa: ARG001
 
 
 def _record(requested: argparse.Namespace) -> None:
-    described, path = _study(requested.study)
-    root = grid.load(Path(requested.study)).data_root if path.parent.parent == grid.OUT else ""
+    described, path, root = _study(requested.study)
     for line in run.fill(
         described, path, processes=requested.processes, labels=requested.cases, seeds=requested.seeds,
-        data_root=Path(root) if root else None,
+        data_root=root,
     ):  # fmt: skip
         _say(line)
 
 
 def _check(requested: argparse.Namespace) -> int:
-    described, path = _study(requested.study)
+    described, path, _ = _study(requested.study)
     repeat = again(described, records.read(path), requested.case, requested.seed, requested.tolerance)
     _say(repeat.numbers.to_string(float_format=lambda value: f"{value:.6g}"))
     where = "the same" if repeat.same_machine else "another"
@@ -117,16 +116,17 @@ def _cost(requested: argparse.Namespace) -> None:
         _say(line)
 
 
-def _study(name: str) -> tuple[Study, Path]:
-    """A study and the file of its record: by name, or from a file of a study or of a grid."""
+def _study(name: str) -> tuple[Study, Path, Path | None]:
+    """A study, the file of its record, and the folder of its data: by name, or from a file of a study or of a grid."""
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        return catalog.get(name), records.path_of(name)
+        return catalog.get(name), records.path_of(name), None
     values = study.values_of(path)
     if "pairs" in values:
         crossed = grid.read(values)
-        return crossed.study(), crossed.folder / "record.json"
-    return study.of(values), path.with_suffix(".json")
+        root = Path(crossed.data_root) if crossed.data_root else None
+        return crossed.study(), crossed.folder / "record.json", root
+    return study.of(values), path.with_suffix(".json"), None
 
 
 def _say(line: str) -> None:
