@@ -2,12 +2,13 @@
 
 import base64
 import os
+import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +129,15 @@ def fill(
         data_root: folder with data sets that do not ship.
 
     Raises:
-        ConfigError: an unknown label or seed. DataError: as `records.read`.
+        ConfigError: an unknown label, seed or reader. DataError: as `records.read`.
     """
     chosen = {study.case(label).key for label in labels} or {case.key for case in study.cases}
     for seed in seeds:
         if seed not in study.seeds:
             raise ConfigError(unknown(f"seed of {study.name}", str(seed), map(str, study.seeds)))
     wanted = set(seeds) or set(study.seeds)
+    for name in study.reads:
+        _reader(name)  # before the first run, which would be lost
     record = records.begun(study, path)
     todo = [(case, seed) for case, seed in records.lacking(study, record) if case.key in chosen and seed in wanted]
     work = partial(entry, study, data_root=data_root)
@@ -237,16 +240,23 @@ def _in_processes(
 ) -> Iterator[tuple[Case, int, Entry]]:
     """Runs in fresh processes, `processes` at a time, each with its share of the cores."""
     threads = max(1, (os.cpu_count() or 1) // processes)
-    pool = ProcessPoolExecutor(
-        processes, get_context("spawn"), torch.set_num_threads, (threads,), max_tasks_per_child=1
-    )
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), _prepare, (threads,), max_tasks_per_child=1)
     with pool:
         jobs = {pool.submit(work, case, seed): (case, seed) for case, seed in todo}
         try:
             for job in as_completed(jobs):
                 yield *jobs[job], job.result()
-        finally:
+        except BaseException:  # Ctrl-C, or a run that failed: the other runs must not be waited for
             pool.shutdown(wait=False, cancel_futures=True)
+            for child in active_children():
+                child.terminate()
+            raise
+
+
+def _prepare(threads: int) -> None:
+    """Prepares a process for a run. Ctrl-C is left to the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
 
 
 class _LastBatch(Callback):

@@ -104,6 +104,17 @@ def test_a_process_a_run_gives_the_same_numbers(path, tmp_path):
     assert alone.made["threads"] >= 1
 
 
+def test_ctrl_c_waits_for_no_other_process(tmp_path, monkeypatch):
+    def interrupted(jobs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "as_completed", interrupted)
+    long = tiny(base={"experiment": {"distill": {"steps_per_epoch": 100_000}}})
+    with pytest.raises(KeyboardInterrupt):
+        list(run.fill(long, tmp_path / "tiny.json", processes=1))
+    assert not (tmp_path / "tiny.json").exists()
+
+
 def test_a_run_that_stops_itself_is_a_result(tmp_path, monkeypatch):
     def stops(*_, **__):
         raise TrainingError("not finite")
@@ -136,7 +147,11 @@ def test_a_new_study_takes_a_file_and_a_function_that_reads_a_number(tmp_path, m
 
 def test_an_unknown_reader_or_seed_is_named(tmp_path):
     with pytest.raises(ConfigError, match="unknown reader 'nonsense'"):
-        list(run.fill(tiny(reads=["nonsense"]), tmp_path / "tiny.json"))
+        list(
+            run.fill(
+                tiny(reads=["nonsense"], base={"experiment": {"distill": {"epochs": 10_000}}}), tmp_path / "a.json"
+            )
+        )
     with pytest.raises(ConfigError, match="unknown seed of tiny '9'"):
         list(run.fill(tiny(), tmp_path / "tiny.json", seeds=[9]))
     with pytest.raises(ConfigError, match="unknown case of tiny 'batch'"):
