@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 import analysis.__main__
+import analysis.studies.__main__
 import cudfkd.cli
 from cudfkd import DistillConfig, Experiment, methods
 from tests.cudfkd.methods.tiny import config, distill
@@ -44,7 +45,12 @@ def descriptions() -> dict[str, Any]:
 
 def command_lines() -> dict[str, dict[str, list[Any]]]:
     """For each command: its options with placeholder, default and help text, whatever the width of the screen."""
-    return _commands("cudfkd", cudfkd.cli._parser()) | _commands("analysis", analysis.__main__._parser())
+    parsers = {
+        "cudfkd": cudfkd.cli._parser(),
+        "analysis": analysis.__main__._parser(),
+        "analysis.studies": analysis.studies.__main__._parser(),
+    }
+    return {name: options for program in parsers for name, options in _commands(program, parsers[program]).items()}
 
 
 def errors() -> dict[str, list[Any]]:
