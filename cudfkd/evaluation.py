@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from cudfkd.base import devices
 from cudfkd.base.errors import ConfigError
 from cudfkd.base.out_of_memory import is_out_of_memory
-from cudfkd.data.foreign import as_tensors, check_labels
+from cudfkd.boundary.images import as_tensors, check_labels
 from cudfkd.data.images import unit
 from cudfkd.losses import js
 from cudfkd.models.normalize import Normalize

@@ -12,7 +12,8 @@ FLOORS = {
     "cudfkd": [
         ["base"],
         ["regularizers", "losses", "data", "models"],
-        ["curriculum", "evaluation"],
+        ["curriculum", "boundary"],
+        ["evaluation"],
         ["runs"],
         ["callbacks", "methods", "teachers"],
         ["config"],

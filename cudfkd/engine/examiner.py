@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from cudfkd.boundary.images import as_tensors, check_labels
 from cudfkd.data import ImageSet
-from cudfkd.data.foreign import as_tensors, check_labels
 from cudfkd.evaluation import Evaluation, compare, predict
 from cudfkd.runs.context import Context
 

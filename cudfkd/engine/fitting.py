@@ -8,8 +8,8 @@ from torch.utils.data import Dataset
 from cudfkd import methods
 from cudfkd.base.errors import ConfigError
 from cudfkd.base.ranks import Ranks
+from cudfkd.boundary.images import as_tensors
 from cudfkd.config import DistillConfig
-from cudfkd.data.foreign import as_tensors
 from cudfkd.evaluation import refuse_normalisation
 from cudfkd.models.compiling import is_compiled, is_torchscript
 from cudfkd.models.normalize import Normalize

@@ -7,8 +7,8 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cudfkd.boundary.images import as_tensors
 from cudfkd.data import ImageSet
-from cudfkd.data.foreign import as_tensors
 from cudfkd.data.images import unit
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 import cudfkd
 from cudfkd import evaluation
 from cudfkd.base.errors import ConfigError
-from cudfkd.data.foreign import as_tensors
+from cudfkd.boundary.images import as_tensors
 from cudfkd.evaluation import average, compare, jensen_shannon, loyalty, loyalty_published, predict
 
 N = 300

@@ -10,9 +10,9 @@ import torch
 
 from cudfkd import data
 from cudfkd.base.errors import ConfigError, DataError
+from cudfkd.boundary.images import as_tensors
 from cudfkd.data import fashion_mnist, idx
 from cudfkd.data.fashion_mnist import FashionMnist
-from cudfkd.data.foreign import as_tensors
 from cudfkd.data.images import held_out
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
