@@ -7,9 +7,8 @@ Each measure has a 95 % interval. Loyalty has two definitions:
     loyalty_published   public code and published tables of CuDFKD     1 - JS**(1/4), JS in nats: a second square root
 """
 
-from collections.abc import Sequence
 from math import sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -18,13 +17,15 @@ from torch.utils.data import Dataset
 
 from cudfkd.base import devices
 from cudfkd.base.errors import ConfigError
-from cudfkd.base.out_of_memory import is_out_of_memory
-from cudfkd.boundary.images import as_tensors, check_labels
+from cudfkd.base.randomness import seeded
+from cudfkd.boundary import networks, process
+from cudfkd.boundary.images import check_labels, normalisation, read
 from cudfkd.data.images import unit
 from cudfkd.losses import js
 from cudfkd.models.normalize import Normalize
 
 Z95 = 1.959963984540054
+CHUNK = 1000  # images in a forward pass
 
 
 class Estimate(NamedTuple):
@@ -72,44 +73,40 @@ def evaluate(
     student: nn.Module,
     teacher: nn.Module,
     dataset: Dataset,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: Any = None,
+    std: Any = None,
     device: str | torch.device = "cpu",
 ) -> Evaluation:
     """Compares the student with labels and teacher on held-out images, both networks in eval mode.
 
-    Afterwards both networks have their modes and devices back.
+    Afterwards both networks have their modes and devices back, and the caller has its random numbers. Warns if a
+    network gives probabilities instead of logits.
 
     Arguments:
         student: network that maps normalised images to logits.
         teacher: network that maps normalised images to logits.
-        dataset: pairs of an image in [0, 1], (channels, size, size), and a label.
-        mean: mean of each channel, for normalisation; None: 0.
-        std: standard deviation of each channel, for normalisation; None: 1.
+        dataset: pairs of an image in [0, 1], (channels, height, width), and a label.
+        mean: mean of each channel, for normalisation: numbers, an array, a tensor, or one number; None: 0.
+        std: standard deviation of each channel, as `mean`; None: 1.
         device: device that computes.
 
     Raises:
-        ConfigError: the data set is empty or does not fit; mean, std or the device is not possible; or student and
-            teacher have different numbers of classes.
+        ConfigError: a network, the data set, mean, std or the device is not possible; student and teacher have
+            different numbers of classes; or a network is in use in another thread.
     """
     target = devices.check(str(device))
-    images, labels = as_tensors(dataset)
-    refuse_normalisation(mean, std, images.shape[1])
-    normalize, logits = Normalize(mean, std), []
-    for name, network in (("student", student), ("teacher", teacher)):
-        try:
-            logits.append(predict(nn.Sequential(normalize, network), images, target).cpu())
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise
-            reason = " ".join(str(error).split())
-            raise ConfigError(
-                f"the {name} does not take images of shape {tuple(images.shape[1:])}: {reason}"
-            ) from error
-    if logits[0].shape != logits[1].shape:
-        raise ConfigError(f"student has {logits[0].shape[1]} classes, teacher {logits[1].shape[1]}: they must agree")
-    check_labels(labels, logits[1].shape[1])
-    return compare(logits[0], logits[1], labels)
+    pair = {"student": networks.network("student", student), "teacher": networks.network("teacher", teacher)}
+    images = read(dataset)
+    normalize, answers = Normalize(*normalisation(mean, std, images.shape[0])), []
+    with networks.in_use(**pair), process.plain(target), seeded(0, target):
+        for role, network in pair.items():
+            answers.append(predict(network, images.pixels, target, normalize=normalize, role=role).cpu())
+            networks.warn_of_probabilities(role, answers[-1])
+    of_student, of_teacher = answers
+    if of_student.shape != of_teacher.shape:
+        raise ConfigError(f"student has {of_student.shape[1]} classes, teacher {of_teacher.shape[1]}: they must agree")
+    check_labels(images.labels, of_teacher.shape[1])
+    return compare(of_student, of_teacher, images.labels)
 
 
 def compare(
@@ -123,15 +120,6 @@ def compare(
         loyalty=average(loyalty(divergence)),
         loyalty_published=average(loyalty_published(divergence)),
     )
-
-
-def refuse_normalisation(mean: Sequence[float] | None, std: Sequence[float] | None, channels: int) -> None:
-    """Raises ConfigError if mean or std cannot normalise images of `channels` channels."""
-    for name, numbers in (("mean", mean), ("std", std)):
-        if numbers is not None and len(numbers) not in (1, channels):
-            raise ConfigError(f"{name} = {numbers} has {len(numbers)} numbers: it must have {channels}, one a channel")
-    if std is not None and not all(number > 0 for number in std):
-        raise ConfigError(f"std = {std} is not allowed: its numbers must be greater than 0")
 
 
 def jensen_shannon(a: Float[Tensor, "n classes"], b: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
@@ -182,6 +170,9 @@ def predict(
     network: nn.Module,
     images: Float[Tensor, "n channels height width"] | UInt8[Tensor, "n channels height width"],
     device: str | torch.device = "cpu",
+    *,
+    normalize: Normalize | None = None,
+    role: str = "network",
 ) -> Float[Tensor, "n classes"]:
     """Computes the logits of all images in eval mode, in chunks; then restores modes and device of the network.
 
@@ -189,13 +180,22 @@ def predict(
         network: network that maps the images to logits.
         images: images in [0, 1], or bytes, which take a quarter of the memory.
         device: device that computes.
+        normalize: normalisation of the images; None: the network takes them as they are.
+        role: name of the network in an error line.
+
+    Raises:
+        ConfigError: as `cudfkd.boundary.networks.logits`.
     """
     modes = {module: module.training for module in network.modules()}
     original = next((p.device for p in network.parameters()), torch.device(device))
+    normalize = (normalize or Normalize()).to(device)
+    size = CHUNK - 1 if len(images) % CHUNK == 1 else CHUNK  # many networks fail on a single image
     try:
-        network.to(device).eval()
-        chunks = (chunk.to(device) for chunk in images.split(1000))
-        return torch.cat([network(x if x.is_floating_point() else unit(x)) for x in chunks]).float()
+        network.to(device)
+        network.eval()
+        chunks = (chunk.to(device) for chunk in images.split(size))
+        pixels = (chunk if chunk.is_floating_point() else unit(chunk) for chunk in chunks)
+        return torch.cat([networks.logits(role, network, normalize(x)) for x in pixels]).float()
     finally:
         network.to(original)
         for module, mode in modes.items():

@@ -19,6 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from analysis.checks import validate
 from cudfkd.base.errors import ConfigError
+from cudfkd.base.randomness import seeded
 from cudfkd.callbacks import Batch, Callback
 from cudfkd.curriculum import Curriculum, weigh
 from cudfkd.losses import DIVERGENCES
@@ -263,8 +264,7 @@ class _Bench:
         if self._mode == "eval":
             yield
             return
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(self._seed)
+        with seeded(self._seed, self.device):
             yield
 
 

@@ -28,12 +28,12 @@ from cudfkd.base.errors import ConfigError, TrainingError, unknown
 from cudfkd.base.files import read_json
 from cudfkd.callbacks import Batch, Callback
 from cudfkd.config import Experiment
+from cudfkd.data.images import to_bytes
 from cudfkd.engine import experiments
 from cudfkd.engine.run import Run, load_run
 from cudfkd.evaluation import evaluate
 from cudfkd.runs.context import Context
 from cudfkd.runs.records import SUMMARY
-from cudfkd.runs.student_batch import to_bytes
 
 IMAGES = 10  # of the student's last batch
 

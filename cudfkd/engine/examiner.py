@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch import Tensor
 
-from cudfkd.boundary.images import as_tensors, check_labels
-from cudfkd.data import ImageSet
+from cudfkd.base.randomness import seeded
+from cudfkd.boundary.images import Images, check_labels
 from cudfkd.evaluation import Evaluation, compare, predict
 from cudfkd.runs.context import Context
 
@@ -27,21 +26,22 @@ class Examiner:
     teacher_logits: Tensor
 
     @classmethod
-    def of(cls, ctx: Context, dataset: Dataset | None) -> "Examiner | None":
-        """Makes the examiner of a data set of (image, label); None without a data set.
+    def of(cls, ctx: Context, held_out: Images | None) -> "Examiner | None":
+        """Makes the examiner of held-out images; None without images.
 
         Raises:
-            ConfigError: images or labels do not fit, see `cudfkd.evaluation`.
+            ConfigError: a label is not a class of the teacher.
         """
-        if dataset is None:
+        if held_out is None:
             return None
-        images, labels = (dataset.pixels, dataset.labels) if isinstance(dataset, ImageSet) else as_tensors(dataset)
-        check_labels(labels, ctx.shape.num_classes)
-        images = images.to(ctx.device)
-        logits = predict(nn.Sequential(ctx.normalize, ctx.teacher), images, ctx.device)
-        return cls(images, labels.cpu(), logits.cpu())
+        check_labels(held_out.labels, ctx.shape.num_classes)
+        images = held_out.pixels.to(ctx.device)
+        with seeded(ctx.config.seed, ctx.device):
+            logits = predict(ctx.teacher, images, ctx.device, normalize=ctx.normalize, role="teacher")
+        return cls(images, held_out.labels, logits.cpu())
 
     def examine(self, ctx: Context) -> Evaluation:
-        """Compares the student with labels and teacher."""
-        logits = predict(nn.Sequential(ctx.normalize, ctx.student), self.images, ctx.device)
+        """Compares the student with labels and teacher. The random numbers of the run stay as they are."""
+        with seeded(ctx.config.seed, ctx.device):
+            logits = predict(ctx.student, self.images, ctx.device, normalize=ctx.normalize, role="student")
         return compare(logits.cpu(), self.teacher_logits, self.labels)

@@ -1,60 +1,80 @@
 """Checks, before any training, that networks, data and config fit together. A misfit gets one line of error."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedParameter
 from torch.utils.data import Dataset
 
 from cudfkd import methods
 from cudfkd.base.errors import ConfigError
 from cudfkd.base.ranks import Ranks
-from cudfkd.boundary.images import as_tensors
+from cudfkd.boundary import networks
+from cudfkd.boundary.images import Images, check_labels, normalisation, read
+from cudfkd.callbacks import Callback
 from cudfkd.config import DistillConfig
-from cudfkd.evaluation import refuse_normalisation
 from cudfkd.models.compiling import is_compiled, is_torchscript
 from cudfkd.models.normalize import Normalize
-from cudfkd.runs.context import Context, Shape
+from cudfkd.runs.context import Context, Shape, noise_images
 from cudfkd.runs.student_batch import TrainingImages
 
+MOMENTS = [name for name in vars(Callback) if name.startswith(("before_", "after_"))]
 
-def training_images(ctx: Context, train_on: Dataset | None) -> TrainingImages | None:
+
+def images_of(config: DistillConfig, evaluate_on: Dataset | None, train_on: Dataset | None) -> dict[str, Images]:
+    """Reads the data sets of a run: "evaluate_on" and "train_on", if they are given.
+
+    Raises:
+        ConfigError: a data set cannot be used, or real images are missing, or the method does not want them.
+    """
+    wanted = methods.get(config.method).ABOUT.real_images
+    if wanted and train_on is None:
+        raise ConfigError(f"method {config.method} studies real images: pass them as train_on")
+    if not wanted and train_on is not None:
+        raise ConfigError(f"method {config.method} is data-free: leave train_on out")
+    images = {}
+    if evaluate_on is not None:
+        images["evaluate_on"] = read(evaluate_on, "evaluate", config.seed)
+    if train_on is not None:
+        images["train_on"] = read(train_on, "train", config.seed)
+    return images
+
+
+def training_images(ctx: Context, images: Images | None) -> TrainingImages | None:
     """Returns the real images of a reference method, on the device; None for a data-free method.
 
     Raises:
-        ConfigError: the images are missing, not wanted by the method, or of the wrong shape.
+        ConfigError: the images are of the wrong shape, or a label is not a class of the teacher.
     """
-    name, wanted = ctx.config.method, methods.get(ctx.config.method).ABOUT.real_images
-    if train_on is None:
-        if wanted:
-            raise ConfigError(f"method {name} studies real images: pass them as train_on")
+    if images is None:
         return None
-    if not wanted:
-        raise ConfigError(f"method {name} is data-free: leave train_on out")
-    images = TrainingImages.of(train_on, ctx.device)
     expected = (ctx.shape.channels, ctx.shape.image_size, ctx.shape.image_size)
-    if images.pixels.shape[1:] != expected:
-        raise ConfigError(f"train_on has images of shape {tuple(images.pixels.shape[1:])}: it must be {expected}")
-    return images
+    if images.shape != expected:
+        raise ConfigError(f"train_on has images of shape {images.shape}: it must be {expected}")
+    check_labels(images.labels, ctx.shape.num_classes, "train")
+    return TrainingImages.of(images, ctx.device)
 
 
 def shape(
     config: DistillConfig,
     teacher: nn.Module,
     student: nn.Module,
-    evaluate_on: Dataset | None,
+    held_out: Images | None,
     normalize: Normalize,
     device: torch.device,
 ) -> Shape:
-    """Returns the shape of images and logits, from config, evaluate_on and a forward pass of both networks.
+    """Returns the shape of images and logits, from config, evaluation data and forward passes of both networks.
 
     Raises:
-        ConfigError: config, evaluate_on and the networks do not fit together, or leave the shape open.
+        ConfigError: config, data and networks do not fit together, or leave the shape open; or a network cannot be
+            used, see `cudfkd.boundary.networks`.
     """
     channels, size = config.channels, config.image_size
-    if evaluate_on is not None:
-        image = as_tensors(evaluate_on)[0].shape[1:]
-        if len(image) != 3 or image[1] != image[2]:
-            raise ConfigError(f"evaluate_on has images of shape {tuple(image)}: it must be (channels, size, size)")
+    if held_out is not None:
+        image = held_out.shape
+        if image[1] != image[2]:
+            raise ConfigError(f"evaluate_on has images of shape {image}: it must be (channels, size, size)")
         for name, configured, actual in (("channels", channels, image[0]), ("image_size", size, image[1])):
             if configured is not None and configured != actual:
                 raise ConfigError(
@@ -65,14 +85,16 @@ def shape(
         raise ConfigError("image_size and channels are unknown: set both in the config, or pass evaluate_on")
     if size % 4:
         raise ConfigError(f"image_size = {size} is not allowed: it must be a multiple of 4")
-    refuse_normalisation(config.mean, config.std, channels)
-    probe = normalize(torch.zeros(2, channels, size, size, device=device))
-    classes = {"teacher": _classes("teacher", teacher, probe), "student": _classes("student", student, probe)}
-    if classes["teacher"] != classes["student"]:
-        raise ConfigError(f"teacher has {classes['teacher']} classes, student {classes['student']}: they must agree")
-    if config.num_classes not in (None, classes["teacher"]):
-        raise ConfigError(f"num_classes = {config.num_classes} is not that of the teacher, {classes['teacher']}")
-    return Shape(channels, size, classes["teacher"])
+    normalisation(config.mean, config.std, channels)
+    probe = normalize(noise_images(channels, size).to(device))
+    learned = methods.get(config.method).ABOUT.generates
+    of_teacher = networks.try_teacher(teacher, probe, gradient=learned)
+    of_student = networks.try_student(student, probe, gradient=learned)
+    if of_teacher != of_student:
+        raise ConfigError(f"teacher has {of_teacher} classes, student {of_student}: they must agree")
+    if config.num_classes not in (None, of_teacher):
+        raise ConfigError(f"num_classes = {config.num_classes} is not that of the teacher, {of_teacher}")
+    return Shape(channels, size, of_teacher)
 
 
 def refuse_ranks(config: DistillConfig, student: nn.Module, ranks: Ranks) -> None:
@@ -91,44 +113,32 @@ def refuse_ranks(config: DistillConfig, student: nn.Module, ranks: Ranks) -> Non
         raise ConfigError("a compiled student is for one rank: pass the module that it was made from")
 
 
-def _classes(name: str, network: nn.Module, probe: torch.Tensor) -> int:
-    """Returns the number of logits of a network, from a forward pass on `probe` in eval mode.
-
-    Raises:
-        ConfigError: the network does not take the probe, or does not return logits of shape (batch, classes).
-    """
-    modes = {module: module.training for module in network.modules()}
-    try:
-        with torch.no_grad():
-            logits = network.eval()(probe)
-    except Exception as error:  # a foreign network may raise anything
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"the {name} does not take images of shape {tuple(probe.shape[1:])}: {reason}") from error
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-    if not isinstance(logits, torch.Tensor):
-        kind = type(logits).__name__
-        raise ConfigError(f"the {name} returns a {kind}: it must return logits alone, so wrap it in a module that does")
-    if logits.ndim != 2:
-        raise ConfigError(f"the {name} returns a tensor of shape {tuple(logits.shape)}: it must be (batch, classes)")
-    return logits.shape[1]
+def refuse_config(config: object) -> None:
+    """Raises ConfigError if the settings of a run are of another type."""
+    if not isinstance(config, DistillConfig):
+        remedy = "DistillConfig(**it)" if isinstance(config, dict) else "DistillConfig(...)"
+        raise ConfigError(f"config is of type {type(config).__name__}: it must be a DistillConfig, {remedy}")
 
 
-def refuse_unfit(teacher: nn.Module, student: nn.Module) -> None:
-    """Raises ConfigError for networks that fit no config."""
-    if is_compiled(teacher):
-        raise ConfigError(
-            "the teacher is compiled, and cannot be looked into: pass the module that it was made from"
-            " (compile = 'default' compiles it for the run)"
-        )
-    for name, network in (("teacher", teacher), ("student", student)):
-        if any(isinstance(parameter, UninitializedParameter) for parameter in network.parameters()):
-            raise ConfigError(
-                f"the {name} has lazy layers, which have no weights yet: call it on a batch of images first"
-            )
-    if not any(parameter.requires_grad for parameter in student.parameters()):
-        raise ConfigError("no parameter of the student can be trained: call student.requires_grad_() first")
-    shared = {id(p) for p in teacher.parameters()} & {id(p) for p in student.parameters()}
-    if shared:
-        raise ConfigError(f"teacher and student share {len(shared)} parameters: pass copy.deepcopy(...) of one of them")
+def callbacks(given: object) -> tuple[Callback, ...]:
+    """Returns the callbacks of a run. Raises ConfigError if one is no callback, or if they are no list."""
+    if isinstance(given, Callback) or not isinstance(given, Iterable):
+        raise ConfigError(f"callbacks is of type {type(given).__name__}: it must be a list of callbacks")
+    watching: tuple[Any, ...] = tuple(given)
+    for callback in watching:
+        if isinstance(callback, type):
+            raise ConfigError(f"the callback {callback.__name__} is a class: pass an object, {callback.__name__}(...)")
+        missing = [moment for moment in MOMENTS if not callable(getattr(callback, moment, None))]
+        if missing:
+            name = type(callback).__name__
+            raise ConfigError(f"a callback is of type {name}, which has no {missing[0]}: derive it from Callback")
+    return watching
+
+
+def by_moment(watching: tuple[Callback, ...]) -> dict[str, list[Callback]]:
+    """Sorts callbacks by the moments that they override; the remaining moments cost nothing."""
+    return {moment: [callback for callback in watching if _overrides(callback, moment)] for moment in MOMENTS}
+
+
+def _overrides(callback: Callback, moment: str) -> bool:
+    return getattr(getattr(callback, moment), "__func__", None) is not getattr(Callback, moment)

@@ -16,7 +16,10 @@ from cudfkd import methods
 from cudfkd.base.deadline import deadline_after
 from cudfkd.base.errors import ConfigError, TrainingError
 from cudfkd.base.out_of_memory import is_out_of_memory, what_fits
+from cudfkd.base.randomness import Randomness, seeded
 from cudfkd.base.ranks import Ranks
+from cudfkd.boundary import networks, process
+from cudfkd.boundary.images import Images
 from cudfkd.callbacks import Batch, Callback
 from cudfkd.config import DistillConfig
 from cudfkd.curriculum import Pace, weigh
@@ -25,6 +28,7 @@ from cudfkd.engine.examiner import Examiner
 from cudfkd.engine.run import Run
 from cudfkd.evaluation import Evaluation
 from cudfkd.methods.parts.contract import Method
+from cudfkd.models import is_ours
 from cudfkd.models.borrowed import borrowed
 from cudfkd.models.compiling import compiling
 from cudfkd.models.folding import folded
@@ -50,6 +54,9 @@ def distill(
 ) -> Run:
     """Distills a teacher into a student without data.
 
+    The result depends on nothing but these arguments. Code of users (data sets, callbacks) and the run do not see each
+    other's random numbers. Warns if the teacher's or the student's logits look as if no run can learn from them.
+
     With a process group of torch.distributed, all its processes make this call with equal arguments and share the run:
     see `cudfkd.base.ranks`. Rank 0 reads and writes the folder. The student on every rank starts as it is on rank 0.
 
@@ -69,14 +76,36 @@ def distill(
         train_on: pairs of (image in [0, 1], label), only for the reference methods that study real images.
 
     Raises:
-        ConfigError: networks, data and config do not fit together, or run_dir holds another run or is in use.
+        ConfigError: networks, data and config do not fit together, or run_dir holds another run or is in use, or a
+            network is in use in another thread.
         DataError: run_dir cannot be written or is damaged.
         TrainingError: a loss was not finite, the curriculum is dead or a rank was lost; the last good checkpoint is
             kept.
     """
-    fitting.refuse_unfit(teacher, student)
+    watching = fitting.callbacks(callbacks)
+    fitting.refuse_config(config)
+    of_teacher, of_student = networks.network("teacher", teacher), networks.network("student", student)
+    networks.refuse_unfit(of_teacher, of_student)
+    images = fitting.images_of(config, evaluate_on, train_on)
+    with networks.in_use(teacher=of_teacher, student=of_student), process.plain(torch.device(config.device)):
+        run = _within_memory(of_teacher, of_student, config, images, run_dir, resume, watching, stop_after)
+    run.student = student
+    return run
+
+
+def _within_memory(
+    teacher: nn.Module,
+    student: nn.Module,
+    config: DistillConfig,
+    images: dict[str, Images],
+    run_dir: str | Path | None,
+    resume: bool,
+    callbacks: tuple[Callback, ...],
+    stop_after: int | float | None,
+) -> Run:
+    """Distills. If memory runs out, the error line names a batch size that fits."""
     try:
-        return _distill(teacher, student, config, evaluate_on, run_dir, resume, tuple(callbacks), stop_after, train_on)
+        return _distill(teacher, student, config, images, run_dir, resume, callbacks, stop_after)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -85,7 +114,7 @@ def distill(
 
     def attempt(size: int) -> None:
         smaller = config.model_copy(update=one_round | {"batch_size": size})
-        _distill(teacher, deepcopy(student), smaller, evaluate_on, None, False, (), None, train_on)
+        _distill(teacher, deepcopy(student), smaller, images, None, False, (), None)
 
     raise ConfigError(what_fits(config.device, config.batch_size, attempt if Ranks.here().size == 1 else None))
 
@@ -94,22 +123,24 @@ def _distill(
     teacher: nn.Module,
     student: nn.Module,
     config: DistillConfig,
-    evaluate_on: Dataset | None,
+    images: dict[str, Images],
     run_dir: str | Path | None,
     resume: bool,
     callbacks: tuple[Callback, ...],
     stop_after: int | float | None,
-    train_on: Dataset | None,
 ) -> Run:
     """Sets a run up, trains it and returns it. The order of the statements decides the random bits of the run.
 
     A run draws from these generators of random numbers:
 
-        global generator of the CPU      initial weights of the method's networks; a DataLoader, one number each time
-                                         that it reads a data set; random transforms of a data set
-        global generator of the device   weights that a method resets during the run; dropout of a foreign network
-        ctx.rng                          all further draws of the method: latents, noise, batches, augmentation
-        a private generator              the images of `Context.probe`, with seed 0
+        global generators       initial weights of the method's networks; weights that a method resets during the run;
+                                dropout, and whatever else a foreign network draws in rounds and student steps
+        ctx.rng                 all further draws of the method: latents, noise, batches, augmentation
+        generators for a block  whatever a foreign network draws in checks and evaluation; each block has the run's seed
+        a private generator     the images of `Context.probe`, with seed 0
+
+    The global generators have the run's states in the blocks `randomness.inside()` only. At all other times, and in
+    callbacks, they have the states of the caller.
     """
     # Arguments that need no device. No random numbers. The time of stop_after runs from here.
     ranks = Ranks.here()
@@ -131,45 +162,46 @@ def _distill(
         fitting.refuse_ranks(config, student, ranks)
         device = ranks.device(config.device)
 
-        # Seed of the global generators (CPU, and the run's device). fork_rng comes before it: it saves the user's
-        # states (CPU, CUDA) and restores them at the end. Both come before the first draw below, so that all draws
-        # depend on the seed alone.
-        stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
-        _seed(config.seed, device)
+        # The states of the global generators, at their start. No random numbers.
+        randomness = Randomness(config.seed, device, foreign=not (is_ours(teacher) and is_ours(student)))
 
         # Both networks to the device. The teacher is frozen, the student gets the weights of rank 0. It comes before
         # the first forward pass, which needs both networks on the device. No random numbers.
         stack.enter_context(borrowed(teacher, device))
         ranks.agree({name: list(tensor.shape) for name, tensor in student.state_dict().items()})
-        ranks.follow(student.to(device))
+        student.to(device)
+        ranks.follow(student)
 
-        # State of the run. Seeds ctx.rng. Draws: one number from the global CPU generator if a DataLoader reads
-        # evaluate_on (a TensorDataset needs no DataLoader). It comes before the method, which needs ctx and its shape.
-        ctx = _context(config, teacher, student, evaluate_on, device)
+        # State of the run. Seeds ctx.rng. Foreign networks may draw in the block's own state. It comes before the
+        # method, which needs ctx and its shape.
+        with seeded(config.seed, device):
+            ctx = _context(config, teacher, student, images.get("evaluate_on"), device)
         ctx.ranks = ranks
 
-        # Real images of the reference methods. Draws: one number from the global CPU generator if a DataLoader reads
-        # train_on. It comes before the method, which may use the images.
-        ctx.training = fitting.training_images(ctx, train_on)
+        # Real images of the reference methods. It comes before the method, which may use the images. No random numbers.
+        ctx.training = fitting.training_images(ctx, images.get("train_on"))
 
-        # The method. Draws: the initial weights of its networks, from the global CPU generator. So these weights depend
-        # on the seed and on the number of draws in the blocks above: no draw may move across this line.
-        method = methods.get(config.method).build(config.options, ctx)
+        # The method. Draws: the initial weights of its networks, the first numbers of the global CPU generator.
+        with randomness.inside():
+            method = methods.get(config.method).build(config.options, ctx)
         ctx.modules = method.modules
 
-        # Evaluation data, then optimizer and pace. Draws: one number from the global CPU generator if a DataLoader
-        # reads evaluate_on again. It comes after the method, because checkpoints hold the method's networks, too.
-        engine = _Engine(ctx, method, Examiner.of(ctx, evaluate_on), folder, callbacks)
+        # Evaluation data, then optimizer and pace. It comes after the method, because checkpoints hold the method's
+        # networks, too. No random numbers of the run.
+        examiner = Examiner.of(ctx, images.get("evaluate_on"))
+        engine = _Engine(ctx, method, examiner, folder, callbacks, randomness)
 
         # The folder. It comes last, so that a run that is refused above leaves no folder. `prepare` saves the start of
         # a new run, with the states of the generators after the draws above. For a resumed run it loads a checkpoint,
         # which replaces these states. No random numbers.
         stack.enter_context(folder.claimed())
-        engine.prepare(describe(config, student, teacher, method.modules.get("generator")), resume=resume)
+        engine.prepare(describe(config, student, teacher, method.modules.get("generator"), images), resume=resume)
 
         # The loop. Draws: the method's random numbers, from ctx.rng; resets of weights and foreign networks, from the
         # global generators.
-        engine.train(deadline)
+        if not engine.summary:
+            with randomness.inside():
+                engine.train(deadline)
     return Run(config, folder.rows, engine.summary, student, method.modules.get("generator"), folder.path)
 
 
@@ -177,9 +209,16 @@ class _Engine:
     """Owns the loop of a run. `ctx` is the view of the run's state for methods and callbacks."""
 
     def __init__(
-        self, ctx: Context, method: Method, examiner: Examiner | None, folder: RunFolder, callbacks: tuple
+        self,
+        ctx: Context,
+        method: Method,
+        examiner: Examiner | None,
+        folder: RunFolder,
+        callbacks: tuple[Callback, ...],
+        randomness: Randomness,
     ) -> None:
-        self.ctx, self.method, self.examiner, self.folder, self.callbacks = ctx, method, examiner, folder, callbacks
+        self.ctx, self.method, self.examiner, self.folder = ctx, method, examiner, folder
+        self.callbacks, self.randomness = fitting.by_moment(callbacks), randomness
         config = ctx.config
         self.optimizer = torch.optim.SGD(
             ctx.student.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, fused=True
@@ -190,6 +229,7 @@ class _Engine:
             {"student": ctx.student, **method.modules},
             {"student": self.optimizer, **method.optimizers},
             ctx.rng,
+            randomness,
             {**method.memory, "pace": self.pace},
         )
         self.generator_steps = 0
@@ -217,8 +257,6 @@ class _Engine:
 
         An epoch is expected to take as long as the longest epoch so far.
         """
-        if self.summary:
-            return
         ctx, longest = self.ctx, 0.0
         self._call("before_run")
         while ctx.epoch < ctx.config.epochs:
@@ -314,25 +352,21 @@ class _Engine:
         self.was_dead = line is not None
 
     def _call(self, moment: str, *arguments: object) -> None:
-        for callback in self.callbacks:
-            getattr(callback, moment)(self.ctx, *arguments)
-
-
-def _seed(seed: int, device: torch.device) -> None:
-    """Seeds only the global generators that the run uses: the generators of the CPU and of the run's device."""
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
-    elif device.type == "mps":
-        torch.mps.manual_seed(seed)
+        """Calls the callbacks of a moment. They neither see nor change the random numbers of the run."""
+        if not self.callbacks[moment]:
+            return
+        state = self.ctx.rng.get_state()
+        with self.randomness.outside():
+            for callback in self.callbacks[moment]:
+                getattr(callback, moment)(self.ctx, *arguments)
+        self.ctx.rng.set_state(state)
 
 
 def _context(
-    config: DistillConfig, teacher: nn.Module, student: nn.Module, evaluate_on: Dataset | None, device: torch.device
+    config: DistillConfig, teacher: nn.Module, student: nn.Module, held_out: Images | None, device: torch.device
 ) -> Context:
     normalize = Normalize(config.mean, config.std).to(device)
-    shape = fitting.shape(config, teacher, student, evaluate_on, normalize, device)
+    shape = fitting.shape(config, teacher, student, held_out, normalize, device)
     rng = torch.Generator(device).manual_seed(config.seed)
     ctx = Context(config, shape, device, teacher, student, normalize, rng, config.curriculum.lam_start)
     ctx.labeller = folded(teacher, ctx.probe())

@@ -18,8 +18,10 @@ class Normalize(nn.Module):
 
     def __init__(self, mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean or (0.0,)).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std or (1.0,)).view(1, -1, 1, 1), persistent=False)
+        for name, numbers in (("mean", mean or (0.0,)), ("std", std or (1.0,))):
+            self.register_buffer(
+                name, torch.tensor(numbers, dtype=torch.get_default_dtype()).view(1, -1, 1, 1), persistent=False
+            )
 
     def forward(self, images: Tensor) -> Tensor:
         return (images - self.mean) / self.std

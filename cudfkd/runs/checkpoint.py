@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 
 from cudfkd.base.errors import DataError
 from cudfkd.base.files import write_bytes, write_json
+from cudfkd.base.randomness import Randomness
 from cudfkd.base.ranks import ALONE, Ranks
 
 POINTER = "checkpoint.json"
@@ -34,12 +35,14 @@ class State:
     modules: networks of the run's result.
     optimizers: optimizers of the networks.
     rng: the run's random generator.
+    randomness: the run's states of the global random generators.
     memory: pools and banks, which only checkpoints hold, because the run's result does not need them.
     """
 
     modules: dict[str, nn.Module]
     optimizers: dict[str, Optimizer]
     rng: torch.Generator
+    randomness: Randomness
     memory: dict[str, nn.Module] = field(default_factory=dict)
 
     def save(self, folder: Path, epoch: int, generator_steps: int) -> None:
@@ -83,16 +86,11 @@ class State:
         return [*self.modules.items(), *((f"memory.{name}", module) for name, module in self.memory.items())]
 
     def _random_states(self) -> dict[str, Tensor]:
-        states = {"method": self.rng.get_state(), "global": torch.get_rng_state()}
-        if self.rng.device.type == "cuda":
-            states["cuda"] = torch.cuda.get_rng_state(self.rng.device)
-        return states
+        return {"method": self.rng.get_state()} | self.randomness.save()
 
     def _set_random_states(self, states: dict[str, Tensor]) -> None:
         self.rng.set_state(states["method"])
-        torch.set_rng_state(states["global"])
-        if self.rng.device.type == "cuda":
-            torch.cuda.set_rng_state(states["cuda"], self.rng.device)
+        self.randomness.load(states)
 
 
 def separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

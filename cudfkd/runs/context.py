@@ -39,6 +39,11 @@ class Shape:
     num_classes: int
 
 
+def noise_images(channels: int, size: int) -> Float[Tensor, "2 channels size size"]:
+    """Draws two images of uniform noise, always the same, on the host."""
+    return torch.rand(2, channels, size, size, generator=torch.Generator().manual_seed(0))
+
+
 @dataclass
 class Context:
     """State of a run in progress.
@@ -126,8 +131,7 @@ class Context:
 
     def probe(self) -> Float[Tensor, "2 channels size size"]:
         """Returns two normalised images of noise, always the same, on which networks are tried and inspected."""
-        size = 2, self.shape.channels, self.shape.image_size, self.shape.image_size
-        return self.normalize(torch.rand(size, generator=torch.Generator().manual_seed(0)).to(self.device))
+        return self.normalize(noise_images(self.shape.channels, self.shape.image_size).to(self.device))
 
     def noise(self, *size: int) -> Tensor:
         """Draws standard normal numbers from `rng`, on the device."""

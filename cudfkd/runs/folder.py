@@ -15,11 +15,12 @@ Every file is written in one step: a reader sees a complete file or none.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -34,10 +35,20 @@ from cudfkd.base.files import make_folder, remove_empty, write_bytes, write_json
 from cudfkd.base.machine import made
 from cudfkd.base.ranks import ALONE, Ranks
 from cudfkd.base.version import __version__
+from cudfkd.boundary.images import Images
 from cudfkd.runs import checkpoint
 from cudfkd.runs.checkpoint import State, separate
 from cudfkd.runs.metrics import Row
-from cudfkd.runs.records import CONFIG, METRICS, SUMMARY, read_description, read_rows, read_summary, refuse_other
+from cudfkd.runs.records import (
+    CONFIG,
+    METRICS,
+    SUMMARY,
+    read_description,
+    read_rows,
+    read_summary,
+    refuse_other,
+    refuse_other_data,
+)
 from cudfkd.runs.settings import Settings
 
 
@@ -119,7 +130,9 @@ class RunFolder:
             write_json(config, description)
             return "new"
         self.refuse_new(resume=resume)
-        refuse_other(self.path, read_description(self.path), description)
+        found = read_description(self.path)
+        refuse_other(self.path, found, description)
+        refuse_other_data(self.path, found, description)
         if (self.path / SUMMARY).exists():
             self.rows = read_rows(self.path, read_summary(self.path)["epoch"])
             return "finished"
@@ -202,7 +215,13 @@ class RunFolder:
         return digests
 
 
-def describe(config: Settings, student: nn.Module, teacher: nn.Module, generator: nn.Module | None) -> dict:
+def describe(
+    config: Settings,
+    student: nn.Module,
+    teacher: nn.Module,
+    generator: nn.Module | None,
+    images: Mapping[str, Images] = MappingProxyType({}),
+) -> dict:
     """Returns the content of config.json. The package's own networks can be rebuilt from it; a foreign network is null.
 
     distill: settings of the run.
@@ -210,6 +229,7 @@ def describe(config: Settings, student: nn.Module, teacher: nn.Module, generator
     teacher: specification of the teacher.
     teacher_sha256: `fingerprint` of the teacher.
     generator: arguments of the generator.
+    data_sha256: hash of each data set of the run, "evaluate_on" and "train_on".
     versions: versions of cudfkd, torch and Python.
     """
     return {
@@ -218,6 +238,7 @@ def describe(config: Settings, student: nn.Module, teacher: nn.Module, generator
         "teacher": models.spec_of(teacher),
         "teacher_sha256": fingerprint(teacher),
         "generator": generator.arguments if isinstance(generator, models.Generator) else None,
+        "data_sha256": {name: data.sha256() for name, data in images.items()},
         "versions": {"cudfkd": __version__, "torch": torch.__version__, "python": sys.version.split()[0]},
     }
 

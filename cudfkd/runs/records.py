@@ -31,6 +31,8 @@ def read_description(folder: Path) -> dict[str, Any]:
     for name, kind in _KINDS.items():
         if name not in description or not isinstance(description[name], kind):
             raise damaged(folder / CONFIG, f"{name} is not what a run writes")
+    if not isinstance(description.setdefault("data_sha256", {}), dict):  # older runs do not have it
+        raise damaged(folder / CONFIG, "data_sha256 is not what a run writes")
     return description
 
 
@@ -50,6 +52,25 @@ def refuse_other(
     if differs := difference(present, requested):
         name, old, new = differs
         raise ConfigError(f"{folder} holds a run with {name} = {old!r}, not {new!r}: choose another folder")
+
+
+def refuse_other_data(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raises ConfigError if a run would go on with other images than before, so that its epochs had two yardsticks.
+
+    A data set that only one of the descriptions has is no difference: a run may go on without evaluation.
+
+    Arguments:
+        folder: the run folder.
+        found: description in the folder.
+        wanted: description of the run to go on with.
+    """
+    before, now = found["data_sha256"], wanted["data_sha256"]
+    for name in before.keys() & now.keys():
+        if before[name] != now[name]:
+            raise ConfigError(
+                f"{folder} holds a run with other images or labels in {name}: pass the data set of its beginning, or"
+                " choose another folder"
+            )
 
 
 def read_rows(folder: Path, epochs: int) -> list[Row]:

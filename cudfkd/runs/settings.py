@@ -2,14 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from cudfkd.base import devices
 from cudfkd.base.validation import Described
+from cudfkd.boundary.images import per_channel
 from cudfkd.curriculum import Curriculum
 
 Count = Annotated[int, Field(ge=1)]
-PerChannel = Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
+_AnyNumbers = BeforeValidator(per_channel)
+PerChannel = Annotated[tuple[float, ...], _AnyNumbers, Field(strict=False, min_length=1)]
 
 
 class Settings(Described):
@@ -52,7 +54,9 @@ class Settings(Described):
     """number of classes; default: the classes of the teacher"""
     mean: PerChannel | None = None
     """mean of each channel of images x in [0, 1], for normalisation: networks see (x - mean) / std"""
-    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False, min_length=1)] | None = None
+    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], _AnyNumbers, Field(strict=False, min_length=1)] | None = (
+        None
+    )
     """standard deviation of each channel of images x in [0, 1], for normalisation: networks see (x - mean) / std"""
     curriculum: Curriculum = Field(default=None, validate_default=True)
     """how samples are weighed; default: the paper's curriculum for cudfkd, none for every other method"""

@@ -5,11 +5,9 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from cudfkd.boundary.images import as_tensors
-from cudfkd.data import ImageSet
-from cudfkd.data.images import unit
+from cudfkd.boundary.images import Images
+from cudfkd.data.images import to_bytes, unit
 
 
 class StudentBatch(NamedTuple):
@@ -36,22 +34,11 @@ class TrainingImages(NamedTuple):
     labels: Int[Tensor, " n"]
 
     @classmethod
-    def of(cls, dataset: Dataset, device: torch.device) -> "TrainingImages":
-        """Reads the images of a data set of (image in [0, 1], label).
-
-        Raises:
-            ConfigError: the data set is empty or has no such pairs.
-        """
-        if isinstance(dataset, ImageSet):
-            return cls(dataset.pixels.to(device), dataset.labels.to(device))
-        images, labels = as_tensors(dataset)
-        return cls(to_bytes(images.to(device)), labels.to(device))
+    def of(cls, images: Images, device: torch.device) -> "TrainingImages":
+        """Puts images on the device, as bytes."""
+        pixels = images.pixels.to(device)
+        return cls(to_bytes(pixels) if pixels.is_floating_point() else pixels, images.labels.to(device))
 
     def at(self, index: Int[Tensor, " batch"]) -> StudentBatch:
         """Returns the batch of the images with the numbers in `index`."""
         return StudentBatch(unit(self.pixels[index]), self.labels[index])
-
-
-def to_bytes(images: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:
-    """Rounds images in [0, 1] to bytes, 256 values as in an image file: a quarter of the memory."""
-    return (images * 255).round().clamp(0, 255).to(torch.uint8)

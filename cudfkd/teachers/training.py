@@ -25,6 +25,8 @@ from cudfkd.base.deadline import deadline_after
 from cudfkd.base.errors import ConfigError, TrainingError
 from cudfkd.base.files import make_folder, read_json, remove_empty, write_bytes, write_json
 from cudfkd.base.precision import at_least_float32
+from cudfkd.base.randomness import Randomness
+from cudfkd.boundary import process
 from cudfkd.evaluation import predict
 from cudfkd.models.normalize import Normalize
 from cudfkd.runs import checkpoint
@@ -73,7 +75,7 @@ def train_teacher(
         TrainingError: the loss was not finite; the checkpoint of the previous epoch is kept.
     """
     recipe = recipe or Recipe()
-    if not 0 <= seed < 2**63:
+    if not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise ConfigError(f"seed = {seed} is not allowed: it must be from 0 to 2**63 - 1")
     deadline, target = deadline_after(stop_after), devices.check(device)
     about = data.info(dataset)
@@ -93,7 +95,7 @@ def train_teacher(
     if recipe.batch_size > images:
         raise ConfigError(f"batch_size = {recipe.batch_size} is not allowed: there are {images} training images")
     folder = RunFolder(stem)
-    with _made(out), torch.random.fork_rng(devices=[target] if target.type == "cuda" else []), folder.claimed():
+    with _made(out), process.plain(target), folder.claimed():
         trainer = _Trainer.of(recipe, network, Normalize(about.mean, about.std), splits, seed, target)
         _open(folder, trainer, description, resume=resume)
         if not trainer.train(folder, deadline, on_epoch):
@@ -114,6 +116,7 @@ class _Trainer:
     dev: data.ImageSet
     optimizer: torch.optim.Optimizer
     rng: torch.Generator
+    randomness: Randomness
     epoch: int = 0
     """number of complete epochs"""
 
@@ -129,13 +132,13 @@ class _Trainer:
             fused=True if fast else None,
         )  # fmt: skip
         train = data.ImageSet(splits["train"].pixels.to(device), splits["train"].labels.to(device))
-        rng = torch.Generator(device).manual_seed(seed)
-        return cls(recipe, network, normalize.to(device), train, splits["dev"], optimizer, rng)
+        rng, randomness = torch.Generator(device).manual_seed(seed), Randomness(seed, device, foreign=False)
+        return cls(recipe, network, normalize.to(device), train, splits["dev"], optimizer, rng, randomness)
 
     @property
     def state(self) -> State:
         """The objects of a checkpoint."""
-        return State({"teacher": self.network}, {"teacher": self.optimizer}, self.rng)
+        return State({"teacher": self.network}, {"teacher": self.optimizer}, self.rng, self.randomness)
 
     def train(self, folder: RunFolder, deadline: float, on_epoch: Callable | None) -> bool:
         """Trains to the end; returns False if it stopped earlier, because the next epoch would end after `deadline`."""
@@ -143,7 +146,8 @@ class _Trainer:
         longest = 0.0
         while self.epoch < self.recipe.epochs:
             started = perf_counter()
-            loss = self._pass()
+            with self.randomness.inside():
+                loss = self._pass()
             self.epoch += 1
             if not (isfinite(loss) and self._logits_are_finite()):
                 raise TrainingError(f"the teacher's loss is not finite in epoch {self.epoch}: lower lr")
@@ -159,13 +163,14 @@ class _Trainer:
     def accuracy(self, dataset: data.ImageSet) -> float:
         """Share of images that the network gives the class of their label, in single precision, to 4 decimals."""
         images, labels = dataset.tensors
-        logits = predict(nn.Sequential(self.normalize, self.network), images, self.rng.device)
+        logits = predict(self.network, images, self.rng.device, normalize=self.normalize, role="teacher")
         return round(float((logits.argmax(1).cpu() == labels).double().mean()), 4)
 
     def _logits_are_finite(self) -> bool:
         """Whether the logits of two images are finite after the last step of an epoch, which follows the last loss."""
         probe = self.train_on.pixels[:2]
-        return bool(predict(nn.Sequential(self.normalize, self.network), probe, self.rng.device).isfinite().all())
+        logits = predict(self.network, probe, self.rng.device, normalize=self.normalize, role="teacher")
+        return bool(logits.isfinite().all())
 
     def _pass(self) -> float:
         """Trains one epoch, in a new order, without the last images that fill no batch; returns the mean loss.

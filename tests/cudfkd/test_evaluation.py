@@ -10,7 +10,7 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 import cudfkd
 from cudfkd import evaluation
 from cudfkd.base.errors import ConfigError
-from cudfkd.boundary.images import as_tensors
+from cudfkd.boundary.images import read
 from cudfkd.evaluation import average, compare, jensen_shannon, loyalty, loyalty_published, predict
 
 N = 300
@@ -192,7 +192,7 @@ def test_any_data_set_of_pairs_gives_the_same():
 
 def test_as_tensors_keeps_order_and_labels():
     images, labels = held_out()
-    tensors = as_tensors(Pairs(images, labels))
+    tensors = read(Pairs(images, labels))
     assert torch.equal(tensors[0], images)
     assert torch.equal(tensors[1], labels)
 

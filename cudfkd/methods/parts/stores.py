@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from cudfkd.base.errors import ConfigError
-from cudfkd.data.images import unit
+from cudfkd.data.images import to_bytes, unit
 from cudfkd.methods.parts.augment import shift_and_mirror
 from cudfkd.methods.parts.contract import Store
 from cudfkd.methods.parts.memory import Memory
 from cudfkd.methods.parts.options import StoreOptions
 from cudfkd.runs.context import Context
-from cudfkd.runs.student_batch import StudentBatch, to_bytes
+from cudfkd.runs.student_batch import StudentBatch
 
 Source = Callable[..., Tensor]  # arguments: the context and, in the store Fresh, the number of batches
 SHIFT = 4  # pixels, as published for pools of 32 x 32 images

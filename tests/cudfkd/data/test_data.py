@@ -10,7 +10,7 @@ import torch
 
 from cudfkd import data
 from cudfkd.base.errors import ConfigError, DataError
-from cudfkd.boundary.images import as_tensors
+from cudfkd.boundary.images import read
 from cudfkd.data import fashion_mnist, idx
 from cudfkd.data.fashion_mnist import FashionMnist
 from cudfkd.data.images import held_out
@@ -370,7 +370,7 @@ def test_an_image_set_is_a_tensor_data_set_of_float_images_and_labels(bytes_of_i
 def test_an_image_set_can_be_evaluated_on_batched_and_divided(bytes_of_images):
     images, labels = bytes_of_images.tensors
     for dataset in (bytes_of_images, torch.utils.data.Subset(bytes_of_images, range(7))):
-        tensors = as_tensors(dataset)
+        tensors = read(dataset)
         assert torch.equal(tensors[0], images)
         assert torch.equal(tensors[1], labels)
 

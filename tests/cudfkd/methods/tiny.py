@@ -5,6 +5,7 @@ from torch import nn
 
 import cudfkd
 from cudfkd import DistillConfig, methods
+from cudfkd.boundary.images import read
 from cudfkd.engine.run import Run
 from cudfkd.methods.parts.contract import Method
 from cudfkd.models.normalize import Normalize
@@ -42,7 +43,7 @@ def context(c: DistillConfig) -> Context:
     rng = torch.Generator().manual_seed(c.seed)
     device = torch.device("cpu")
     ctx = Context(c, Shape(1, 16, 10), device, teacher, student, Normalize(c.mean, c.std), rng, c.curriculum.lam_start)
-    ctx.training = TrainingImages.of(held_out(), device)
+    ctx.training = TrainingImages.of(read(held_out()), device)
     return ctx
 
 
