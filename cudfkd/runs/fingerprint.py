@@ -99,7 +99,8 @@ def _scales(value: Tensor) -> list[Any]:
 def _parts_of_object(value: Any) -> bytes | list[Any]:
     """Takes an object apart as pickle would, without its address; no bytes if it has no such parts."""
     if isinstance(value, torch.ScriptObject):  # packed parameters of quantized recurrent layers
-        return list(value.__getstate__())  # pyright: ignore[reportAttributeAccessIssue]
+        state: Any = value.__getstate__()
+        return list(state)
     try:
         reduced = value.__reduce_ex__(4)
     except (TypeError, AttributeError, NotImplementedError, RuntimeError, PicklingError):
