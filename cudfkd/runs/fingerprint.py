@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pickle import PicklingError
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import torch
@@ -65,7 +66,7 @@ def _parts(value: Any) -> bytes | list[Any]:
         return list(value)
     if isinstance(value, set | frozenset):
         return sorted(_alone(item) for item in value)
-    if hasattr(value, "__qualname__"):  # a class or function
+    if isinstance(value, type | FunctionType | BuiltinFunctionType):
         return f"{value.__module__}.{value.__qualname__}".encode()
     return _parts_of_object(value)
 

@@ -251,8 +251,14 @@ class Trap:
 DAMAGED = "is damaged or not a file of weights: fetch it again, or save model.state_dict()"
 NO_STATE = "holds no state dict (neither as a whole nor under state_dict, model_state_dict, model, net, weights)"
 BAD = {
-    "a whole module": (lambda: saved(plain()), "a pickle of torch.nn.modules.container.Sequential, and reading it could"),
-    "an old whole module": (lambda: saved(plain(), _use_new_zipfile_serialization=False), "and reading it could run code"),
+    "a whole module": (
+        lambda: saved(plain()),
+        "a pickle of torch.nn.modules.container.Sequential, and reading it could",
+    ),
+    "an old whole module": (
+        lambda: saved(plain(), _use_new_zipfile_serialization=False),
+        "and reading it could run code",
+    ),
     "a number of NumPy": (lambda: saved({"a": np.float64(1), "model": plain().state_dict()}), "a pickle of numpy"),
     "a trap": (lambda: saved(Trap()), "reading it could run code: save model.state_dict() and name that file"),
     "a bare trap": (lambda: pickle.dumps(Trap()), "a pickle of more than weights, and reading it could run code"),
