@@ -43,7 +43,7 @@ class _Help(argparse.HelpFormatter):
     """The help format of argparse, with an option's default in [] after its text."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        shown = action.default not in (None, argparse.SUPPRESS) and action.default is not False
+        shown = action.default not in (None, "", argparse.SUPPRESS) and action.default is not False
         return f"{action.help} [%(default)s]" if shown else str(action.help)
 
 
