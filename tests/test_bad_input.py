@@ -263,9 +263,9 @@ COMMAND_ROWS = [
     Row("mine", "does not hold the network of its card", spoil=put("mine.json", "model", "depth", to=3)),
     # plain weights
     row("plain", "--teacher-arch lenet", "unknown model 'lenet': did you mean 'lenet5'?"),
-    row("plain", "--teacher-arch lenet5-half", "plain.pth does not hold the weights of lenet5-half for fashion-mnist (feat"),
+    row("plain", "--teacher-arch lenet5-half", "weights of lenet5-half for fashion-mnist (features.0.weight has"),
     row("plain", "--teacher-arch resnet18", "(stem.0.weight is missing; stem.1.weight is missing, and "),
-    row("plain", "--data cifar10", "plain.pth does not hold the weights of lenet5 for cifar10 (features.0.weight has shape"),
+    row("plain", "--data cifar10", "weights of lenet5 for cifar10 (features.0.weight has shape"),
     row("plain", ("--teacher-arch", ""), "plain.pth has no card (only .safetensors files have one): plain weights"),
     row("plain", "--teacher {at}/mine.safetensors", "mine.safetensors has a card that names its network"),
     row("plain", "--teacher lenet5", "lenet5 has a card that names its network: leave --teacher-arch out"),

@@ -118,7 +118,7 @@ def test_plain_weights_are_a_teacher_whose_architecture_the_run_remembers(tmp_pa
     ):
         assert main(f"evaluate run {named}".split()) == 0
         assert capsys.readouterr().out in own
-    assert main("evaluate run --teacher lenet5 --teacher-seed 0".split()) == 0
+    assert main(["evaluate", "run", "--teacher", "lenet5", "--teacher-seed", "0"]) == 0
     assert capsys.readouterr().out not in own
     torch.save(teachers.load_teacher("fashion-mnist", "lenet5", 1).state_dict(), tmp_path / "plain.pth")
     assert main(["evaluate", "run"]) == 2
