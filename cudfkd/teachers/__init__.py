@@ -190,7 +190,7 @@ def _without_card(teacher: str, arch: str) -> Path:
         raise ConfigError(
             f"teacher_arch = {arch!r} is not allowed: {teacher} has a card that names its network: {todo}"
         )
-    if not _is_there(path):
+    if not (_is_there(path) and path.is_file()):
         raise _no_teacher(teacher)
     return path
 
@@ -222,7 +222,7 @@ def _no_teacher(teacher: str) -> ConfigError:
 
 
 def _stem(path: Path) -> Path:
-    return path.with_name(path.name.removesuffix(".json").removesuffix(".safetensors"))
+    return path.with_name(path.name.removesuffix(".json").removesuffix(".safetensors") or path.name)
 
 
 def _beside(stem: Path, ending: str) -> Path:

@@ -142,13 +142,22 @@ def test_a_file_without_a_card_says_what_is_to_be_named(here):
         assert line(DataError, teacher=name) == f"w.safetensors has no card (w.json is missing): {ALLOWED}"
 
 
-@pytest.mark.parametrize("name", ["none.pt", "./none", "none.safetensors", "~/none.pt", "~nobody-here/x.pt", "/a\0b"])
+@pytest.mark.parametrize(
+    "name",
+    ["none.pt", ".json", "./.safetensors", "./none", "none.safetensors", "~/none.pt", "~nobody-here/x.pt", "/a\0b"],
+)
 @pytest.mark.parametrize("arch", ["", "lenet5"])
 @pytest.mark.usefixtures("here")
 def test_a_file_that_is_not_there_is_told(name, arch, monkeypatch):
     monkeypatch.setenv("HOME", "/nowhere")
     told = line(ConfigError, teacher=name, teacher_arch=arch)
     assert told.replace("\\x00", "\0") == f"there is no teacher {name}: name the file of its weights"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_pipe_is_no_file_of_weights(here):
+    os.mkfifo(here / "pipe.pt")
+    assert line(ConfigError, teacher="pipe.pt", teacher_arch="lenet5").startswith("there is no teacher pipe.pt")
 
 
 @pytest.mark.parametrize("name", ["./", "/", "folder.pt"])
