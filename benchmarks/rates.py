@@ -100,7 +100,7 @@ def paced(cell: Cell, seconds: float) -> tuple[int, float]:
 def second_epoch(cell: Cell, rounds: int) -> tuple[int, float]:
     """Student steps and seconds of the second epoch of so many rounds."""
     about, config = data.info(cell.data), cell.distill()
-    names, shape = (cell.pair.teacher, cell.pair.student), (about.channels, about.image_size)
+    names, shape = (cell.pair.architecture, cell.pair.student), (about.channels, about.image_size)
     teacher, student = (models.build(name, about.num_classes, *shape, seed) for seed, name in enumerate(names))
     curriculum = config.curriculum.model_copy(update={"on_dead": "warn"})  # a dead step takes as long
     length = {"epochs": 2, "steps_per_epoch": rounds * config.round_steps, "keep_epochs": ()}

@@ -1,11 +1,13 @@
 """Descriptions of a run: frozen, validated, plain data. Making a description checks every value that a user can set."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
     Field,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -86,9 +88,12 @@ class Experiment(Described):
     data: Annotated[str, AfterValidator(lambda name: data.info(name) and name)] = "fashion-mnist"
     """name of the evaluation data, from `cudfkd.data.names()`"""
     teacher: str = "lenet5"
-    """architecture of a teacher that ships with the package, or the file of a teacher trained with `cudfkd teacher`"""
+    """architecture of a teacher that ships with the package, the file of a teacher trained with `cudfkd teacher`, or a
+    file of plain weights"""
     teacher_seed: Annotated[int, Field(ge=0)] = 0
     """seed of the teacher's training, for a teacher that ships with the package"""
+    teacher_arch: str = ""
+    """architecture of a teacher that is a file of plain weights, from `cudfkd.models.names()`; else empty"""
     student: Annotated[str, AfterValidator(lambda name: models.check(name) and name)] = "lenet5-half"
     """architecture of the student, from `cudfkd.models.names()`"""
     distill: DistillConfig = DistillConfig()
@@ -99,9 +104,17 @@ class Experiment(Described):
         self.teacher_card()
         return self
 
+    @model_serializer(mode="wrap")
+    def _as_before_plain_weights(self, plain: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Leaves `teacher_arch` out where it is empty: descriptions from before it existed keep their hashes."""
+        values = plain(self)
+        if not self.teacher_arch:
+            values.pop("teacher_arch", None)
+        return values
+
     def teacher_card(self) -> dict:
-        """Returns the teacher's card. Raises ConfigError and DataError as `cudfkd.teachers.locate` does."""
-        return teachers.teacher_card(teachers.locate(self.data, self.teacher, self.teacher_seed))
+        """Returns the teacher's card. Raises ConfigError and DataError as `cudfkd.teachers.named_card` does."""
+        return teachers.named_card(self.data, self.teacher, self.teacher_seed, self.teacher_arch)
 
     @property
     def key(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 import cudfkd
 from cudfkd import ConfigError, CudfkdError, DataError, TrainingError, data, methods, models, teachers
@@ -44,12 +45,20 @@ def run_folder(at: Path) -> Path:
     return at / "run"
 
 
+def plain_weights(at: Path) -> Path:
+    torch.save(models.build("lenet5").state_dict(), at / "plain.pt")
+    return at / "plain.pt"
+
+
 CALLS = {
     "distill": lambda at, **a: cudfkd.distill(*networks(), config("cudfkd"), **a),
     "get_or_run": lambda at, root="", **a: cudfkd.get_or_run(experiment(**a), root or at / "runs"),
     "load_run": lambda at, path=None, **a: cudfkd.load_run(path or run_folder(at), **a),
     "load_teacher": lambda at, **a: cudfkd.load_teacher(**{"dataset": "fashion-mnist", "model": "lenet5"} | a),
     "read_teacher": lambda at, stem=data.ASSETS / "fashion-mnist" / "lenet5-seed0": teachers.read_teacher(stem),
+    "from_weights": lambda at, **a: teachers.from_weights(
+        **{"file": plain_weights(at), "arch": "lenet5", "dataset": "fashion-mnist"} | a
+    ),
     "evaluate": lambda at, dataset=None, **a: cudfkd.evaluate(*networks(), dataset or held_out(), **a),
     "load": lambda at, **a: data.load(**{"name": "fashion-mnist", "split": "dev"} | a),
     "build": lambda at, **a: models.build(**{"name": "lenet5"} | a),
@@ -92,6 +101,9 @@ def test_the_call_works(call, tmp_path):
         ("load_teacher", {"dataset": "mnist"}, ConfigError, "unknown teacher 'mnist lenet5 seed 0'"),
         ("load_teacher", {"seed": -1}, ConfigError, "unknown teacher 'fashion-mnist lenet5 seed -1'"),
         ("read_teacher", {"stem": Path("/none")}, DataError, "/none.json is missing or not a teacher's card"),
+        ("from_weights", {"file": "/none.pt"}, ConfigError, "there is no teacher /none.pt: name the file"),
+        ("from_weights", {"arch": "lenet6"}, ConfigError, "unknown model 'lenet6': did you mean 'lenet5'?"),
+        ("from_weights", {"dataset": "mnist"}, ConfigError, "unknown data set 'mnist'"),
         ("load", {"name": "mnist"}, ConfigError, "unknown data set 'mnist': did you mean 'fashion-mnist'?"),
         ("load", {"split": "validation"}, ConfigError, "unknown split 'validation': known: dev, test, train"),
         ("load", {"split": "train", "data_root": "/none"}, DataError, "no train-images-idx3-ubyte in /none"),
@@ -107,7 +119,8 @@ def test_one_spoiled_argument_is_one_line(call, spoiled, kind, told, tmp_path, m
     assert type(error.value) is kind
     assert told in str(error.value)
     assert str(error.value).isprintable()
-    assert call == "load_run" or listing(tmp_path) == {}  # load_run's base writes a run to load
+    writes = ("load_run", "from_weights")  # their bases write what they load
+    assert call in writes or listing(tmp_path) == {}
 
 
 # Losses that become NaN

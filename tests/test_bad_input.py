@@ -35,10 +35,12 @@ TINY = "--epochs 2 --steps-per-epoch 2 --round-steps 2 --batch-size 4 --generato
 TEACHER = Path("fashion-mnist") / "lenet5-seed0"
 CHECKPOINT = "checkpoint-00001.safetensors"
 
-# The commands that work. {at} holds: finished/ and stopped/, run folders; mine.*, a teacher; project/, notebooks.
+# The commands that work. {at} holds: finished/ and stopped/, run folders; mine.*, a teacher; plain.pth, its
+# weights alone; project/, notebooks.
 BASES = {
     "distill": f"distill {TINY} --out {{at}}/out",
     "mine": f"distill {TINY} --out {{at}}/out --teacher {{at}}/mine.safetensors",
+    "plain": f"distill {TINY} --out {{at}}/out --teacher {{at}}/plain.pth --teacher-arch lenet5",
     "resume": f"distill {TINY} --out {{at}}/stopped --resume",
     "again": f"distill {TINY} --out {{at}}/finished --resume",
     "evaluate": "evaluate {at}/finished",
@@ -259,6 +261,24 @@ COMMAND_ROWS = [
     Row("mine", "unknown model 'lenet9'", spoil=put("mine.json", "model", "name", to="lenet9")),
     Row("mine", "does not hold the network of its card", spoil=put("mine.json", "model", "num_classes", to=11)),
     Row("mine", "does not hold the network of its card", spoil=put("mine.json", "model", "depth", to=3)),
+    # plain weights
+    row("plain", "--teacher-arch lenet", "unknown model 'lenet': did you mean 'lenet5'?"),
+    row("plain", "--teacher-arch lenet5-half", "weights of lenet5-half for fashion-mnist (features.0.weight has"),
+    row("plain", "--teacher-arch resnet18", "(stem.0.weight is missing; stem.1.weight is missing, and "),
+    row("plain", "--data cifar10", "weights of lenet5 for cifar10 (features.0.weight has shape"),
+    row("plain", ("--teacher-arch", ""), "plain.pth has no card (only .safetensors files have one): plain weights"),
+    row("plain", "--teacher {at}/mine.safetensors", "mine.safetensors has a card that names its network"),
+    row("plain", "--teacher lenet5", "lenet5 has a card that names its network: leave --teacher-arch out"),
+    row("plain", "--teacher {at}/finished", "is a folder: name the file of its weights"),
+    row("plain", "--teacher none.pt", "there is no teacher none.pt: name the file of its weights"),
+    row("distill", "--teacher none.pt", "there is no teacher none.pt: name the file of its weights"),
+    row("distill", "--teacher {at}/plain.pth", "are read with --teacher-arch NAME: name their architecture"),
+    Row("plain", "plain.pth is damaged or not a file of weights", spoil=cut("plain.pth")),
+    Row("plain", "plain.pth is damaged or not a file of weights", spoil=raw("plain.pth", b"")),
+    Row("plain", "plain.pth is a folder", spoil=folder("plain.pth")),
+    Row("plain", "container.Sequential, and reading it could run code", spoil=lambda at: torch.save(
+        torch.nn.Sequential(), at / "plain.pth")),
+    Row("plain", "plain.pth holds no state dict", spoil=lambda at: torch.save([1], at / "plain.pth")),
     # assets
     Row("distill", "dev-images-idx3-ubyte.gz is missing", spoil=gone("assets/fashion-mnist/dev-images-idx3-ubyte.gz")),
     Row("distill", "dev-images-idx3-ubyte.gz", spoil=cut("assets/fashion-mnist/dev-images-idx3-ubyte.gz")),
@@ -340,6 +360,10 @@ COMMAND_ROWS = [
     row("evaluate", "--teacher x", "unknown teacher 'fashion-mnist x seed 0'"),
     row("evaluate", "--teacher-seed 9", "seed 9"),
     row("evaluate", "--teacher-seed x", "'x' is not allowed for a seed"),
+    row("evaluate", "--teacher-arch lenet5", "lenet5 has a card that names its network"),
+    row("evaluate", "--teacher {at}/plain.pth", "plain.pth has no card"),
+    row("evaluate", "--teacher {at}/plain.pth --teacher-arch vgg11-bn", "does not hold the weights of vgg11-bn"),
+    Row("evaluate", "is damaged (teacher_arch is", spoil=put("finished/experiment.json", "teacher_arch", to=5)),
     row("evaluate", "{at}/stopped", "unknown option"),
     Row("evaluate", "RUN", words="evaluate"),
     Row("evaluate", "none is no run folder", words="evaluate {at}/none"),
@@ -460,6 +484,7 @@ def world(tmp_path_factory) -> Path:
     assert cudfkd.cli.main(f"distill {TINY} --out {at}/stopped --stop-after 1e-9".split()) == 0
     for suffix in (".json", ".safetensors"):
         shutil.copy(data.ASSETS / f"{TEACHER}{suffix}", at / f"mine{suffix}")
+    torch.save(load_file(at / "mine.safetensors"), at / "plain.pth")
     project(at / "project")
     return at
 

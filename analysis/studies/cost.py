@@ -19,7 +19,7 @@ from pydantic import Field
 
 from analysis.origin import ROOT
 from analysis.studies import catalog, grid, records
-from analysis.studies.grid import architecture
+from analysis.studies.grid import architecture_in
 from analysis.studies.records import CaseRecord, Entry, StudyRecord
 from cudfkd.base.errors import ConfigError
 from cudfkd.base.files import read_json
@@ -48,7 +48,7 @@ class Rate(Described):
 def kind_of(cell: grid.Cell) -> dict[str, Any]:
     """The kind of a run of a grid, as the fields of `Rate`."""
     settings = _without_length(cell.distill().model_dump(mode="json"))
-    return {"data": cell.data, "teacher": cell.pair.teacher, "student": cell.pair.student, "settings": settings}
+    return {"data": cell.data, "teacher": cell.pair.architecture, "student": cell.pair.student, "settings": settings}
 
 
 def rates(record: StudyRecord) -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ def _measured(case: CaseRecord, entry: Entry) -> Rate:
     before, last = ([{"student_steps": 0}, *rows])[-2], rows[-1]
     return Rate(
         data=experiment["data"],
-        teacher=architecture(experiment["teacher"]),
+        teacher=architecture_in(experiment),
         student=experiment["student"],
         settings=_without_length(experiment["distill"]),
         hardware=entry.made["hardware"],

@@ -2,7 +2,7 @@
 
     name: smoke                                   results go to out/grid/smoke
     methods: {cudfkd: {}, dafl: {lr: 0.05}}       each with settings that it alone gets
-    pairs: [{teacher: lenet5, student: lenet5-half}]
+    pairs: [{teacher: lenet5, student: lenet5-half}]            a file of plain weights also needs its teacher_arch
     data: {fashion-mnist: {epochs: 10}}           each with settings of its own, above all the length
     seeds: [0, 1, 2]
 
@@ -35,15 +35,21 @@ SETTINGS = sorted(DistillConfig.model_fields.keys() - {"method", "seed"})
 
 
 class Pair(Described):
-    """A teacher and its student."""
+    """A teacher and its student. With `teacher_arch`, the teacher is a file of plain weights, the same for all data."""
 
     teacher: str
     student: str
+    teacher_arch: str = ""
 
     @property
     def name(self) -> str:
-        """The name of the pair under by_pair, and of its folder."""
-        return f"{self.teacher}--{self.student}"
+        """The name of the pair under by_pair, and of its folder. A file of plain weights goes without its folder."""
+        return f"{Path(self.teacher).name if self.teacher_arch else self.teacher}--{self.student}"
+
+    @property
+    def architecture(self) -> str:
+        """The architecture of the teacher."""
+        return self.teacher_arch or self.teacher
 
 
 class LayeredSettings(Described):
@@ -131,8 +137,9 @@ class Grid(Described):
     @field_validator("seeds", "pairs")
     @classmethod
     def _once_each(cls, values: list[Any]) -> list[Any]:
-        for value in values:
-            if values.count(value) > 1:
+        names = [getattr(value, "name", value) for value in values]
+        for value, name in zip(values, names, strict=True):
+            if names.count(name) > 1:
                 raise ConfigError(f"{value!r} is named twice in a grid: name it once")
         return values
 
@@ -223,19 +230,19 @@ class Cell(NamedTuple):
         Raises:
             ConfigError, DataError: a wrong name, setting or value, or no such teacher. The line begins with the run.
         """
-        if self.grid.teachers and not Path(self.teacher).with_suffix(".json").exists():
+        if self.grid.teachers and not self.pair.teacher_arch and not Path(self.teacher).with_suffix(".json").exists():
             raise DataError(f"{self.name}: there is no {self.teacher}: make it with cudfkd teacher {self.lesson()}")
         try:
             return Experiment(
                 data=self.data, teacher=self.teacher, teacher_seed=self.grid.teacher_seed,
-                student=self.pair.student, distill=self.distill(),
+                teacher_arch=self.pair.teacher_arch, student=self.pair.student, distill=self.distill(),
             )  # fmt: skip
         except CudfkdError as error:
             raise type(error)(f"{self.name}: {error}") from error
 
     def case(self) -> Case:
         """The case of the grid's study that this run belongs to, with seed 0. Raises as `experiment`."""
-        case = Case(at=place(self.data, self.pair.teacher, self.pair.student, self.method))
+        case = Case(at=place(self.data, self.pair.architecture, self.pair.student, self.method))
         return case.model_copy(update={"experiment": self._replace(seed=0).experiment()})
 
     def distill(self) -> DistillConfig:
@@ -249,8 +256,8 @@ class Cell(NamedTuple):
 
     @property
     def teacher(self) -> str:
-        """The name of a teacher that ships, or the file of a teacher of the grid."""
-        if not self.grid.teachers:
+        """The name of a teacher that ships, or the file of the pair or of a teacher of the grid."""
+        if not self.grid.teachers or self.pair.teacher_arch:
             return self.pair.teacher
         file = f"{self.pair.teacher}-seed{self.grid.teacher_seed}.safetensors"
         return str(Path(self.grid.teachers) / self.data / file)
@@ -270,6 +277,7 @@ class Cell(NamedTuple):
         flat |= (flat.pop("curriculum", None) or {}) | (flat.pop("options", None) or {})
         values = {
             "data": self.data, "teacher": self.teacher, "teacher_seed": self.grid.teacher_seed,
+            "teacher_arch": self.pair.teacher_arch or None,
             "student": self.pair.student, "method": self.method, "seed": self.seed, **flat,
             "data_root": self.grid.data_root or None, "out": self.folder,
         }  # fmt: skip
@@ -302,6 +310,11 @@ def place(data: str, teacher: str, student: str, method: str) -> dict[str, Place
 def architecture(teacher: str) -> str:
     """The architecture of a teacher, whose name may be that of its file."""
     return Path(teacher).name.split("-seed")[0]
+
+
+def architecture_in(experiment: Mapping[str, Any]) -> str:
+    """The architecture of the teacher in the plain data of an `Experiment`."""
+    return experiment.get("teacher_arch") or architecture(experiment["teacher"])
 
 
 def _is_dict(value: Any) -> bool:

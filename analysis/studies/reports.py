@@ -8,6 +8,7 @@ import pandas as pd
 from analysis import plots
 from analysis.evidence.provenance import Record
 from analysis.studies import cost, records, table
+from analysis.studies.grid import architecture_in
 from analysis.studies.records import StudyRecord
 from cudfkd.base.errors import ConfigError
 from cudfkd.base.files import write_bytes, write_json
@@ -55,7 +56,7 @@ def _of_methods(record: StudyRecord) -> pd.DataFrame:
             f"the record of {record.study['name']} compares no methods: its runs have no axis of that name"
         )
     experiments = [case.case["experiment"] for case, _, _ in record.runs()]
-    teachers = [cost.architecture(experiment["teacher"]) for experiment in experiments]
+    teachers = [architecture_in(experiment) for experiment in experiments]
     named = {name: [experiment[name] for experiment in experiments] for name in ("data", "student")}
     return runs.assign(**named, teacher=teachers)
 

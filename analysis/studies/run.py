@@ -19,7 +19,7 @@ from analysis.live.accounts import Account, account
 from analysis.live.interventions import Held
 from analysis.live.probe import Probe
 from analysis.studies import records
-from analysis.studies.grid import place
+from analysis.studies.grid import architecture_in, place
 from analysis.studies.records import CaseRecord, Entry, StudyRecord
 from analysis.studies.study import Case, Study
 from cudfkd import data
@@ -161,7 +161,7 @@ def of_folder(folder: Path) -> StudyRecord:
     plain = {"experiment": experiment} | {
         name: Case.model_fields[name].default for name in ("held", "held_after", "probe", "latents")
     }
-    at = place(names["data"], names["teacher"], experiment["student"], experiment["distill"]["method"])
+    at = place(names["data"], architecture_in(names), experiment["student"], experiment["distill"]["method"])
     case = CaseRecord(at=at, case=plain, runs={seed: of_run(run, made)})
     return StudyRecord(study={"name": "grid", "key": "", "purpose": {}}, cases={records.digest(plain): case})
 

@@ -29,16 +29,21 @@ from cudfkd.engine import experiments
 from cudfkd.engine.progress import Progress
 from cudfkd.engine.run import Run, load_run
 from cudfkd.evaluation import Evaluation, evaluate
-from cudfkd.runs.folder import fingerprint
+from cudfkd.runs.fingerprint import fingerprint
 from cudfkd.runs.records import read_description
 from cudfkd.teachers import recipes, training
+
+PLAIN_WEIGHTS = (
+    "architecture of --teacher, if it is a file of plain weights without a card (.safetensors, .pt, .pth, .bin, .ckpt):"
+    " a name as for --student; images are normalised with the data set's mean and std, as for every teacher"
+)
 
 
 class _Help(argparse.HelpFormatter):
     """The help format of argparse, with an option's default in [] after its text."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        shown = action.default not in (None, argparse.SUPPRESS) and action.default is not False
+        shown = action.default not in (None, "", argparse.SUPPRESS) and action.default is not False
         return f"{action.help} [%(default)s]" if shown else str(action.help)
 
 
@@ -85,6 +90,7 @@ def _add_distill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", type=flags.path, help="folder with the data set, if it does not ship")
     parser.add_argument("--teacher", default="lenet5", help="a teacher that ships, or the file of your own teacher")
     parser.add_argument("--teacher-seed", type=flags.whole, default=0, help="training seed of a teacher that ships")
+    parser.add_argument("--teacher-arch", metavar="NAME", default="", help=PLAIN_WEIGHTS)
     parser.add_argument("--student", default="lenet5-half", help=", ".join(models.names()))
     parser.add_argument("--out", type=flags.path, help="new folder for the run; without it nothing is written")
     _add_resume(parser)
@@ -119,8 +125,9 @@ def _distill(args: argparse.Namespace) -> None:
         values["curriculum"] = Curriculum(**curriculum)
     config = DistillConfig(**values)
     experiment = Experiment(
-        data=args.data, teacher=args.teacher, teacher_seed=args.teacher_seed, student=args.student, distill=config
-    )
+        data=args.data, teacher=args.teacher, teacher_seed=args.teacher_seed, teacher_arch=args.teacher_arch,
+        student=args.student, distill=config,
+    )  # fmt: skip
     with ranks.started(config.device), Progress(_say) as progress:
         done = experiments.run(
             experiment, args.out, resume=args.resume, callbacks=[progress], stop_after=args.stop_after,
@@ -196,17 +203,21 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", type=flags.path, help="folder with the data set, if it does not ship")
     parser.add_argument("--teacher", help="default: the run's")
     parser.add_argument("--teacher-seed", type=flags.whole, help="default: the run's")
+    parser.add_argument("--teacher-arch", metavar="NAME", help=f"{PLAIN_WEIGHTS}; default: the run's, for its teacher")
     parser.set_defaults(run=_evaluate)
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    values = {"data": args.data, "teacher": args.teacher, "teacher_seed": args.teacher_seed}
+    values = {name: getattr(args, name) for name in ("data", "teacher", "teacher_seed", "teacher_arch")}
     explicit = {name: value for name, value in values.items() if value is not None}
     finished = load_run(args.path)
-    of_run = {"teacher_seed": 0} if {"data", "teacher"} <= explicit.keys() else experiments.names(args.path)
-    names: dict[str, Any] = of_run | explicit
+    named = {"data", "teacher"} <= explicit.keys()
+    names: dict[str, Any] = {"teacher_seed": 0} if named else experiments.names(args.path)
+    if args.teacher is not None:  # another teacher has another architecture
+        names["teacher_arch"] = ""
+    names |= explicit
     dataset = data.load(names["data"], args.split, args.data_root)
-    teacher = teachers.read_teacher(teachers.locate(names["data"], names["teacher"], names["teacher_seed"]))
+    teacher = teachers.named(names["data"], names["teacher"], names["teacher_seed"], names["teacher_arch"])
     if not explicit and fingerprint(teacher) != read_description(args.path)["teacher_sha256"]:
         raise ConfigError(f"{names['teacher']} is not the teacher of {args.path} any more: name one with --teacher")
     scores = evaluate(finished.student, teacher, dataset, finished.config.mean, finished.config.std)

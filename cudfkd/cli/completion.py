@@ -22,7 +22,7 @@ def _with_choices(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Adds to each option the names that it takes. Only completion uses them; the descriptions check the names."""
     choices = {
         "method": methods.names(), "data": data.names(), "recipe": recipes.names(), "split": data.SPLITS,
-        "student": models.names(), "model": models.names(),
+        "student": models.names(), "model": models.names(), "teacher_arch": models.names(),
         "teacher": sorted({model for _, model, _ in teachers.shipped()}),
         "field_regularizer": regularizers.names(), "shell": SHELLS,
     }  # fmt: skip

@@ -70,11 +70,11 @@ def build(experiment: Experiment) -> tuple[nn.Module, nn.Module, DistillConfig]:
     """Builds an experiment's teacher, a new student, and its settings, with the data set's mean and std if it has none.
 
     Raises:
-        ConfigError: as `cudfkd.teachers.locate`.
-        DataError: as `cudfkd.teachers.locate`.
+        ConfigError: as `cudfkd.teachers.named_card`.
+        DataError: as `cudfkd.teachers.named_card`.
     """
     about, config = data.info(experiment.data), experiment.distill
-    teacher = teachers.read_teacher(teachers.locate(experiment.data, experiment.teacher, experiment.teacher_seed))
+    teacher = teachers.named(experiment.data, experiment.teacher, experiment.teacher_seed, experiment.teacher_arch)
     if config.mean is None:
         config = config.model_copy(update={"mean": about.mean, "std": about.std})
     student = models.build(experiment.student, about.num_classes, about.channels, about.image_size, config.seed)
@@ -82,7 +82,9 @@ def build(experiment: Experiment) -> tuple[nn.Module, nn.Module, DistillConfig]:
 
 
 def names(run_dir: Path) -> dict[str, Any]:
-    """Reads `data`, `teacher` and `teacher_seed` of the run in a folder. The named data and teacher may be gone by now.
+    """Reads `data`, `teacher`, `teacher_seed` and `teacher_arch` of the run in a folder.
+
+    The named data and teacher may be gone by now.
 
     Raises:
         DataError: the folder has no such file, because its networks came from outside, or the file is damaged.
@@ -90,11 +92,12 @@ def names(run_dir: Path) -> dict[str, Any]:
     file = run_dir / FILE
     if not file.exists():
         raise DataError(f"{run_dir} does not say which teacher and data it used (no {FILE}): name them")
-    content = read_json(file)
-    for name, kind in (("data", str), ("teacher", str), ("teacher_seed", int)):
+    content = {"teacher_arch": ""} | read_json(file)
+    kinds = {"data": str, "teacher": str, "teacher_seed": int, "teacher_arch": str}
+    for name, kind in kinds.items():
         if not isinstance(content.get(name), kind):
             raise DataError(f"{file} is damaged ({name} is not what a run writes): name the teacher and its data")
-    return {name: content[name] for name in ("data", "teacher", "teacher_seed")}
+    return {name: content[name] for name in kinds}
 
 
 class _Names(Callback):

@@ -75,7 +75,7 @@ def load_run(path: str | Path, student: nn.Module | None = None, epoch: int | No
         raise ConfigError(f"the student of {path} is not a network of ours: pass it in with student=")
     try:
         config = DistillConfig.model_validate(description["distill"], context={"elsewhere": True})
-        student = student or models.rebuild(description["student"])
+        student = models.rebuild(description["student"]) if student is None else student
         generator = models.Generator(**description["generator"]) if description["generator"] else None
     except (CudfkdError, TypeError, RuntimeError) as error:
         raise damaged(path / CONFIG, str(error)) from error

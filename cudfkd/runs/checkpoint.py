@@ -24,6 +24,7 @@ from cudfkd.base.errors import DataError
 from cudfkd.base.files import write_bytes, write_json
 from cudfkd.base.randomness import Randomness
 from cudfkd.base.ranks import ALONE, Ranks
+from cudfkd.boundary.weights import load_plain, plain_state
 
 POINTER = "checkpoint.json"
 
@@ -53,7 +54,7 @@ class State:
         """
         tensors = {f"rng/{name}": tensor for name, tensor in self._random_states().items()}
         for name, module in self._stateful():
-            tensors |= {f"{name}/{key}": tensor for key, tensor in module.state_dict().items()}
+            tensors |= {f"{name}/{key}": tensor for key, tensor in plain_state(module).items()}
         for name, optimizer in self.optimizers.items():
             for index, slots in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{name}/{index}/{k}": v for k, v in slots.items() if isinstance(v, Tensor)}
@@ -73,7 +74,7 @@ class State:
         tensors, counts = ranks.lead(lambda: read(folder))
         try:
             for name, module in self._stateful():
-                module.load_state_dict(under(tensors, name))
+                load_plain(module, under(tensors, name))
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(_optimizer_state(optimizer, under(tensors, f"optimizer.{name}")))
             self._set_random_states(under(tensors, "rng"))

@@ -36,8 +36,10 @@ from cudfkd.base.machine import made
 from cudfkd.base.ranks import ALONE, Ranks
 from cudfkd.base.version import __version__
 from cudfkd.boundary.images import Images
+from cudfkd.boundary.weights import load_plain, plain_state
 from cudfkd.runs import checkpoint
 from cudfkd.runs.checkpoint import State, separate
+from cudfkd.runs.fingerprint import fingerprint
 from cudfkd.runs.metrics import Row
 from cudfkd.runs.records import (
     CONFIG,
@@ -209,7 +211,7 @@ class RunFolder:
         assert self.path is not None
         digests = {}
         for name, module in state.modules.items():
-            content = save({key: tensor.cpu().contiguous() for key, tensor in separate(module.state_dict()).items()})
+            content = save({key: tensor.cpu().contiguous() for key, tensor in separate(plain_state(module)).items()})
             write_bytes(self.path / f"{name}{suffix}.safetensors", content)
             digests[name] = sha256(content).hexdigest()
         return digests
@@ -244,7 +246,7 @@ def describe(
 
 
 def load_weights(module: nn.Module, path: Path, name: str, epoch: int | None, summary: dict) -> None:
-    """Loads a network's weights of the last epoch, or of an epoch that was kept.
+    """Loads a network's weights of the last epoch, or of an epoch that was kept, whatever wraps the network.
 
     Arguments:
         module: the network.
@@ -269,7 +271,7 @@ def load_weights(module: nn.Module, path: Path, name: str, epoch: int | None, su
             if epoch is None and sha256(content).hexdigest() != summary.get("sha256", {}).get(name):
                 raise DataError(f"{file} is damaged (its SHA-256 differs): run it again in another folder")
             weights = load(content)
-        module.load_state_dict(weights)
+        load_plain(module, weights)
     except (OSError, SafetensorError) as error:
         raise DataError(f"{file} is missing or damaged: run it again in another folder") from error
     except RuntimeError as error:
@@ -279,15 +281,6 @@ def load_weights(module: nn.Module, path: Path, name: str, epoch: int | None, su
 def scores(summary: dict) -> dict:
     """Returns the content of summary.json without the hashes of the weights and the stamp of the machine."""
     return {key: value for key, value in summary.items() if key not in ("sha256", "made")}
-
-
-def fingerprint(network: nn.Module) -> str:
-    """Hash of names, types, shapes and values of a network's weights and buffers; a folder knows its teacher by it."""
-    digest = sha256()
-    for name, tensor in network.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _holds_other_files(path: Path) -> bool:

@@ -2,6 +2,8 @@
 
 A teacher is a file NAME.safetensors with a card NAME.json in the same folder. The card holds recipe, seed, accuracies,
 SHA-256 of the weights, data source and licence. If the file does not have the SHA-256 of its card, it is refused.
+
+A file of plain weights from outside has no card. It is a teacher once its architecture is named.
 """
 
 import json
@@ -14,6 +16,11 @@ from torch import nn
 
 from cudfkd import data, models
 from cudfkd.base.errors import ConfigError, DataError, unknown
+from cudfkd.boundary.weights import load_plain
+from cudfkd.teachers import outside
+
+WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+"""Usual endings of files of weights."""
 
 
 def load_teacher(dataset: str, model: str, seed: int = 0) -> nn.Module:
@@ -31,6 +38,49 @@ def load_teacher(dataset: str, model: str, seed: int = 0) -> nn.Module:
     return read_teacher(_shipped(dataset, model, seed))
 
 
+def from_weights(file: str | Path, arch: str, dataset: str) -> nn.Module:
+    """Loads a teacher from a file of plain weights without a card, in eval mode.
+
+    The file is a .safetensors file, or a file that `torch.save` wrote: a state dict, or a dict that holds a state dict
+    under a key of `cudfkd.boundary.weights.KEYS`. No code of the file is run. Names may have the prefixes of
+    `torch.compile` and of parallel wrappers. Weights of other precision become float32.
+
+    Arguments:
+        file: the file; `~` is the home folder.
+        arch: architecture of the network, from `cudfkd.models.names()`.
+        dataset: data set of its training, which gives classes, channels and image size.
+
+    Raises:
+        ConfigError: an unknown architecture or data set; the file does not exist, is a folder or has a card; or it
+            holds the weights of another network.
+        DataError: the file cannot be read, is damaged, would run code or holds no weights.
+    """
+    return outside.read(_without_card(str(file), arch), arch, dataset)
+
+
+def named(dataset: str, teacher: str, seed: int = 0, arch: str = "") -> nn.Module:
+    """Loads the teacher that an experiment names, in eval mode. Arguments and errors are those of `named_card`."""
+    return from_weights(teacher, arch, dataset) if arch else read_teacher(locate(dataset, teacher, seed))
+
+
+def named_card(dataset: str, teacher: str, seed: int = 0, arch: str = "") -> dict:
+    """Returns the card of the teacher that an experiment names; for plain weights, a card made from the weights.
+
+    Arguments:
+        dataset: data set of its training.
+        teacher: a teacher as `locate` takes it, or a file of plain weights.
+        seed: seed of its training, for a teacher that ships.
+        arch: architecture, for a file of plain weights; empty for other teachers.
+
+    Raises:
+        ConfigError: as `locate`, or as `from_weights` if an architecture is given.
+        DataError: as `locate`, or as `from_weights` if an architecture is given.
+    """
+    if arch:
+        return outside.card(_without_card(teacher, arch), arch, dataset)
+    return teacher_card(locate(dataset, teacher, seed))
+
+
 def locate(dataset: str, teacher: str, seed: int = 0) -> Path:
     """Returns the path of a teacher without file ending, the common stem of its weights and its card.
 
@@ -41,15 +91,14 @@ def locate(dataset: str, teacher: str, seed: int = 0) -> Path:
 
     Raises:
         ConfigError: the teacher does not exist, is a folder, or was trained on a different data set.
-        DataError: the file's card is missing or damaged.
+        DataError: the file has no card, or its card is damaged.
     """
-    if not _is_file(teacher):
+    if (dataset, teacher, seed) in shipped() or not _is_file(teacher):
         return _shipped(dataset, teacher, seed)
-    if not Path(teacher).name or Path(teacher).is_dir():
-        raise ConfigError(f"the teacher {teacher} is a folder: name the file of its weights")
-    stem = Path(teacher.removesuffix(".json").removesuffix(".safetensors"))
-    if not any(_beside(stem, ending).exists() for ending in (".json", ".safetensors")):
-        raise ConfigError(f"there is no teacher {teacher}: name the file of its weights")
+    path = _file(teacher)
+    stem = _stem(path)
+    if not _is_there(_beside(stem, ".json")):
+        _refuse_lack_of_card(teacher, path)
     trained_on = teacher_card(stem).get("data")
     if trained_on != dataset:
         raise ConfigError(f"the teacher {teacher} was trained on {trained_on}, not on {dataset}: name that data set")
@@ -71,7 +120,7 @@ def read_teacher(stem: Path) -> nn.Module:
         raise DataError(f"{path} is not the teacher its card describes (SHA-256 differs): reinstall or train it again")
     try:
         model = models.rebuild(card["model"])
-        model.load_state_dict(load(content))
+        load_plain(model, load(content))
     except (SafetensorError, RuntimeError, TypeError) as error:
         raise DataError(f"{path} does not hold the network of its card: train it again") from error
     return model.eval()
@@ -99,7 +148,81 @@ def shipped_card(dataset: str, model: str, seed: int = 0) -> dict:
 
 
 def _is_file(teacher: str) -> bool:
-    return "/" in teacher or "\\" in teacher or teacher.endswith((".json", ".safetensors"))
+    """Whether a teacher is meant as a file: by the form of its name, or because there is a file of this name."""
+    formed = "/" in teacher or "\\" in teacher or teacher.endswith((".json", *WEIGHTS))
+    return formed or (_is_there(Path(teacher)) and Path(teacher).is_file())
+
+
+def _home(teacher: str) -> Path:
+    """Returns a path in which `~` is the home folder."""
+    try:
+        return Path(teacher).expanduser()
+    except RuntimeError:  # no user has this name
+        return Path(teacher)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a path exists. Raises DataError if its folder may not be looked into."""
+    try:
+        path.stat()
+    except PermissionError as error:
+        todo = "mend its permissions, or name another file"
+        raise DataError(f"{path} cannot be read ({error.strerror}): {todo}") from error
+    except (OSError, ValueError):  # ValueError: a name with a zero byte
+        return False
+    return True
+
+
+def _file(teacher: str) -> Path:
+    """Returns the path of a teacher that is meant as a file. Raises ConfigError if it is a folder."""
+    path = _home(teacher)
+    if not path.name or (_is_there(path) and path.is_dir()):
+        raise ConfigError(f"the teacher {teacher} is a folder: name the file of its weights")
+    return path
+
+
+def _without_card(teacher: str, arch: str) -> Path:
+    """Returns the path of a file of plain weights. Raises ConfigError if it is none, or `arch` is unknown."""
+    models.check(arch)
+    path = _file(teacher)
+    if _has_card(path) or (not _is_there(path) and teacher in {model for _, model, _ in shipped()}):
+        todo = "leave --teacher-arch out"
+        raise ConfigError(
+            f"teacher_arch = {arch!r} is not allowed: {teacher} has a card that names its network: {todo}"
+        )
+    if not (_is_there(path) and path.is_file()):
+        raise _no_teacher(teacher)
+    return path
+
+
+def _has_card(path: Path) -> bool:
+    """Whether a file is the weights or the card of a teacher with a card."""
+    if path.suffix not in (".safetensors", ".json"):
+        return False
+    try:
+        teacher_card(_stem(path))
+    except DataError:
+        return False
+    return True
+
+
+def _refuse_lack_of_card(teacher: str, path: Path) -> None:
+    """Raises ConfigError if a teacher does not exist, and DataError if it has weights, but no card."""
+    stem = _stem(path)
+    weights = [file for file in (path, _beside(stem, ".safetensors")) if _is_there(file)]
+    if not weights:
+        raise _no_teacher(teacher)
+    why = f"{stem.name}.json is missing" if weights[0].suffix == ".safetensors" else "only .safetensors files have one"
+    todo = f"plain weights ({', '.join(WEIGHTS)}) are read with --teacher-arch NAME: name their architecture"
+    raise DataError(f"{weights[0]} has no card ({why}): {todo}")
+
+
+def _no_teacher(teacher: str) -> ConfigError:
+    return ConfigError(f"there is no teacher {teacher}: name the file of its weights")
+
+
+def _stem(path: Path) -> Path:
+    return path.with_name(path.name.removesuffix(".json").removesuffix(".safetensors") or path.name)
 
 
 def _beside(stem: Path, ending: str) -> Path:

@@ -134,6 +134,7 @@ BAD = [
     (Experiment, {"teacher": "lenet6"}, ["teacher", "lenet6", "did you mean", "fashion-mnist lenet5 seed 0"]),
     (Experiment, {"teacher_seed": 7}, ["teacher", "seed 7", "fashion-mnist lenet5 seed 2"]),
     (Experiment, {"teacher_seed": -1}, ["teacher_seed", "-1", "greater than or equal to 0"]),
+    (Experiment, {"teacher_arch": "lenet"}, ["unknown model 'lenet'", "did you mean 'lenet5'?"]),
     (Experiment, {"student": "lenet5-haf"}, ["model", "'lenet5-haf'", "did you mean 'lenet5-half'?"]),
     (Experiment, {"distill": {"lr": 0.0}}, ["lr", "0.0", "greater than 0"]),
     (Experiment, {"distill": {"options": {"bn": -1.0}}}, ["bn", "-1.0", "greater than or equal to 0"]),
@@ -198,7 +199,7 @@ ALTERNATIVES: dict[type[Described], dict[str, Any]] = {
         "precision": "bfloat16",
     },
 }  # fmt: skip
-ONLY_ONE = {"method", "data", "teacher", "distill"}  # of which there is no other yet; distill has rows of its own
+ONLY_ONE = {"method", "data", "teacher", "teacher_arch", "distill"}  # no other yet, or rows and tests of their own
 
 
 def changed(kind: type[Described], name: str) -> Described:

@@ -5,9 +5,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
 
 from analysis.origin import ROOT
-from analysis.studies import grid
+from analysis.studies import cost, grid, run
 from cudfkd import ConfigError, CudfkdError, DataError, cli, models
 from cudfkd.curriculum import pace, ramp
 from cudfkd.engine import experiments
@@ -202,6 +203,14 @@ def test_a_run_folder_is_that_of_its_description():
         ({"seeds": [0, 0]}, "0 is named twice in a grid: name it once"),
         ({"seeds": [-1]}, "seeds = -1 is not allowed"),
         ({"teachers": "nowhere"}, "nowhere"),
+        (
+            {"pairs": [{"teacher": "lenet5", "teacher_arch": "lenet5", "student": "lenet5"}]},
+            "/cudfkd-seed0: teacher_arch = 'lenet5' is not allowed: lenet5 has a card",
+        ),
+        (
+            {"pairs": [{"teacher": "none.pt", "teacher_arch": "lenet5", "student": "lenet5"}]},
+            "/cudfkd-seed0: there is no teacher none.pt",
+        ),
         ({"resources": {"gpus": 1}}, "unknown option 'gpus': did you mean 'gpu'?"),
     ],
 )
@@ -220,6 +229,53 @@ def test_a_gpu_is_asked_for_only_where_one_is_wanted():
 def test_a_grid_for_a_gpu_is_made_on_a_machine_without():
     found = grid.read(SMALL | {"distill": {"device": "cuda:7"}})
     assert next(iter(found.cells.values())).experiment().distill.device == "cuda:7"
+
+
+@pytest.fixture
+def weights(tmp_path) -> str:
+    """A file of plain weights."""
+    torch.save(models.build("lenet5").state_dict(), tmp_path / "plain.pth")
+    return str(tmp_path / "plain.pth")
+
+
+def test_a_pair_may_name_a_file_of_plain_weights(weights, tmp_path):
+    pair = {"teacher": weights, "teacher_arch": "lenet5", "student": "lenet5-half"}
+    pairs = [pair, {"teacher": "lenet5", "student": "lenet5-half"}]
+    small = {"by_pair": {"plain.pth--lenet5-half": {"lr": 0.3}}}
+    found = grid.read(SMALL | {"pairs": pairs[:1], "distill": small, "teachers": str(tmp_path / "elsewhere")})
+    cell = found.cells["fashion-mnist/plain.pth--lenet5-half/cudfkd-seed7"]
+    assert cell.distill().lr == 0.2  # of its data set, which beats that of all
+    assert (cell.experiment().teacher, cell.experiment().teacher_arch) == (weights, "lenet5")
+    assert found.study().cases[0].at["teacher"] == cost.kind_of(cell)["teacher"] == "lenet5"
+    words = shlex.split(cell.arguments())
+    assert {f"--teacher={weights}", "--teacher-arch=lenet5"} <= set(words)
+    assert not any(
+        word.startswith("--teacher-arch")
+        for word in shlex.split(
+            grid.read(SMALL | {"pairs": pairs[1:]}).cells["fashion-mnist/lenet5--lenet5-half/cudfkd-seed7"].arguments()
+        )
+    )
+
+
+def test_the_command_of_a_file_of_plain_weights_gives_its_run(weights, tmp_path):
+    tiny = {"fashion-mnist": {"epochs": 1, "steps_per_epoch": 2, "batch_size": 4, "options": {"generator_width": 2}}}
+    pair = {"teacher": weights, "teacher_arch": "lenet5", "student": "lenet5-half"}
+    values = SMALL | {"methods": {"cudfkd": None}, "pairs": [pair], "data": tiny, "runs": str(tmp_path / "runs")}
+    cell = next(iter(grid.read(values).cells.values()))
+    assert cli.main(["distill", *shlex.split(cell.arguments())]) == 0
+    record = run.of_folder(cell.folder)
+    ((case, _, _),) = record.runs()
+    assert case.at["teacher"] == grid.architecture_in(case.case["experiment"]) == "lenet5"
+    assert list(record.cases) == [cell.case().key]
+
+
+def test_two_files_of_one_name_are_not_taken_for_one(weights, tmp_path):
+    other = tmp_path / "other" / "plain.pth"
+    other.parent.mkdir()
+    other.write_bytes(Path(weights).read_bytes())
+    pairs = [{"teacher": str(file), "teacher_arch": "lenet5", "student": "lenet5"} for file in (weights, other)]
+    with pytest.raises(ConfigError, match=r"plain\.pth.* is named twice in a grid: name it once"):
+        grid.read(SMALL | {"pairs": pairs})
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "grids").glob("*.yaml")), ids=lambda path: path.stem)

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import torch
 
 import cudfkd
 from cudfkd import cli, data, methods, regularizers, teachers
@@ -102,6 +103,26 @@ def test_a_teacher_of_ones_own_is_named_by_its_file(tmp_path, capsys):
     assert capsys.readouterr().out in own
     assert main(f"evaluate {run} --teacher lenet5 --teacher-seed 0".split()) == 0
     assert capsys.readouterr().out not in own
+
+
+def test_plain_weights_are_a_teacher_whose_architecture_the_run_remembers(tmp_path, capsys, monkeypatch):
+    torch.save({"model": teachers.load_teacher("fashion-mnist", "lenet5", 2).state_dict()}, tmp_path / "plain.pth")
+    monkeypatch.chdir(tmp_path)
+    assert main(f"distill {TINY} --out run --teacher plain.pth --teacher-arch lenet5".split()) == 0
+    assert main(["evaluate", "run"]) == 0
+    own = capsys.readouterr().out
+    for named in (
+        "--teacher lenet5 --teacher-seed 2",
+        "--teacher plain.pth --teacher-arch lenet5",
+        "--data fashion-mnist --teacher ./plain.pth --teacher-arch lenet5",
+    ):
+        assert main(f"evaluate run {named}".split()) == 0
+        assert capsys.readouterr().out in own
+    assert main(["evaluate", "run", "--teacher", "lenet5", "--teacher-seed", "0"]) == 0
+    assert capsys.readouterr().out not in own
+    torch.save(teachers.load_teacher("fashion-mnist", "lenet5", 1).state_dict(), tmp_path / "plain.pth")
+    assert main(["evaluate", "run"]) == 2
+    assert "plain.pth is not the teacher of run any more" in capsys.readouterr().err
 
 
 def test_a_trained_teacher_is_told_from_the_one_that_ships(tmp_path, capsys, monkeypatch):
