@@ -183,6 +183,7 @@ def try_student(student: nn.Module, probe: Images, *, gradient: bool) -> int:
         ConfigError: as `logits`, in either mode; or no gradient reaches the student's parameters, or its modes differ
             in their classes.
     """
+    student = getattr(student, "_orig_mod", student)  # to compile it for this batch would take a minute
     with as_it_was(student):
         student.eval()
         images = probe.clone().requires_grad_(gradient)
@@ -252,8 +253,11 @@ def _refuse_other(role: str, answer: Any, n: int) -> Tensor:
         wrap = "so wrap it in a module that does"
         raise ConfigError(f"the {role} returns a {type(answer).__name__}: it must return logits alone, {wrap}")
     if answer.ndim != 2 or len(answer) != n or not answer.is_floating_point():
-        given = f"{answer.dtype} of shape {tuple(answer.shape)}"
-        raise ConfigError(f"the {role} returns {given} for {n} images: it must be floats of shape ({n}, classes)")
+        kind = "a tensor" if answer.is_floating_point() else f"a tensor of {answer.dtype}"
+        raise ConfigError(
+            f"the {role} returns {kind} of shape {tuple(answer.shape)} for {n} images: it must be floats of shape"
+            " (batch, classes)"
+        )
     if answer.shape[1] < 2:
         raise ConfigError(f"the {role} gives one logit an image: it must give one for each class, 2 or more")
     return answer

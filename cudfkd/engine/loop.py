@@ -20,6 +20,7 @@ from cudfkd.base.randomness import Randomness, seeded
 from cudfkd.base.ranks import Ranks
 from cudfkd.boundary import networks, process
 from cudfkd.boundary.images import Images
+from cudfkd.boundary.weights import refuse_unsaveable
 from cudfkd.callbacks import Batch, Callback
 from cudfkd.config import DistillConfig
 from cudfkd.curriculum import Pace, weigh
@@ -86,6 +87,8 @@ def distill(
     fitting.refuse_config(config)
     of_teacher, of_student = networks.network("teacher", teacher), networks.network("student", student)
     networks.refuse_unfit(of_teacher, of_student)
+    if run_dir is not None:
+        refuse_unsaveable(of_student)
     images = fitting.images_of(config, evaluate_on, train_on)
     with networks.in_use(teacher=of_teacher, student=of_student), process.plain(torch.device(config.device)):
         run = _within_memory(of_teacher, of_student, config, images, run_dir, resume, watching, stop_after)
@@ -168,7 +171,7 @@ def _distill(
         # Both networks to the device. The teacher is frozen, the student gets the weights of rank 0. It comes before
         # the first forward pass, which needs both networks on the device. No random numbers.
         stack.enter_context(borrowed(teacher, device))
-        ranks.agree({name: list(tensor.shape) for name, tensor in student.state_dict().items()})
+        ranks.agree({name: list(getattr(value, "shape", ())) for name, value in student.state_dict().items()})
         student.to(device)
         ranks.follow(student)
 

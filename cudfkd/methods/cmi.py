@@ -50,10 +50,11 @@ from cudfkd.methods.parts.memory import Memory
 from cudfkd.methods.parts.options import Count, Fraction, ImageOptions, Positive, Weight, Whole
 from cudfkd.methods.parts.terms import channel_means, info_nce
 from cudfkd.models import Generator
-from cudfkd.models.watch import Watch, names_of
+from cudfkd.models.batch_norm_statistics import is_batch_norm
+from cudfkd.models.watch import Watch
 from cudfkd.runs.context import Context
 
-ABOUT = About("Fang et al., 2021", "BatchNorm2d in the teacher, unless bn = 0 and contrast = 0")
+ABOUT = About("Fang et al., 2021", "BatchNorm in the teacher, unless bn = 0 and contrast = 0")
 RATIO = 0.5  # inner steps for each student step: 200 for 400
 
 
@@ -188,7 +189,7 @@ def build(options: Options, ctx: Context) -> Method:
     """Builds CMI for one run.
 
     Raises:
-        ConfigError: bn or contrast is not 0 and the teacher has no BatchNorm2d layer; crop_padding is as large as the
+        ConfigError: bn or contrast is not 0 and the teacher has no BatchNorm layer; crop_padding is as large as the
             image.
     """
     generator = new_generator(ctx, options.latent_dim, options.generator_width)
@@ -205,10 +206,10 @@ def build(options: Options, ctx: Context) -> Method:
 
 def _contrast(options: Options, ctx: Context) -> Contrast:
     require_padding(ctx, options.crop_padding)
-    names = names_of(ctx.teacher, nn.BatchNorm2d)
+    names = [name for name, layer in ctx.teacher.named_modules() if is_batch_norm(layer)]
     if not names:
         raise ConfigError(
-            "the teacher has no BatchNorm2d layer, whose inputs the contrastive term compares: set contrast=0"
+            "the teacher has no BatchNorm layer, whose inputs the contrastive term compares: set contrast=0"
         )
     watch = Watch(ctx.teacher, names, inputs=True)
     features = channel_means(watch.try_on(ctx.probe())).shape[1]

@@ -38,7 +38,7 @@ from cudfkd.methods.parts.options import Count, Fraction, GeneratorOptions, Loss
 from cudfkd.runs.context import Context
 
 ABOUT = About(
-    "Li et al., 2023", "BatchNorm2d in the teacher, unless bn = 0", round_steps=2, granularity="sample", ranks=True
+    "Li et al., 2023", "BatchNorm in the teacher, unless bn = 0", round_steps=2, granularity="sample", ranks=True
 )
 
 
@@ -110,7 +110,7 @@ class Terms:
 
 
 def build(options: Options, ctx: Context) -> Method:
-    """Builds CuDFKD for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d layer."""
+    """Builds CuDFKD for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm layer."""
     terms = Terms(options, TeacherEye.of(ctx, options.bn))
     objective = Divergence(options.loss, options.temperature)
     return generator_method(options, ctx, terms, objective, settles=options.generator_schedule == "cosine")

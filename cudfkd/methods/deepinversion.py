@@ -42,7 +42,7 @@ from cudfkd.methods.parts.options import ImageOptions, Positive, Weight
 from cudfkd.methods.parts.terms import gap, total_variation
 from cudfkd.runs.context import Context
 
-ABOUT = About("Yin et al., 2020", "BatchNorm2d in the teacher, unless bn = 0")
+ABOUT = About("Yin et al., 2020", "BatchNorm in the teacher, unless bn = 0")
 RATIO = 2.5  # inner steps for each student step: 1,000 for 400
 
 
@@ -110,6 +110,6 @@ class Synthesizer:
 
 
 def build(options: Options, ctx: Context) -> Method:
-    """Builds DeepInversion for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d layer."""
+    """Builds DeepInversion for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm layer."""
     synthesizer = Synthesizer(options, TeacherEye.of(ctx, options.bn))
     return image_method(options, ctx, synthesizer, synthesizer.best, options.temperature)

@@ -30,7 +30,7 @@ from cudfkd.methods.parts.options import GeneratorOptions, Positive, Weight
 from cudfkd.methods.parts.terms import gap
 from cudfkd.runs.context import Context
 
-ABOUT = About("Choi et al., 2020", "BatchNorm2d in the teacher, unless bn = 0", round_steps=10, ranks=True)
+ABOUT = About("Choi et al., 2020", "BatchNorm in the teacher, unless bn = 0", round_steps=10, ranks=True)
 
 
 class Options(GeneratorOptions):
@@ -68,6 +68,6 @@ class Terms:
 
 
 def build(options: Options, ctx: Context) -> Method:
-    """Builds DFQ for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d layer."""
+    """Builds DFQ for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm layer."""
     terms = Terms(options, TeacherEye.of(ctx, options.bn))
     return generator_method(options, ctx, terms, Divergence("kl", options.temperature))

@@ -37,17 +37,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cudfkd import losses
-from cudfkd.base.errors import ConfigError
 from cudfkd.base.precision import at_least_float32
 from cudfkd.methods.parts.contract import About, Method
 from cudfkd.methods.parts.generator import Images, adam, imagine, new_generator
 from cudfkd.methods.parts.images import Best, class_term, image_method, random_classes
 from cudfkd.methods.parts.options import Count, Fraction, ImageOptions, Positive, Weight, Whole
+from cudfkd.models.batch_norm_statistics import layers_with_statistics, statistics_of
 from cudfkd.models.generator import Generator, initialise
-from cudfkd.models.watch import Watch, names_of
+from cudfkd.models.watch import Watch
 from cudfkd.runs.context import Context
 
-ABOUT = About("Fang et al., 2022", "BatchNorm2d in the teacher, unless bn = 0")
+ABOUT = About("Fang et al., 2022", "BatchNorm in the teacher, unless bn = 0")
 
 
 class Options(ImageOptions):
@@ -91,18 +91,10 @@ class SmoothedStatistics(nn.Module):
     def __init__(self, ctx: Context, momentum: float) -> None:
         super().__init__()
         teacher = ctx.teacher
-        names = [n for n in names_of(teacher, nn.BatchNorm2d) if teacher.get_submodule(n).track_running_stats]
-        if not names:
-            raise ConfigError(
-                "the teacher has no BatchNorm2d layer, which the term bn needs: set its weight to 0 (bn=0)"
-            )
+        names = layers_with_statistics(teacher, ctx.probe())
         layers = [teacher.get_submodule(name) for name in names]
-        self._stored = {
-            name: torch.stack([layer.get_buffer("running_mean"), layer.get_buffer("running_var")])
-            for name, layer in zip(names, layers, strict=True)
-        }
+        self._stored = {name: torch.stack(statistics_of(layer)) for name, layer in zip(names, layers, strict=True)}
         self._watch, self._momentum, self.rounds = Watch(teacher, names, inputs=True), momentum, 0
-        self._watch.try_on(ctx.probe())
         self._names = {name: f"average_{index}" for index, name in enumerate(names)}
         for name, buffer in self._names.items():
             self.register_buffer(buffer, torch.zeros_like(self._stored[name]))
@@ -132,7 +124,8 @@ class SmoothedStatistics(nn.Module):
         self.rounds = int(state)
 
     def _mix(self, name: str, x: Tensor) -> Tensor:
-        batch = torch.stack([x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)])
+        over = [0, *range(2, x.ndim)]
+        batch = torch.stack([x.mean(over), x.var(over, correction=0)])
         if self.rounds == 0:
             return batch
         return self._momentum * self.get_buffer(self._names[name]) + (1 - self._momentum) * batch
@@ -211,7 +204,7 @@ class Synthesizer:
 
 
 def build(options: Options, ctx: Context) -> Method:
-    """Builds Fast-DFKD for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm2d layer."""
+    """Builds Fast-DFKD for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm layer."""
     generator = new_generator(ctx, options.latent_dim, options.generator_width)
     steps = ctx.generator_steps(options.inner_steps or 5)
     optimizer = adam(generator.parameters(), options.generator_lr * steps, betas=(0.5, 0.999))

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
@@ -38,11 +39,18 @@ def folded(network: nn.Module, probe: Float[Tensor, "batch channels size size"])
             conv_layer, norm_layer = copy.get_submodule(convolution), copy.get_submodule(norm)
             assert isinstance(conv_layer, nn.Conv2d)
             assert isinstance(norm_layer, nn.BatchNorm2d)
+            _settle(conv_layer)
             copy.set_submodule(convolution, fuse_conv_bn_eval(conv_layer, norm_layer))
             copy.set_submodule(norm, nn.Identity())
         return copy if _agree(network, copy, probe) else network
-    except (RuntimeError, TypeError, AttributeError, NotImplementedError):  # it cannot be hooked, copied or changed
+    except Exception:  # noqa: BLE001, a foreign network may refuse in any way to be hooked, copied or changed
         return network
+
+
+def _settle(layer: nn.Module) -> None:
+    """Makes weights that a parametrization computes (weight_norm, spectral_norm, orthogonal) plain parameters."""
+    for name in list(getattr(layer, "parametrizations", ())):
+        parametrize.remove_parametrizations(layer, name, leave_parametrized=True)
 
 
 class _Uses(TorchFunctionMode):
@@ -71,10 +79,10 @@ def _pairs(network: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
     """Finds pairs of a convolution and the BatchNorm layer that alone takes its output; returns their names."""
     uses, taken, handles = _Uses(), [], []
     for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d):
+        if _is(nn.Conv2d, module):
             note = lambda _, __, y, name=name: uses.made.update({id(y): (name, y)})  # noqa: E731
             handles.append(module.register_forward_hook(note))
-        elif isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
+        elif _is(nn.BatchNorm2d, module) and module.running_mean is not None:
             note = lambda _, x, name=name: taken.extend((id(y), name) for y in x if id(y) in uses.made)  # noqa: E731
             handles.append(module.register_forward_pre_hook(note))
     try:
@@ -86,6 +94,11 @@ def _pairs(network: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
     pairs = [(uses.made[output][0], norm) for output, norm in taken if uses.times[output] == 1]
     called = Counter(name for pair in pairs for name in pair)
     return [pair for pair in pairs if all(called[name] == 1 for name in pair)]
+
+
+def _is(kind: type[nn.Module], module: nn.Module) -> bool:
+    """Whether a module is of a class itself. A subclass may do more, and is not folded."""
+    return parametrize.type_before_parametrizations(module) is kind
 
 
 @torch.no_grad()

@@ -44,11 +44,14 @@ class Watch:
         return seen
 
     @contextmanager
-    def recording(self) -> Iterator[dict[str, Tensor]]:
+    def recording(self, *, may_be_empty: bool = False) -> Iterator[dict[str, Tensor]]:
         """Records every forward pass inside the block; removes its hooks at the end.
 
+        Arguments:
+            may_be_empty: the forward pass need not use any of the modules.
+
         Raises:
-            ConfigError: no forward pass in the block used any of the modules.
+            ConfigError: no forward pass in the block used any of the modules, unless `may_be_empty`.
         """
         seen: dict[str, Tensor] = {}
         handles = [
@@ -60,7 +63,7 @@ class Watch:
         finally:
             for handle in handles:
                 handle.remove()
-        if self._modules and not seen:
+        if self._modules and not seen and not may_be_empty:
             names = ", ".join(self._modules)
             raise ConfigError(f"the network's forward pass does not use what is to be looked at: {names}: name another")
 

@@ -9,7 +9,7 @@ from torch import nn
 from cudfkd import losses
 from cudfkd.base.errors import ConfigError
 from cudfkd.losses import adversarial, class_entropy, js, kl, l1, l2, one_hot
-from cudfkd.models.batch_norm_statistics import BatchNormStatistics
+from cudfkd.models.batch_norm_statistics import BatchNormStatistics, layers_with_statistics, stored
 
 TEMPERATURES = pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0, 20.0])
 EVERY = [kl, l1, l2, js]
@@ -242,8 +242,12 @@ def slow_distance(layer: nn.BatchNorm2d, inputs: torch.Tensor) -> float:
     return sum(sqrt(sum((a - b) ** 2 for a, b in zip(computed, stored, strict=True))) for computed, stored in pairs)
 
 
+def statistics_on(net: nn.Module) -> BatchNormStatistics:
+    return BatchNormStatistics(net, [name for name, layer in net.named_modules() if stored(layer)])
+
+
 def distance(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    statistics = BatchNormStatistics(net)
+    statistics = statistics_on(net)
     with statistics.recording():
         return statistics(x)[1]
 
@@ -283,7 +287,7 @@ def test_batch_norm_statistics_reach_the_images():
 
 def test_batch_norm_statistics_give_the_networks_logits_and_keep_no_graph():
     net, x = network(), torch.rand(3, 2, 5, 5, requires_grad=True)
-    statistics = BatchNormStatistics(net)
+    statistics = statistics_on(net)
     with statistics.recording():
         logits, term = statistics(x)
     assert torch.equal(logits, net(x))
@@ -300,7 +304,7 @@ def hooks(net: nn.Module) -> int:
 
 def test_hooks_are_on_only_while_recording():
     net = network()
-    statistics = BatchNormStatistics(net)
+    statistics = statistics_on(net)
     assert hooks(net) == 0
     with statistics.recording():
         assert hooks(net) == 2
@@ -309,7 +313,7 @@ def test_hooks_are_on_only_while_recording():
 
 def test_hooks_come_off_after_an_exception_and_what_was_seen_is_forgotten():
     net, x = network(), torch.rand(3, 2, 5, 5)
-    statistics, alone = BatchNormStatistics(net), distance(net, x)
+    statistics, alone = statistics_on(net), distance(net, x)
     handle = net[-1].register_forward_hook(lambda *_: {}["nothing"])  # after both layers were looked at
     with pytest.raises(KeyError), statistics.recording():
         statistics(x)
@@ -337,15 +341,15 @@ def test_a_layer_that_is_passed_twice_counts_twice():
     "net",
     [
         nn.Sequential(nn.Conv2d(1, 2, 3)),
-        nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)),
+        nn.Sequential(nn.InstanceNorm2d(2, track_running_stats=True)),
         nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)),
     ],
-    ids=["none", "1d", "no statistics"],
+    ids=["none", "of single images", "no statistics"],
 )
 def test_a_teacher_without_batch_norm_is_refused_in_one_line(net):
     with pytest.raises(ConfigError) as error:
-        BatchNormStatistics(net)
+        layers_with_statistics(net, torch.rand(2, 2, 5, 5))
     line = str(error.value)
     assert "\n" not in line
-    assert "BatchNorm2d" in line
+    assert "BatchNorm layer" in line
     assert "bn=0" in line

@@ -15,7 +15,7 @@ from cudfkd.methods.parts.contract import Method, Objective
 from cudfkd.methods.parts.options import GeneratorOptions
 from cudfkd.methods.parts.stores import build_store
 from cudfkd.models import Generator
-from cudfkd.models.batch_norm_statistics import BatchNormStatistics
+from cudfkd.models.batch_norm_statistics import BatchNormStatistics, layers_with_statistics
 from cudfkd.runs.context import Context
 from cudfkd.runs.student_batch import StudentBatch
 
@@ -48,7 +48,10 @@ class TeacherEye:
     @classmethod
     def of(cls, ctx: Context, bn: float) -> "TeacherEye":
         """Looks at the statistics if their weight `bn` is not 0. Raises ConfigError if it then finds no statistics."""
-        return cls(bn, BatchNormStatistics(ctx.teacher, ctx.ranks.means) if bn > 0 else None)
+        if bn == 0:
+            return cls(bn, None)
+        names = layers_with_statistics(ctx.teacher, ctx.probe())
+        return cls(bn, BatchNormStatistics(ctx.teacher, names, ctx.ranks.means))
 
     def look(self, ctx: Context, images: Images) -> tuple[Logits, dict[str, Tensor]]:
         """The teacher's logits, and the bn_term if its weight is not 0."""

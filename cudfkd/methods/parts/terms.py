@@ -39,7 +39,11 @@ def attention_gap(teacher: Sequence[Tensor], student: Sequence[Tensor]) -> PerSa
 
 def channel_means(seen: Mapping[str, Tensor]) -> Float[Tensor, "batch features"]:
     """Features of each image: the mean over pixels of each channel of each layer in `seen`, side by side."""
-    return torch.cat([at_least_float32(maps).mean((2, 3)) for maps in seen.values()], 1)
+    return torch.cat([_pooled(at_least_float32(maps)) for maps in seen.values()], 1)
+
+
+def _pooled(maps: Tensor) -> Float[Tensor, "batch channels"]:
+    return maps.mean(list(range(2, maps.ndim))) if maps.ndim > 2 else maps
 
 
 def info_nce(

@@ -404,7 +404,7 @@ def no_batchnorm() -> nn.Module:
 
 def test_a_teacher_without_batchnorm_needs_bn_off():
     student = networks()[1]
-    with pytest.raises(ConfigError, match=r"no BatchNorm2d .*bn=0"):
+    with pytest.raises(ConfigError, match=r"no BatchNorm .*bn=0"):
         cudfkd.distill(no_batchnorm(), student, config())
     cudfkd.distill(no_batchnorm(), student, config(options={"bn": 0.0}))
 
