@@ -45,6 +45,7 @@ from benchmarks.parts import Outcome, Part, Record, Result
 from cudfkd import data
 from cudfkd.base import command, devices
 from cudfkd.base.command import Parser
+from cudfkd.base.console import say
 from cudfkd.base.machine import hardware
 from cudfkd.callbacks import Callback
 from cudfkd.config import Experiment
@@ -231,7 +232,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = parser.parse_args(arguments)
         plan, names = replace(PLANS[options.plan], folder=options.folder), [n for n in PARTS if n in options.parts]
         outcome = measure(plan, options.plan, options.minutes, options.out, names)
-        print(outcome)
+        say(str(outcome))
         return 1 if outcome.failed else 0
 
     return command.run(
