@@ -22,6 +22,7 @@ reported in a line, and the exit code is 1. Runs and teacher live in out/gpu/ an
 training images are found as `cudfkd teacher` finds them.
 """
 
+import cudfkd  # isort: skip  # before torch, whose threads then wait as in every run: see cudfkd.base.waiting
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -34,7 +35,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import cudfkd
 from analysis.checks.statistics import mean_over_seeds
 from analysis.live.stability import stability
 from analysis.origin import ROOT

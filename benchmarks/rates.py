@@ -10,6 +10,7 @@ benchmarks/results/rates.json, where `analysis.studies.cost` finds them. For CMI
 earlier images has not filled yet.
 """
 
+import cudfkd  # isort: skip  # before torch, whose threads then wait as in every run: see cudfkd.base.waiting
 import sys
 import warnings
 from collections.abc import Iterator
@@ -20,7 +21,6 @@ from typing import Any
 import torch
 from torch.utils.data import TensorDataset
 
-import cudfkd
 from analysis.studies import cost, grid
 from analysis.studies.grid import Cell
 from benchmarks import RESULTS, parts
