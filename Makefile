@@ -5,6 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Threads of torch sleep while they wait, unless the user said how they wait: see cudfkd/base/waiting.py.
+ifeq ($(OMP_WAIT_POLICY)$(GOMP_SPINCOUNT)$(KMP_BLOCKTIME),)
+export OMP_WAIT_POLICY := passive
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help figures test lab lint record bench clean
 

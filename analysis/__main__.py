@@ -11,6 +11,7 @@ from analysis import origin
 from analysis.evidence import execute, reproduce, scorecard
 from cudfkd.base import command
 from cudfkd.base.command import Parser
+from cudfkd.base.console import say
 from cudfkd.base.errors import ConfigError
 
 
@@ -62,14 +63,14 @@ def _execute(options: argparse.Namespace) -> int:
     parameters |= {name: execute.parse_value(text) for name, text in options.p}
     output = options.output or reproduce.OUT / options.profile / options.notebook.name
     done = execute.execute(options.notebook, output, parameters)
-    print(f"{done.path}: {done.seconds:.0f} s")
+    say(f"{done.path}: {done.seconds:.0f} s")
     return 0
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    failed = reproduce.reproduce(options.profile, lambda line: print(line, flush=True))
+    failed = reproduce.reproduce(options.profile, say)
     card = scorecard.load(options.profile, reproduce.OUT / options.profile)
-    print("\n".join([card.summary(), *card.remarks()]))
+    say("\n".join([card.summary(), *card.remarks()]))
     return 1 if failed or card.failed else 0
 
 
@@ -77,7 +78,7 @@ def _scorecard(options: argparse.Namespace) -> int:
     card = scorecard.load(options.profile, reproduce.OUT / options.profile)
     if not card.results:
         raise ConfigError(card.summary())
-    print("\n".join(card.lines()))
+    say("\n".join(card.lines()))
     return 1 if card.failed else 0
 
 
@@ -88,7 +89,7 @@ def _record(options: argparse.Namespace) -> int:
         raise ConfigError(f"out/{options.profile} holds no figures: run make figures PROFILE={options.profile} first")
     for folder in folders:
         shutil.copytree(folder, origin.ROOT / "figures" / folder.name, dirs_exist_ok=True)
-        print(f"figures/{folder.name}")
+        say(f"figures/{folder.name}")
     return 0
 
 

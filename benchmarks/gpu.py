@@ -22,6 +22,7 @@ reported in a line, and the exit code is 1. Runs and teacher live in out/gpu/ an
 training images are found as `cudfkd teacher` finds them.
 """
 
+import cudfkd  # isort: skip  # before torch, whose threads then wait as in every run: see cudfkd.base.waiting
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -34,7 +35,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import cudfkd
 from analysis.checks.statistics import mean_over_seeds
 from analysis.live.stability import stability
 from analysis.origin import ROOT
@@ -45,6 +45,7 @@ from benchmarks.parts import Outcome, Part, Record, Result
 from cudfkd import data
 from cudfkd.base import command, devices
 from cudfkd.base.command import Parser
+from cudfkd.base.console import say
 from cudfkd.base.machine import hardware
 from cudfkd.callbacks import Callback
 from cudfkd.config import Experiment
@@ -231,7 +232,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = parser.parse_args(arguments)
         plan, names = replace(PLANS[options.plan], folder=options.folder), [n for n in PARTS if n in options.parts]
         outcome = measure(plan, options.plan, options.minutes, options.out, names)
-        print(outcome)
+        say(str(outcome))
         return 1 if outcome.failed else 0
 
     return command.run(

@@ -21,6 +21,7 @@ import torch
 from benchmarks import RESULTS
 from cudfkd.base import command
 from cudfkd.base.command import Parser
+from cudfkd.base.console import say
 from cudfkd.base.files import write_json
 
 GRANULARITIES = ("sample", "batch", "none")
@@ -54,10 +55,10 @@ def kill(most: int, moments: random.Random) -> int:
             kills, epochs = harass(name, path, seconds[name], moments, left)
             differs = differing(path, undisturbed[name])
             rows.append({"granularity": name, "kills": kills, "epochs_at_kill": epochs, "differs": differs})
-            print(rows[-1], flush=True)
+            say(str(rows[-1]))
     same = sum(not row["differs"] for row in rows)
     kills = sum(row["kills"] for row in rows)
-    print(f"{kills} kills in {len(rows)} runs: {same} of {len(rows)} runs the same to the bit")
+    say(f"{kills} kills in {len(rows)} runs: {same} of {len(rows)} runs the same to the bit")
     write_json(
         RESULTS / "kills.json",
         {"kills": kills, "runs": len(rows), "same": same, "length": LENGTH, "torch": torch.__version__, "rows": rows},

@@ -173,8 +173,13 @@ def in_turn(
 
 def ratios(rates: Mapping[str, Sequence[float]], over: str) -> dict[str, float]:
     """Median and extremes, over the repeats, of the engine's speed divided by the speed of the loop `over`."""
-    quotients = [fast / slow for fast, slow in zip(rates["engine"], rates[over], strict=True)]
-    return {"median": median(quotients), "lowest": min(quotients), "highest": max(quotients), "n": len(quotients)}
+    return quotients(rates["engine"], rates[over])
+
+
+def quotients(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
+    """Median and extremes, over the repeats, of one quantity divided by another."""
+    found = [one / other for one, other in zip(above, below, strict=True)]
+    return {"median": median(found), "lowest": min(found), "highest": max(found), "n": len(found)}
 
 
 def memory(setting: Setting, name: str) -> dict[str, float | None]:

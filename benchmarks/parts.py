@@ -7,7 +7,6 @@ goes on with the parts that the file lacks. `throughput.py`, `gpu.py` and `rates
 The parts that throughput.py and gpu.py share are defined here (`SHARED`): ceiling, flops and traffic of a setting.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import torch
 from analysis.origin import commit
 from benchmarks import ceilings, loops
 from benchmarks.loops import Setting
+from cudfkd.base.console import complain, say
 from cudfkd.base.errors import ConfigError, CudfkdError
 from cudfkd.base.files import read_json, write_json
 
@@ -74,15 +74,15 @@ def measure(
         try:
             result = part.measure(plan, minutes_left)
         except FAILURES as error:
-            _warn(name, " ".join(str(error).split()) or type(error).__name__)
+            complain(f"{name}: {' '.join(str(error).split()) or type(error).__name__}")
             left.remove(name)
             failed.append(name)
             continue
-        print(f"{name}: {'to go on' if result is None else 'measured'}, {perf_counter() - started:.0f} s", flush=True)
+        say(f"{name}: {'to go on' if result is None else 'measured'}, {perf_counter() - started:.0f} s")
         if result is None:
             break
         for message in result.get("warnings", []):
-            _warn(name, message)
+            complain(f"{name}: {message}")
         keep(name, result)
         left.remove(name)
     return Outcome(left, failed)
@@ -163,7 +163,3 @@ def shares(results: dict[str, Any], precision: str) -> dict[str, Any]:
     """The shares of the device's limits, where speed and all the shared parts are measured; else nothing."""
     complete = {"speed", *SHARED} <= results.keys()
     return {"achieved": ceilings.achieved(results, precision)} if complete else {}
-
-
-def _warn(part: str, message: str) -> None:
-    print(f"{part}: {message}", file=sys.stderr, flush=True)

@@ -17,6 +17,7 @@ from benchmarks import RESULTS
 from cudfkd import data
 from cudfkd.base import command
 from cudfkd.base.command import Parser
+from cudfkd.base.console import say
 from cudfkd.base.files import write_json
 from cudfkd.base.machine import made
 from cudfkd.engine.experiments import build
@@ -47,9 +48,9 @@ def compare(pairs: int, steps: int, round_steps: int) -> int:
         residual = max(residual, account(probe).worst())
         if pair:
             rows.append({"without": seconds[False], "with": seconds[True], "share": seconds[True] / seconds[False] - 1})
-            print({name: round(value, 3) for name, value in rows[-1].items()}, flush=True)
+            say(str({name: round(value, 3) for name, value in rows[-1].items()}))
     share = median(row["share"] for row in rows)
-    print(f"median share {share:.1%} of {len(rows)} pairs (at most {MOST:.0%}); worst residual {residual:.1e}")
+    say(f"median share {share:.1%} of {len(rows)} pairs (at most {MOST:.0%}); worst residual {residual:.1e}")
     write_json(RESULTS / "probe.json", {
         "share": share, "most": MOST, "residual": residual, "pairs": rows, "steps": steps, "round_steps": round_steps,
         **made("cpu"),

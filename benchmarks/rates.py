@@ -10,6 +10,7 @@ benchmarks/results/rates.json, where `analysis.studies.cost` finds them. For CMI
 earlier images has not filled yet.
 """
 
+import cudfkd  # isort: skip  # before torch, whose threads then wait as in every run: see cudfkd.base.waiting
 import sys
 import warnings
 from collections.abc import Iterator
@@ -20,7 +21,6 @@ from typing import Any
 import torch
 from torch.utils.data import TensorDataset
 
-import cudfkd
 from analysis.studies import cost, grid
 from analysis.studies.grid import Cell
 from benchmarks import RESULTS, parts
@@ -28,6 +28,7 @@ from benchmarks.parts import Outcome, Part
 from cudfkd import data, methods, models
 from cudfkd.base import command, devices
 from cudfkd.base.command import Parser
+from cudfkd.base.console import say
 from cudfkd.base.errors import ConfigError, unknown
 from cudfkd.base.files import write_json
 from cudfkd.base.machine import hardware
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = parser.parse_args(arguments)
         cells = list(kinds(grid.load(options.grid), options.methods))
         outcome = measure(cells, options.seconds, options.minutes, options.out)
-        print(outcome)
+        say(str(outcome))
         return 1 if outcome.failed else 0
 
     return command.run("rates.py", program, interrupted="interrupted; what was measured is kept")

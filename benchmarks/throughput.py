@@ -24,6 +24,7 @@ from benchmarks.parts import Part, Record, Result, shares
 from benchmarks.scaling import counts, scaling
 from cudfkd.base import command
 from cudfkd.base.command import Parser
+from cudfkd.base.console import say
 from cudfkd.base.machine import hardware
 
 BATCH_SIZES = (16, 32, 64, 128)
@@ -109,13 +110,13 @@ def measure(options: argparse.Namespace) -> int:
     place, failed = where(settings[0]), []
     chosen = {name: part for name, part in PARTS.items() if name in options.parts}
     for setting in settings:
-        print(f"{setting.pair} on {place}", flush=True)
+        say(f"{setting.pair} on {place}")
         record = Record(options.out, place, setting.pair, follows=partial(shares, precision=setting.precision))
         plan = Plan(setting, tuple(LOOPS), options.seconds, options.repeats, options.batch_sizes)
         failed += parts.measure(chosen, plan, record.keep).failed
     figure = plots.throughput(record.content)
     figure.savefig(options.out.with_suffix(".png"), metadata={"Software": None})
-    print("\n".join(lines(record.content[place])))
+    say("\n".join(lines(record.content[place])))
     return 1 if failed else 0
 
 

@@ -15,6 +15,7 @@ from analysis.studies.study import Study
 from cudfkd import methods
 from cudfkd.base import command
 from cudfkd.base.command import Parser
+from cudfkd.base.console import say
 from cudfkd.base.files import write_json
 
 
@@ -71,7 +72,7 @@ def _list(requested: argparse.Namespace) -> None:  # noqa: ARG001
         described = catalog.get(name)
         missing = len(records.lacking(described, records.begun(described, records.path_of(name))))
         state = f"{missing} of {len(described.cases) * len(described.seeds)} runs lacking" if missing else "complete"
-        _say(f"{name:<12} {state:<24} {described.purpose.question}")
+        say(f"{name:<12} {state:<24} {described.purpose.question}")
 
 
 def _record(requested: argparse.Namespace) -> None:
@@ -80,18 +81,18 @@ def _record(requested: argparse.Namespace) -> None:
         described, path, processes=requested.processes, labels=requested.cases, seeds=requested.seeds,
         data_root=root,
     ):  # fmt: skip
-        _say(line)
+        say(line)
 
 
 def _check(requested: argparse.Namespace) -> int:
     described, path, _ = _study(requested.study)
     repeat = again(described, records.read(path), requested.case, requested.seed, requested.tolerance)
-    _say(repeat.numbers.to_string(float_format=lambda value: f"{value:.6g}"))
+    say(repeat.numbers.to_string(float_format=lambda value: f"{value:.6g}"))
     where = "the same" if repeat.same_machine else "another"
     if repeat.differing:
-        _say(f"differ, on {where} machine than the record's: {', '.join(repeat.differing)}")
+        say(f"differ, on {where} machine than the record's: {', '.join(repeat.differing)}")
         return 1
-    _say(f"the same as recorded, within the tolerance for {where} machine")
+    say(f"the same as recorded, within the tolerance for {where} machine")
     return 0
 
 
@@ -113,7 +114,7 @@ def _costs(requested: argparse.Namespace) -> None:  # noqa: ARG001
 
 def _cost(requested: argparse.Namespace) -> None:
     for line in cost.lines(grid.load(requested.grid), cost.known(requested.rates)):
-        _say(line)
+        say(line)
 
 
 def _study(name: str) -> tuple[Study, Path, Path | None]:
@@ -127,11 +128,6 @@ def _study(name: str) -> tuple[Study, Path, Path | None]:
         root = Path(crossed.data_root) if crossed.data_root else None
         return crossed.study(), crossed.folder / "record.json", root
     return study.of(values), path.with_suffix(".json"), None
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

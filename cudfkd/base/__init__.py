@@ -1,1 +1,5 @@
-"""Tools that know nothing of distillation: errors, files, devices, processes."""
+"""The ground floor, which all other modules import first: so here the threads of torch are told how to wait."""
+
+from cudfkd.base.waiting import wait_asleep
+
+wait_asleep()

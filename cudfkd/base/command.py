@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from cudfkd.base import console
 from cudfkd.base.errors import ConfigError, CudfkdError
 
 
@@ -27,7 +28,7 @@ def run(
     failures: tuple[type[CudfkdError], ...] = (),
     interrupted: str = "interrupted",
 ) -> int:
-    """Runs a program and returns its exit code.
+    """Runs a program and returns its exit code. A program without a console runs as it does with one.
 
     | exit code | when |
     |---|---|
@@ -45,19 +46,20 @@ def run(
         failures: errors that end with 1 instead of 2.
         interrupted: the line for Ctrl-C, which says what becomes of the program's work.
     """
-    try:
-        code = main() or 0
-        sys.stdout.flush()  # at Python's exit it would be too late to catch a broken pipe
-        return code
-    except CudfkdError as error:
-        sys.stderr.write(f"{name}: {error}\n")
-        return 1 if isinstance(error, failures) else 2
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{name}: {interrupted}\n")
-        return 130
-    except BrokenPipeError:
-        _discard_output()
-        return 141
+    with console.usable():
+        try:
+            code = main() or 0
+            console.flush()  # at Python's exit it would be too late to catch a broken pipe
+            return code
+        except CudfkdError as error:
+            console.complain(f"{name}: {error}")
+            return 1 if isinstance(error, failures) else 2
+        except KeyboardInterrupt:
+            console.complain(f"{name}: {interrupted}")
+            return 130
+        except BrokenPipeError:
+            _discard_output()
+            return 141
 
 
 def _discard_output() -> None:

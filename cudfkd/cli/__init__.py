@@ -19,6 +19,7 @@ from typing import Any
 from cudfkd import data, methods, models, teachers
 from cudfkd.base import command, ranks
 from cudfkd.base.command import Parser
+from cudfkd.base.console import say as _say
 from cudfkd.base.errors import ConfigError, TrainingError, unknown
 from cudfkd.base.out_of_memory import is_out_of_memory
 from cudfkd.base.version import __version__
@@ -276,10 +277,6 @@ def _requested_size(error: Exception) -> str:
 
 def _interval(estimate: dict) -> str:
     return f"{estimate['value']:.4f} (95 % interval {estimate['low']:.4f} to {estimate['high']:.4f})"
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 COMMANDS = {

@@ -7,6 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from cudfkd.base import console
 from cudfkd.callbacks import Callback
 from cudfkd.runs.context import Context
 
@@ -20,6 +21,7 @@ class Progress(Callback, AbstractContextManager):
         terminal                 a bar on stderr, redrawn at most twice a second
         notebook                 one output, replaced after each epoch, so that an executed notebook holds one line
         log file, pipe           one line per epoch
+        none                     nothing: the run goes on
 
     With several ranks, only rank 0 shows progress. As a context manager, it removes its bar when a run ends with an
     error.
@@ -29,7 +31,7 @@ class Progress(Callback, AbstractContextManager):
     """
 
     def __init__(self, write: Callable[[str], object] | None = None) -> None:
-        self._write = write or _to_stdout
+        self._write = write or console.say
         self._bar: tqdm | None = None
         self._output: Any = None
 
@@ -40,7 +42,7 @@ class Progress(Callback, AbstractContextManager):
             from IPython.display import display
 
             self._output = display(_Text("starting ..."), display_id=True)
-        elif sys.stderr.isatty():
+        elif console.is_terminal(sys.stderr):
             self._bar = tqdm(
                 total=ctx.config.total_steps, initial=ctx.step, unit="step", mininterval=0.5, file=sys.stderr,
                 dynamic_ncols=True, leave=False,
@@ -99,8 +101,3 @@ def _in_notebook() -> bool:
 
 def _to_nowhere(line: str) -> None:  # noqa: ARG001
     pass
-
-
-def _to_stdout(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

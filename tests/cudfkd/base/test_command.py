@@ -1,7 +1,9 @@
 """Every end of a program has its exit code and one line at most."""
 
+import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +72,36 @@ sys.exit(command.run("tool", lambda: print("a line\\n" * {lines})))
         process.stdin.close()
         assert process.stderr.read() == ""
     assert process.returncode == 141
+
+
+CONSOLES = {"none": None, "closed": io.StringIO()}
+CONSOLES["closed"].close()
+
+
+@pytest.mark.parametrize("stream", CONSOLES.values(), ids=CONSOLES)
+@pytest.mark.parametrize(
+    ("error", "code"), [(ConfigError("no"), 2), (TrainingError("no"), 1), (KeyboardInterrupt(), 130), (None, 0)]
+)
+def test_without_a_console_the_exit_code_is_the_same(stream, error, code, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stderr", stream)
+    main = raising(error) if error else lambda: sys.stdout.write("ü") and None
+    assert command.run("tool", main, failures=(TrainingError,)) == code
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the file that is a full disk is Linux's")
+def test_a_full_disk_behind_stdout_lets_the_program_end_and_is_told_in_a_line(tmp_path):
+    code = f"""
+import sys
+from pathlib import Path
+from cudfkd.base import command, console
+def main():
+    console.say("a line")
+    Path({str(tmp_path / "done")!r}).touch()
+sys.exit(command.run("tool", main))
+"""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.stderr == "stdout cannot be written (No space left on device): a line was lost\n"
+    assert done.returncode == 0
+    assert (tmp_path / "done").exists()

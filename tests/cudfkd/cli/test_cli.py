@@ -1,7 +1,10 @@
 """The command line, as a user types it. Bad input is in tests/test_bad_input."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -25,6 +28,26 @@ def test_distill_then_evaluate(tmp_path, capsys):
     said = capsys.readouterr().out
     assert [line.split()[0] for line in said.splitlines()] == ["accuracy", "agreement", "loyalty", "loyalty_published"]
     assert "n = 2000" in said
+
+
+@pytest.mark.parametrize(
+    ("console", "encoding"), [(">&- 2>&-", ""), ("<&- >&- 2>&-", ""), (">&-", ""), ("2>&-", ""), ("", "ascii")]
+)
+def test_a_run_is_whole_whatever_the_console(console, encoding, tmp_path):
+    run = tmp_path / "ü"
+    line = f"exec {sys.executable} -m cudfkd.cli distill {TINY} --out {run} {console}"
+    environment = os.environ | ({"PYTHONIOENCODING": encoding} if encoding else {})
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert cudfkd.load_run(run).summary["epoch"] == 1
+    assert not list(run.glob("checkpoint*"))
+    if encoding:
+        assert done.stdout.endswith("/\\xfc\n")
+    again = subprocess.run(line, shell=True, capture_output=True, text=True, env=environment)
+    assert again.returncode == 2
+    assert again.stderr.endswith(
+        "" if "2>&-" in console else " holds a run already: choose another folder, or resume it\n"
+    )
 
 
 def test_a_teacher_that_changed_is_not_taken_for_the_runs(tmp_path, capsys):

@@ -48,6 +48,31 @@ def test_a_terminal_gets_a_bar_that_counts_student_steps_and_goes_away(monkeypat
     assert capsys.readouterr().out == ""
 
 
+def closed():
+    stream = Terminal()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stderr", [None, closed(), Terminal()])
+@pytest.mark.parametrize("stdout", [None, closed(), io.TextIOWrapper(io.BytesIO(), "ascii")])
+def test_a_run_goes_on_whatever_the_console(stdout, stderr, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    run = distill(callbacks=[Progress()], run_dir=tmp_path / "ü")
+    assert run.summary["epoch"] == 2
+    assert (run.path / "summary.json").exists()
+
+
+def test_a_terminal_that_is_closed_during_a_run_does_not_end_it(monkeypatch):
+    class Closes(Callback):
+        def after_epoch(self, ctx, row):
+            sys.stderr.close()
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert distill(callbacks=[Progress(), Closes()]).summary["epoch"] == 2
+
+
 def test_a_bar_is_taken_away_after_an_error(monkeypatch):
     class Breaks(Callback):
         def after_epoch(self, ctx, row):
