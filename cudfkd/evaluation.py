@@ -15,10 +15,10 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from cudfkd.base import devices
+from cudfkd.base import devices, process
 from cudfkd.base.errors import ConfigError
 from cudfkd.base.randomness import seeded
-from cudfkd.boundary import networks, process
+from cudfkd.boundary import networks
 from cudfkd.boundary.images import check_labels, normalisation, read
 from cudfkd.data.images import unit
 from cudfkd.losses import js
@@ -69,10 +69,11 @@ class Evaluation(NamedTuple):
     loyalty_published: Estimate
 
 
+@process.plain()
 def evaluate(
-    student: nn.Module,
-    teacher: nn.Module,
-    dataset: Dataset,
+    student: nn.Module | Any,
+    teacher: nn.Module | Any,
+    dataset: Dataset | Any,
     mean: Any = None,
     std: Any = None,
     device: str | torch.device = "cpu",
@@ -98,9 +99,10 @@ def evaluate(
     pair = {"student": networks.network("student", student), "teacher": networks.network("teacher", teacher)}
     images = read(dataset)
     normalize, answers = Normalize(*normalisation(mean, std, images.shape[0])), []
-    with networks.in_use(**pair), process.plain(target), seeded(0, target):
+    with networks.in_use(**pair), seeded(0, target):
         for role, network in pair.items():
             answers.append(predict(network, images.pixels, target, normalize=normalize, role=role).cpu())
+            networks.refuse_not_finite(role, answers[-1])
             networks.warn_of_probabilities(role, answers[-1])
     of_student, of_teacher = answers
     if of_student.shape != of_teacher.shape:
@@ -184,7 +186,7 @@ def predict(
         role: name of the network in an error line.
 
     Raises:
-        ConfigError: as `cudfkd.boundary.networks.logits`.
+        ConfigError: as `cudfkd.boundary.networks.logits` and `refuse_train_mode`.
     """
     modes = {module: module.training for module in network.modules()}
     original = next((p.device for p in network.parameters()), torch.device(device))
@@ -193,6 +195,7 @@ def predict(
     try:
         network.to(device)
         network.eval()
+        networks.refuse_train_mode(role, network)
         chunks = (chunk.to(device) for chunk in images.split(size))
         pixels = (chunk if chunk.is_floating_point() else unit(chunk) for chunk in chunks)
         return torch.cat([networks.logits(role, network, normalize(x)) for x in pixels]).float()

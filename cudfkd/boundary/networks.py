@@ -66,12 +66,8 @@ def refuse_unfit(teacher: nn.Module, student: nn.Module) -> None:
             "the teacher is compiled, and cannot be looked into: pass the module that it was made from"
             " (compile = 'default' compiles it for the run)"
         )
-    for role, given in (("teacher", teacher), ("student", student)):
-        if any(tensor.is_inference() for tensor in chain(given.parameters(), given.buffers())):
-            raise ConfigError(
-                f"the {role} was made under torch.inference_mode, so no gradient can pass through it: pass"
-                " copy.deepcopy(...) of it, made outside"
-            )
+    refuse_inference("teacher", teacher)
+    refuse_inference("student", student)
     if not any(parameter.requires_grad for parameter in student.parameters()):
         raise ConfigError("no parameter of the student can be trained: call student.requires_grad_() first")
     for things, of_teacher, of_student in (
@@ -84,6 +80,15 @@ def refuse_unfit(teacher: nn.Module, student: nn.Module) -> None:
             raise ConfigError(
                 f"teacher and student share {len(shared)} {things}: pass copy.deepcopy(...) of one of them"
             )
+
+
+def refuse_inference(role: str, given: nn.Module) -> None:
+    """Raises ConfigError for a network whose weights can neither change nor pass a gradient on."""
+    if any(tensor.is_inference() for tensor in chain(given.parameters(), given.buffers())):
+        raise ConfigError(
+            f"the {role} was made under torch.inference_mode, so its weights cannot change and no gradient passes"
+            " through it: pass copy.deepcopy(...) of it, made outside"
+        )
 
 
 @contextmanager
@@ -146,8 +151,7 @@ def try_teacher(teacher: nn.Module, probe: Images, *, gradient: bool) -> int:
         ConfigError: as `logits`; or the teacher stays in train mode, its logits are not finite, or no gradient reaches
             the images.
     """
-    if any(module.training for module in teacher.modules()):
-        raise ConfigError("the teacher stays in train mode when eval() is called: its modules must follow eval()")
+    refuse_train_mode("teacher", teacher)
     images = probe.clone().requires_grad_(gradient)
     t = logits("teacher", teacher, images)
     refuse_not_finite("teacher", t)
@@ -186,6 +190,7 @@ def try_student(student: nn.Module, probe: Images, *, gradient: bool) -> int:
     student = getattr(student, "_orig_mod", student)  # to compile it for this batch would take a minute
     with as_it_was(student):
         student.eval()
+        refuse_train_mode("student", student)
         images = probe.clone().requires_grad_(gradient)
         still = logits("student", student, images)
         if gradient and not still.requires_grad:
@@ -225,10 +230,16 @@ def as_it_was(used: nn.Module) -> Iterator[None]:
                 buffer.copy_(value)
 
 
+def refuse_train_mode(role: str, used: nn.Module) -> None:
+    """Raises ConfigError if a part of a network is in train mode after `eval()`."""
+    if any(module.training for module in used.modules()):
+        raise ConfigError(f"the {role} stays in train mode when eval() is called: all its modules must follow eval()")
+
+
 def refuse_not_finite(role: str, answer: Logits) -> None:
     """Raises ConfigError if logits of ordinary images are not finite."""
     if not bool(answer.isfinite().all()):
-        raise ConfigError(f"the {role}'s logits of noise are not finite: look for NaN or infinity in its weights")
+        raise ConfigError(f"the {role}'s logits are not finite: look for NaN or infinity in its weights")
 
 
 def warn_of_probabilities(role: str, answer: Logits) -> None:

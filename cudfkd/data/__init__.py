@@ -23,6 +23,7 @@ If a folder is named (1 or 2), no other folder and no download replaces it. Insi
 
 from pathlib import Path
 
+from cudfkd.base import process
 from cudfkd.base.errors import ConfigError, unknown
 from cudfkd.data.catalog import CIFAR10, CIFAR100, FASHION_MNIST_32, DataInfo
 from cudfkd.data.cifar import Cifar
@@ -64,6 +65,7 @@ def source(name: str) -> Source:
     return _KNOWN[name]
 
 
+@process.plain()
 def load(name: str, split: str, data_root: str | Path | None = None) -> ImageSet:
     """Loads one split of a data set: images are float32 in [0, 1], stored as bytes; labels are int64; see `ImageSet`.
 

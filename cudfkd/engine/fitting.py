@@ -22,7 +22,7 @@ from cudfkd.runs.student_batch import TrainingImages
 MOMENTS = [name for name in vars(Callback) if name.startswith(("before_", "after_"))]
 
 
-def images_of(config: DistillConfig, evaluate_on: Dataset | None, train_on: Dataset | None) -> dict[str, Images]:
+def images_of(config: DistillConfig, evaluate_on: Dataset | Any, train_on: Dataset | Any) -> dict[str, Images]:
     """Reads the data sets of a run: "evaluate_on" and "train_on", if they are given.
 
     Raises:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from copy import deepcopy
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -13,12 +14,13 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from cudfkd import methods
+from cudfkd.base import process
 from cudfkd.base.deadline import deadline_after
 from cudfkd.base.errors import ConfigError, TrainingError
 from cudfkd.base.out_of_memory import is_out_of_memory, what_fits
 from cudfkd.base.randomness import Randomness, seeded
 from cudfkd.base.ranks import Ranks
-from cudfkd.boundary import networks, process
+from cudfkd.boundary import networks
 from cudfkd.boundary.images import Images
 from cudfkd.boundary.weights import refuse_unsaveable
 from cudfkd.callbacks import Batch, Callback
@@ -41,17 +43,18 @@ from cudfkd.runs.log import EpochLog
 from cudfkd.runs.metrics import Row, refuse_other_than_numbers, row
 
 
+@process.plain()
 def distill(
-    teacher: nn.Module,
-    student: nn.Module,
-    config: DistillConfig = DistillConfig(),
+    teacher: nn.Module | Any,
+    student: nn.Module | Any,
+    config: DistillConfig | Any = DistillConfig(),
     *,
-    evaluate_on: Dataset | None = None,
+    evaluate_on: Dataset | Any = None,
     run_dir: str | Path | None = None,
     resume: bool = False,
-    callbacks: Iterable[Callback] = (),
+    callbacks: Iterable[Callback] | Any = (),
     stop_after: int | float | None = None,
-    train_on: Dataset | None = None,
+    train_on: Dataset | Any = None,
 ) -> Run:
     """Distills a teacher into a student without data.
 
@@ -90,7 +93,7 @@ def distill(
     if run_dir is not None:
         refuse_unsaveable(of_student)
     images = fitting.images_of(config, evaluate_on, train_on)
-    with networks.in_use(teacher=of_teacher, student=of_student), process.plain(torch.device(config.device)):
+    with networks.in_use(teacher=of_teacher, student=of_student):
         run = _within_memory(of_teacher, of_student, config, images, run_dir, resume, watching, stop_after)
     run.student = student
     return run

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from cudfkd import models
+from cudfkd.base import process
 from cudfkd.base.errors import ConfigError, CudfkdError, DataError
+from cudfkd.boundary import networks
 from cudfkd.config import DistillConfig
 from cudfkd.runs import checkpoint
 from cudfkd.runs.folder import load_weights, scores
@@ -51,7 +53,8 @@ class Run:
         return f"Run({self.config.method}, {done}{reached}, {self.path or 'not written'})"
 
 
-def load_run(path: str | Path, student: nn.Module | None = None, epoch: int | None = None) -> Run:
+@process.plain()
+def load_run(path: str | Path, student: nn.Module | Any = None, epoch: int | None = None) -> Run:
     """Loads a run from its folder, finished or not, on the CPU and in eval mode.
 
     Arguments:
@@ -61,7 +64,8 @@ def load_run(path: str | Path, student: nn.Module | None = None, epoch: int | No
 
     Raises:
         DataError: the folder holds no run, no epoch of the run is complete, or its files are damaged.
-        ConfigError: a foreign student was not passed in or has another architecture, or the epoch was not kept.
+        ConfigError: a foreign student was not passed in, cannot be used or has another architecture, or the epoch was
+            not kept.
     """
     path = Path(path)
     if not (path / CONFIG).is_file():
@@ -79,7 +83,10 @@ def load_run(path: str | Path, student: nn.Module | None = None, epoch: int | No
         generator = models.Generator(**description["generator"]) if description["generator"] else None
     except (CudfkdError, TypeError, RuntimeError) as error:
         raise damaged(path / CONFIG, str(error)) from error
-    for name, module in (("student", student), ("generator", generator)):
+    inner = networks.network("student", student)
+    networks.refuse_inference("student", inner)
+    for name, module in (("student", inner), ("generator", generator)):
         if module is not None:
-            load_weights(module.eval(), path, name, epoch, summary)
+            module.eval()
+            load_weights(module, path, name, epoch, summary)
     return Run(config, rows, scores(summary), student, generator, path)

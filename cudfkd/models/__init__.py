@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
+from cudfkd.base import process
 from cudfkd.base.errors import ConfigError, unknown
 from cudfkd.base.randomness import seeded
 from cudfkd.models.families.lenet import LeNet5
@@ -73,6 +74,7 @@ def check(name: str) -> str:
     return name
 
 
+@process.plain()
 def build(name: str, num_classes: int = 10, channels: int = 1, image_size: int = 28, seed: int = 0) -> nn.Module:
     """Makes a classifier with initial weights that depend on `seed` alone, not on the global random generator.
 
@@ -90,7 +92,7 @@ def build(name: str, num_classes: int = 10, channels: int = 1, image_size: int =
     if image_size < network.smallest:
         raise ConfigError(f"image_size = {image_size} is not allowed: {name} needs {network.smallest} pixels or more")
     arguments = {"num_classes": num_classes, "channels": channels}
-    with torch.inference_mode(False), seeded(seed):
+    with seeded(seed):
         model = network.make(**arguments) if network.any_size else network.make(**arguments, image_size=image_size)
     convert_conv2d_weight_memory_format(model, torch.channels_last)  # faster, on CPU and GPU
     model.spec = ModelSpec(name, num_classes, channels, image_size)

@@ -18,8 +18,7 @@ def stored(layer: nn.Module) -> bool:
     """Whether a layer holds the mean and the variance of each channel of its input, as BatchNorm layers do.
 
     Such layers are nn.BatchNorm1d, 2d and 3d, nn.SyncBatchNorm, their subclasses, and foreign layers that have
-    `running_mean` and `running_var`. The variances of nn.InstanceNorm are of single images, so a batch cannot be compared
-    with them.
+    `running_mean` and `running_var`. The variances of nn.InstanceNorm are those of single images, not of a batch.
     """
     mean, var = getattr(layer, "running_mean", None), getattr(layer, "running_var", None)
     if not isinstance(mean, Tensor) or not isinstance(var, Tensor) or isinstance(layer, torch.jit.ScriptModule):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch.nn.utils import parametrize, skip_init
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
@@ -39,18 +39,31 @@ def folded(network: nn.Module, probe: Float[Tensor, "batch channels size size"])
             conv_layer, norm_layer = copy.get_submodule(convolution), copy.get_submodule(norm)
             assert isinstance(conv_layer, nn.Conv2d)
             assert isinstance(norm_layer, nn.BatchNorm2d)
-            _settle(conv_layer)
-            copy.set_submodule(convolution, fuse_conv_bn_eval(conv_layer, norm_layer))
+            copy.set_submodule(convolution, fuse_conv_bn_eval(_plain(conv_layer), norm_layer))
             copy.set_submodule(norm, nn.Identity())
         return copy if _agree(network, copy, probe) else network
     except Exception:  # noqa: BLE001, a foreign network may refuse in any way to be hooked, copied or changed
         return network
 
 
-def _settle(layer: nn.Module) -> None:
-    """Makes weights that a parametrization computes (weight_norm, spectral_norm, orthogonal) plain parameters."""
-    for name in list(getattr(layer, "parametrizations", ())):
-        parametrize.remove_parametrizations(layer, name, leave_parametrized=True)
+@torch.no_grad()
+def _plain(layer: nn.Conv2d) -> nn.Conv2d:
+    """Returns a convolution with plain weights: the layer, or a copy of what a parametrization of it computes.
+
+    Parametrizations are weight_norm, spectral_norm, orthogonal and the like. Torch can remove them from a layer, but
+    copies of the layer share its class, and would lose their weights.
+    """
+    if not parametrize.is_parametrized(layer):
+        return layer
+    weight, bias = layer.weight, layer.bias
+    plain = skip_init(
+        nn.Conv2d, layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding,
+        layer.dilation, layer.groups, bias is not None, layer.padding_mode, device=weight.device, dtype=weight.dtype,
+    )  # fmt: skip
+    plain.weight.copy_(weight)
+    if bias is not None:
+        plain.bias.copy_(bias)
+    return plain.eval()
 
 
 class _Uses(TorchFunctionMode):

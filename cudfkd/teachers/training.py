@@ -20,13 +20,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
 from cudfkd import data, models
-from cudfkd.base import devices
+from cudfkd.base import devices, process
 from cudfkd.base.deadline import deadline_after
 from cudfkd.base.errors import ConfigError, TrainingError
 from cudfkd.base.files import make_folder, read_json, remove_empty, write_bytes, write_json
 from cudfkd.base.precision import at_least_float32
 from cudfkd.base.randomness import Randomness
-from cudfkd.boundary import process
 from cudfkd.evaluation import predict
 from cudfkd.models.normalize import Normalize
 from cudfkd.runs import checkpoint
@@ -37,6 +36,7 @@ from cudfkd.teachers import read_teacher, teacher_card
 from cudfkd.teachers.recipes import Recipe
 
 
+@process.plain()
 def train_teacher(
     dataset: str,
     model: str,
@@ -95,7 +95,7 @@ def train_teacher(
     if recipe.batch_size > images:
         raise ConfigError(f"batch_size = {recipe.batch_size} is not allowed: there are {images} training images")
     folder = RunFolder(stem)
-    with _made(out), process.plain(target), folder.claimed():
+    with _made(out), folder.claimed():
         trainer = _Trainer.of(recipe, network, Normalize(about.mean, about.std), splits, seed, target)
         _open(folder, trainer, description, resume=resume)
         if not trainer.train(folder, deadline, on_epoch):

@@ -1,4 +1,4 @@
-"""The state of the process in which a run computes, whatever state its caller is in."""
+"""The state of the process in which the package computes, whatever state its caller is in."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -7,23 +7,20 @@ import torch
 
 
 @contextmanager
-def plain(device: torch.device) -> Iterator[None]:
-    """Lets a block compute as in a new process; the caller's state comes back at its end.
+def plain() -> Iterator[None]:
+    """Lets a block, or a function that it decorates, compute as in a new process. The caller's state comes back.
 
     state                                    | in the block
     -----------------------------------------|-------------------------------
     `torch.no_grad`, `torch.inference_mode`  | off
     `torch.autocast`                         | off; a run has its own setting
     `torch.set_default_device`               | the CPU
-
-    Arguments:
-        device: device of the run.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         if _inside_autocast():
-            for kind in {"cpu", device.type}:
+            for kind in ("cpu", "cuda", "mps"):
                 # no cache: inner contexts would share it, and keep bfloat16 copies of weights that have changed since
                 stack.enter_context(torch.autocast(kind, enabled=False, cache_enabled=False))
         if torch.get_default_device().type != "cpu":  # only then: it costs each operation a little
