@@ -201,7 +201,7 @@ def try_student(student: nn.Module, probe: Images, *, gradient: bool) -> int:
             )
         student.train()
         moving = logits("student in train mode", student, probe)
-        if not moving.requires_grad:
+        if not _learns(student, moving):
             raise ConfigError(
                 "no gradient reaches the student's parameters in train mode: its forward pass must not be under"
                 " torch.no_grad, nor detach its output"
@@ -281,6 +281,15 @@ def _reaches(answer: Tensor, images: Tensor) -> bool:
     direction = torch.linspace(-1, 1, answer.numel(), device=answer.device, dtype=answer.dtype).view_as(answer)
     (gradient,) = torch.autograd.grad(answer, images, direction, allow_unused=True)
     return gradient is not None and (bool(gradient.any()) or bool(torch.equal(answer[0], answer[1])))
+
+
+def _learns(student: nn.Module, answer: Tensor) -> bool:
+    """Whether a gradient of the answer reaches a parameter of the student."""
+    if not answer.requires_grad:
+        return False
+    weights = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    gradients = torch.autograd.grad(answer, weights, torch.ones_like(answer), allow_unused=True)
+    return any(gradient is not None for gradient in gradients)
 
 
 def _dropouts(used: nn.Module) -> Iterator[nn.Module]:
