@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# Threads of torch sleep while they wait, unless the user said how they wait: see cudfkd/base/waiting.py.
+# Threads of torch sleep after a short wait, unless the user decided how they wait: see cudfkd/base/waiting.py.
 ifeq ($(OMP_WAIT_POLICY)$(GOMP_SPINCOUNT)$(KMP_BLOCKTIME),)
 export OMP_WAIT_POLICY := passive
+export GOMP_SPINCOUNT := 1000
 endif
 
 .DEFAULT_GOAL := help

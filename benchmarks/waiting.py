@@ -2,10 +2,15 @@
 
     python benchmarks/waiting.py [--trials 3]
 
-Threads wait actively (OMP_WAIT_POLICY=active: they spin) or passively (the library's setting: they sleep). A trial
-times one epoch in each of four cases in turn, to and fro: alone and beside a second run, with either policy for both
-runs. Each run is started as a user would start it. Seconds are of training alone, as metrics.jsonl has them. Prints the
-ratios, files them in benchmarks/results/waiting.json under the hardware, and exits with 1 if a student's bits differ.
+| threads wait | environment |
+|---|---|
+| active | OMP_WAIT_POLICY=active: they spin |
+| passive | OMP_WAIT_POLICY=passive: they sleep at once |
+| short | what the library sets, see cudfkd.base.waiting: they spin for a moment, then sleep |
+
+A trial times one epoch in each of six cases in turn, to and fro: alone and beside a second run, which waits alike. Each
+run is started as a user would start it. Seconds are of training alone, as metrics.jsonl has them. Prints the ratios,
+files them in benchmarks/results/waiting.json under the hardware, and exits with 1 if a student's bits differ.
 """
 
 import os
@@ -27,11 +32,11 @@ from cudfkd.base import command
 from cudfkd.base.command import Parser
 from cudfkd.base.console import say
 from cudfkd.base.machine import hardware
-from cudfkd.base.waiting import SETTINGS
+from cudfkd.base.waiting import DECISIVE
 from cudfkd.runs.records import read_rows
 
-POLICIES = ("active", "passive")
-CASES = tuple((place, policy) for place in ("alone", "beside") for policy in POLICIES)
+WAITS = {"active": {"OMP_WAIT_POLICY": "active"}, "passive": {"OMP_WAIT_POLICY": "passive"}, "short": {}}
+CASES = tuple((place, wait) for place in ("alone", "beside") for wait in WAITS)
 ENDLESS = 1000  # epochs of the second run, which is ended before
 Seconds = Mapping[str, Mapping[str, Sequence[float]]]
 
@@ -58,9 +63,9 @@ def epoch(trials: int, minutes: float) -> Result:  # noqa: ARG001
 
     | key | value |
     |---|---|
-    | seconds | by place (alone, beside) and policy: seconds of each trial |
-    | active_over_passive | by place: see `quotients` |
-    | beside_over_alone | by policy |
+    | seconds | by place (alone, beside) and wait: seconds of each trial |
+    | over_short | by place and wait but short: see `quotients` |
+    | beside_over_alone | by wait |
     | students | number of different students, by the hash of their weights |
     | load_before | processes that ran in the minute before, by the system's count; None where it counts none |
     """
@@ -68,11 +73,11 @@ def epoch(trials: int, minutes: float) -> Result:  # noqa: ARG001
     seconds: dict[str, dict[str, list[float]]] = {"alone": {}, "beside": {}}
     students = set()
     for trial in range(trials):
-        for place, policy in CASES if trial % 2 == 0 else reversed(CASES):
-            took, student = timed(place, policy)
-            seconds[place].setdefault(policy, []).append(took)
+        for place, wait in CASES if trial % 2 == 0 else reversed(CASES):
+            took, student = timed(place, wait)
+            seconds[place].setdefault(wait, []).append(took)
             students.add(student)
-            say(f"{place}, {policy}: {took:.1f} s")
+            say(f"{place}, {wait}: {took:.1f} s")
     return {"seconds": seconds, **ratios(seconds), "students": len(students), "load_before": load}
 
 
@@ -80,29 +85,32 @@ def ratios(seconds: Seconds) -> dict[str, Any]:
     """The ratios of `epoch`, each of one trial's seconds."""
     alone, beside = seconds["alone"], seconds["beside"]
     return {
-        "active_over_passive": {name: quotients(at["active"], at["passive"]) for name, at in seconds.items()},
-        "beside_over_alone": {policy: quotients(beside[policy], alone[policy]) for policy in POLICIES},
+        "over_short": {
+            place: {wait: quotients(at[wait], at["short"]) for wait in WAITS if wait != "short"}
+            for place, at in seconds.items()
+        },
+        "beside_over_alone": {wait: quotients(beside[wait], alone[wait]) for wait in WAITS},
     }
 
 
-def timed(place: str, policy: str) -> tuple[float, str]:
+def timed(place: str, wait: str) -> tuple[float, str]:
     """Seconds of the epoch of a run, and the hash of its student."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "timed"
-        with neighbour(Path(folder) / "neighbour", policy) if place == "beside" else nullcontext():
-            subprocess.run(words(run, 1), check=True, stdout=subprocess.DEVNULL, env=environment(policy))
+        with neighbour(Path(folder) / "neighbour", wait) if place == "beside" else nullcontext():
+            subprocess.run(words(run, 1), check=True, stdout=subprocess.DEVNULL, env=environment(wait))
         (row,) = read_rows(run, 1)
         return float(row["seconds"] or 0.0), sha256((run / "student.safetensors").read_bytes()).hexdigest()
 
 
 @contextmanager
-def neighbour(folder: Path, policy: str) -> Iterator[None]:
+def neighbour(folder: Path, wait: str) -> Iterator[None]:
     """Trains a second run, which has begun its first epoch when the block begins, and is ended with the block.
 
     Raises:
         RuntimeError: the second run ended by itself.
     """
-    process = subprocess.Popen(words(folder, ENDLESS), stdout=subprocess.DEVNULL, env=environment(policy))
+    process = subprocess.Popen(words(folder, ENDLESS), stdout=subprocess.DEVNULL, env=environment(wait))
     try:
         while not (folder / "checkpoint.json").exists() and process.poll() is None:
             time.sleep(0.05)
@@ -119,18 +127,19 @@ def words(folder: Path, epochs: int) -> list[str]:
     return [sys.executable, *f"-m cudfkd.cli distill --epochs {epochs} --out {folder}".split()]
 
 
-def environment(policy: str) -> dict[str, str]:
-    """The environment of a run, in which the policy alone says how threads wait."""
-    return {name: value for name, value in os.environ.items() if name not in SETTINGS} | {"OMP_WAIT_POLICY": policy}
+def environment(wait: str) -> dict[str, str]:
+    """The environment of a run, in which nothing else says how threads wait."""
+    return {name: value for name, value in os.environ.items() if name not in DECISIVE} | WAITS[wait]
 
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The ratios and the comparison of bits, a line each."""
-    text = []
-    for name, by in (("active over passive", "active_over_passive"), ("beside over alone", "beside_over_alone")):
-        for case, ratio in result[by].items():
-            spread = f"{ratio['lowest']:.2f} to {ratio['highest']:.2f}, n = {ratio['n']}"
-            text.append(f"{name}, {case}: {ratio['median']:.2f} times the seconds ({spread})")
+    named = {f"{place}, {wait} over short": r for place, by in result["over_short"].items() for wait, r in by.items()}
+    named |= {f"{wait}, beside over alone": ratio for wait, ratio in result["beside_over_alone"].items()}
+    text = [
+        f"{name}: {one['median']:.2f} times the seconds ({one['lowest']:.2f} to {one['highest']:.2f}, n = {one['n']})"
+        for name, one in named.items()
+    ]
     return [*text, "the same student to the bit" if result["students"] == 1 else "the students' bits differ"]
 
 

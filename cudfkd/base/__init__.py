@@ -1,5 +1,5 @@
 """The ground floor, which all other modules import first: so here the threads of torch are told how to wait."""
 
-from cudfkd.base.waiting import wait_asleep
+from cudfkd.base.waiting import wait_shortly
 
-wait_asleep()
+wait_shortly()

@@ -1,5 +1,6 @@
 """Runs of an `Experiment`, which is plain data: only this module turns names into networks and data."""
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from cudfkd.config import DistillConfig, Experiment
 from cudfkd.engine.loop import distill
 from cudfkd.engine.run import Run, load_run
 from cudfkd.runs.context import Context
+from cudfkd.runs.folder import BusyError, is_busy, wait_until_free
 from cudfkd.runs.records import SUMMARY
 
 FILE = "experiment.json"
@@ -55,15 +57,27 @@ def run(
 def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Callback] = ()) -> Run:
     """Returns the finished run of this description in folder `root`, found by its hash, or runs it now.
 
-    A run that was interrupted is resumed. Evaluation uses the data set's split *dev*.
+    A run that was interrupted is resumed. Evaluation uses the data set's split *dev*. If another process or thread is
+    running it, this call warns and waits for it: then it returns the finished run, or goes on with it if the other one
+    stopped before the end. Several ranks do not wait, because they would count each other as lost.
 
     Raises:
-        CudfkdError: as `cudfkd.distill`.
+        ConfigError: as `cudfkd.distill`; or a callback of this very run asks for it.
+        DataError, TrainingError: as `cudfkd.distill`.
     """
-    folder = Path(root) / experiment.key
-    if Ranks.here().size == 1 and (folder / SUMMARY).exists():
-        return load_run(folder)
-    return run(experiment, folder, resume=True, callbacks=callbacks)
+    folder, watching = Path(root) / experiment.key, tuple(callbacks)
+    alone = Ranks.here().size == 1
+    while not (alone and (folder / SUMMARY).exists()):
+        if alone and is_busy(folder):
+            warnings.warn(f"{folder} is being written by another process: waiting for its end", stacklevel=2)
+            wait_until_free(folder)
+            continue
+        try:
+            return run(experiment, folder, resume=True, callbacks=watching)
+        except BusyError:  # another process was faster
+            if not alone:
+                raise
+    return load_run(folder)
 
 
 def build(experiment: Experiment) -> tuple[nn.Module, nn.Module, DistillConfig]:

@@ -255,7 +255,7 @@ def test_two_processes_do_not_write_one_folder(tmp_path):
         def before_epoch(self, ctx):
             code = f"from filelock import FileLock; FileLock({str(tmp_path / 'run' / '.lock')!r}, timeout=0).acquire()"
             assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode != 0
-            with pytest.raises(ConfigError, match="is being written by another process"):
+            with pytest.raises(ConfigError, match="is being written by the run whose callback asks for it"):
                 cudfkd.distill(*networks(), config(), run_dir=tmp_path / "run", resume=True)
 
     cudfkd.distill(*networks(), config(epochs=1), run_dir=tmp_path / "run", callbacks=[Second()])
