@@ -6,6 +6,7 @@ through its own `__getitem__`. Random transforms get the run's seed. So all runs
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import count
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -163,21 +164,25 @@ def _columns(name: str, dataset: Any) -> tuple[Tensor, Tensor]:
 
 
 def _items(name: str, dataset: Any) -> Iterator[Any]:
-    """Yields the items of a data set. Raises its own errors as one line."""
-    count = 0
-    try:
-        if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
-            for item in dataset:
-                yield item
-                count += 1
-        else:
-            for count in range(len(dataset)):
-                yield dataset[count]
-    except ConfigError:
-        raise
-    except Exception as error:  # a foreign data set may raise anything
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"{name} fails at item {count}: {reason}: mend the data set or leave the item out") from error
+    """Yields the items of a data set. Raises ConfigError in place of its own errors."""
+    rows = _rows(dataset)
+    for number in count():
+        try:
+            item = next(rows)
+        except StopIteration:
+            return
+        except Exception as error:  # a foreign data set may raise anything
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ConfigError(f"{name} fails at item {number}: {reason}: mend it, or leave the item out") from error
+        yield item
+
+
+def _rows(dataset: Any) -> Iterator[Any]:
+    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
+        yield from dataset
+    else:
+        for index in range(len(dataset)):
+            yield dataset[index]
 
 
 def _pair(name: str, item: Any) -> tuple[Any, Any]:

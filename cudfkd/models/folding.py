@@ -56,7 +56,7 @@ def _plain(layer: nn.Conv2d) -> nn.Conv2d:
     if not parametrize.is_parametrized(layer):
         return layer
     weight, bias = layer.weight, layer.bias
-    plain = skip_init(
+    plain: Any = skip_init(
         nn.Conv2d, layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding,
         layer.dilation, layer.groups, bias is not None, layer.padding_mode, device=weight.device, dtype=weight.dtype,
     )  # fmt: skip
