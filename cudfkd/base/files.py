@@ -7,7 +7,22 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from cudfkd.base.errors import DataError
+from cudfkd.base.errors import ConfigError, DataError
+
+
+def folder_path(name: str, given: object) -> Path:
+    """Returns the absolute path of a folder, so that a later change of the working folder does not move it.
+
+    Arguments:
+        name: name of the argument, for the error line.
+        given: the path that the user passed.
+
+    Raises:
+        ConfigError: it is no path, or it is empty.
+    """
+    if not isinstance(given, str | os.PathLike) or not os.fspath(given):
+        raise ConfigError(f"{name} = {given!r} is not allowed: it must be the path of a folder")
+    return Path(given).absolute()
 
 
 def make_folder(path: Path) -> list[Path]:

@@ -118,7 +118,7 @@ class _Names(Callback):
     """Writes experiment.json into the run folder, once the run has its folder."""
 
     def __init__(self, experiment: Experiment, run_dir: Path) -> None:
-        self._names, self._path = experiment.model_dump(mode="json"), run_dir / FILE
+        self._names, self._path = experiment.model_dump(mode="json"), run_dir.absolute() / FILE
 
     def before_run(self, ctx: Context) -> None:
         ctx.ranks.lead(lambda: write_json(self._path, self._names))

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterable
 from contextlib import ExitStack
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,6 +18,7 @@ from cudfkd import methods
 from cudfkd.base import process
 from cudfkd.base.deadline import deadline_after
 from cudfkd.base.errors import ConfigError, TrainingError
+from cudfkd.base.files import folder_path
 from cudfkd.base.out_of_memory import is_out_of_memory, what_fits
 from cudfkd.base.randomness import Randomness, seeded
 from cudfkd.base.ranks import Ranks
@@ -50,7 +52,7 @@ def distill(
     config: DistillConfig | Any = DistillConfig(),
     *,
     evaluate_on: Dataset | Any = None,
-    run_dir: str | Path | None = None,
+    run_dir: str | Path | Any = None,
     resume: bool = False,
     callbacks: Iterable[Callback] | Any = (),
     stop_after: int | float | None = None,
@@ -86,6 +88,7 @@ def distill(
         TrainingError: a loss was not finite, the curriculum is dead or a rank was lost; the last good checkpoint is
             kept.
     """
+    path = None if run_dir is None else folder_path("run_dir", run_dir)
     watching = fitting.callbacks(callbacks)
     fitting.refuse_config(config)
     of_teacher, of_student = networks.network("teacher", teacher), networks.network("student", student)
@@ -94,9 +97,8 @@ def distill(
         refuse_unsaveable(of_student)
     images = fitting.images_of(config, evaluate_on, train_on)
     with networks.in_use(teacher=of_teacher, student=of_student):
-        run = _within_memory(of_teacher, of_student, config, images, run_dir, resume, watching, stop_after)
-    run.student = student
-    return run
+        run = _within_memory(of_teacher, of_student, config, images, path, resume, watching, stop_after)
+    return replace(run, student=student, path=None if run_dir is None else Path(run_dir))
 
 
 def _within_memory(
@@ -104,7 +106,7 @@ def _within_memory(
     student: nn.Module,
     config: DistillConfig,
     images: dict[str, Images],
-    run_dir: str | Path | None,
+    run_dir: Path | None,
     resume: bool,
     callbacks: tuple[Callback, ...],
     stop_after: int | float | None,
@@ -130,7 +132,7 @@ def _distill(
     student: nn.Module,
     config: DistillConfig,
     images: dict[str, Images],
-    run_dir: str | Path | None,
+    run_dir: Path | None,
     resume: bool,
     callbacks: tuple[Callback, ...],
     stop_after: int | float | None,
@@ -150,7 +152,7 @@ def _distill(
     """
     # Arguments that need no device. No random numbers. The time of stop_after runs from here.
     ranks = Ranks.here()
-    folder = RunFolder(Path(run_dir) if run_dir is not None else None, ranks)
+    folder = RunFolder(run_dir, ranks)
     if stop_after is not None and folder.path is None:
         raise ConfigError(f"stop_after = {stop_after!r} needs run_dir: without a folder there is nothing to go on from")
     deadline = deadline_after(stop_after)

@@ -14,7 +14,7 @@ from cudfkd.config import DistillConfig
 from cudfkd.runs import checkpoint
 from cudfkd.runs.folder import load_weights, scores
 from cudfkd.runs.metrics import Row
-from cudfkd.runs.records import CONFIG, SUMMARY, damaged, read_description, read_rows, read_summary
+from cudfkd.runs.records import CONFIG, SUMMARY, read_description, read_rows, read_summary, unreadable
 
 if TYPE_CHECKING:
     import pandas
@@ -82,7 +82,7 @@ def load_run(path: str | Path, student: nn.Module | Any = None, epoch: int | Non
         student = models.rebuild(description["student"]) if student is None else student
         generator = models.Generator(**description["generator"]) if description["generator"] else None
     except (CudfkdError, TypeError, RuntimeError) as error:
-        raise damaged(path / CONFIG, str(error)) from error
+        raise unreadable(path, description, str(error)) from error
     inner = networks.network("student", student)
     networks.refuse_inference("student", inner)
     for name, module in (("student", inner), ("generator", generator)):

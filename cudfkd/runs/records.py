@@ -11,6 +11,7 @@ from typing import Any
 from cudfkd.base.errors import ConfigError, DataError
 from cudfkd.base.files import read_json
 from cudfkd.base.validation import difference
+from cudfkd.base.version import __version__
 from cudfkd.evaluation import Estimate, Evaluation
 from cudfkd.runs.metrics import Row
 
@@ -30,10 +31,22 @@ def read_description(folder: Path) -> dict[str, Any]:
     description = read_json(folder / CONFIG)
     for name, kind in _KINDS.items():
         if name not in description or not isinstance(description[name], kind):
-            raise damaged(folder / CONFIG, f"{name} is not what a run writes")
+            raise unreadable(folder, description, f"{name} is not what a run writes")
     if not isinstance(description.setdefault("data_sha256", {}), dict):  # older runs do not have it
         raise damaged(folder / CONFIG, "data_sha256 is not what a run writes")
     return description
+
+
+def unreadable(folder: Path, description: dict[str, Any], why: str) -> DataError:
+    """Makes the error for a description that this version cannot read: of another version, or damaged."""
+    versions = description.get("versions")
+    version = versions.get("cudfkd") if isinstance(versions, dict) else None
+    if version in (None, __version__):
+        return damaged(folder / CONFIG, why)
+    return DataError(
+        f"{folder} was written by cudfkd {version}, and this is cudfkd {__version__} ({why}): load it with that"
+        " version, or run it again in another folder"
+    )
 
 
 def refuse_other(

@@ -17,12 +17,12 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 from torchvision.ops import FrozenBatchNorm2d
 
 import cudfkd
-from cudfkd import ConfigError
+from cudfkd import ConfigError, DataError
 from cudfkd.base.randomness import seeded
 from cudfkd.boundary.images import read
 from cudfkd.callbacks import Callback
 from cudfkd.data import ImageSet
-from tests.cudfkd.boundary.test_matrix import IMAGES, check, kd
+from tests.cudfkd.boundary.test_matrix import IMAGES, ExtraState, check, kd
 from tests.cudfkd.boundary.test_matrix import Warns as WarnsOf
 from tests.cudfkd.engine.test_foreign import Flat, config
 from tests.cudfkd.engine.test_runs import StopAfter
@@ -205,6 +205,68 @@ def test_a_folder_of_an_earlier_version_goes_on(tmp_path):
     file.write_text(json.dumps(description))
     assert student(evaluate_on=IMAGES, run_dir=tmp_path / "run", resume=True) == student(evaluate_on=IMAGES)
     assert cudfkd.load_run(tmp_path / "run", student=Flat()).rows
+
+
+def test_a_folder_of_another_version_that_cannot_be_read_says_so(tmp_path):
+    student(run_dir=tmp_path / "run")
+    file = tmp_path / "run" / "config.json"
+    description = json.loads(file.read_text())
+    description["distill"]["new_option"] = 1
+    file.write_text(json.dumps(description))
+    with pytest.raises(DataError, match=r"config.json is damaged \(unknown option 'new_option'"):
+        cudfkd.load_run(tmp_path / "run", student=Flat())
+    description["versions"]["cudfkd"] = "9.0"
+    file.write_text(json.dumps(description))
+    with pytest.raises(
+        DataError, match=r"was written by cudfkd 9.0, and this is .* \(unknown option 'new_option'"
+    ):
+        cudfkd.load_run(tmp_path / "run", student=Flat())
+    del description["teacher_sha256"]
+    file.write_text(json.dumps(description))
+    with pytest.raises(DataError, match="was written by cudfkd 9.0.*teacher_sha256"):
+        student(run_dir=tmp_path / "run", resume=True)
+
+
+def test_a_change_of_the_working_folder_does_not_move_a_run(tmp_path, monkeypatch):
+    class Moves(Callback):
+        def after_epoch(self, ctx, row):
+            (tmp_path / "elsewhere").mkdir(exist_ok=True)
+            monkeypatch.chdir(tmp_path / "elsewhere")
+
+    monkeypatch.chdir(tmp_path)
+    with seeded(7):
+        networks = Flat(), Flat()
+    run = cudfkd.distill(*networks, config(epochs=2), run_dir="run", callbacks=[Moves()])
+    assert str(run.path) == "run"
+    assert (tmp_path / "run" / "summary.json").exists()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("run_dir", ["", 3, b"run"])
+def test_a_run_dir_that_is_no_path_is_one_line(run_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="^run_dir = .* is not allowed: it must be the path of a folder$"):
+        cudfkd.distill(Flat(), Flat(), config(), run_dir=run_dir)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_student_that_a_folder_cannot_hold_is_refused_before_it_is_written(tmp_path):
+    cudfkd.distill(Flat(), ExtraState(), config())
+    with pytest.raises(ConfigError, match="which a run folder cannot hold: leave run_dir out"):
+        cudfkd.distill(Flat(), ExtraState(), config(), run_dir=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda net: nn.Sequential(nn.DataParallel(net))])
+def test_the_student_comes_back_as_the_object_that_was_given(wrap, tmp_path):
+    with seeded(7):
+        teacher, inner = Flat(), Flat()
+    given = wrap(inner)
+    run = cudfkd.distill(nn.DataParallel(teacher), given, config(epochs=2), run_dir=tmp_path / "run")
+    assert run.student is given
+    assert [value.tolist() for value in inner.state_dict().values()] == student()
+    loaded = cudfkd.load_run(tmp_path / "run", student=wrap(Flat())).student
+    assert [value.tolist() for value in loaded.state_dict().values()] == student()
 
 
 # BatchNorm layers of every kind
