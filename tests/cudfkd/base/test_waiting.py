@@ -36,7 +36,7 @@ RUN = "import runpy\nrunpy.run_path('benchmarks/{}.py')"
 @pytest.mark.parametrize(
     "code",
     ["import cudfkd", "import cudfkd.base.files", "import cudfkd.cli", "import analysis", "import analysis.origin",
-     *(RUN.format(name) for name in ("throughput", "probe", "rates", "gpu", "waiting"))],
+     *(RUN.format(name) for name in ("throughput", "probe", "rates", "gpu"))],
 )  # fmt: skip
 def test_the_settings_are_there_before_torch(code):
     assert told(code) == str([*SHORT.values(), None])
