@@ -22,7 +22,7 @@ from cudfkd.base.randomness import seeded
 from cudfkd.boundary.images import read
 from cudfkd.callbacks import Callback
 from cudfkd.data import ImageSet
-from tests.cudfkd.boundary.test_matrix import IMAGES, ExtraState, check, kd
+from tests.cudfkd.boundary.test_matrix import IMAGES, ExtraState, NoGrad, check, kd, quantized
 from tests.cudfkd.boundary.test_matrix import Warns as WarnsOf
 from tests.cudfkd.engine.test_foreign import Flat, config
 from tests.cudfkd.engine.test_runs import StopAfter
@@ -217,9 +217,7 @@ def test_a_folder_of_another_version_that_cannot_be_read_says_so(tmp_path):
         cudfkd.load_run(tmp_path / "run", student=Flat())
     description["versions"]["cudfkd"] = "9.0"
     file.write_text(json.dumps(description))
-    with pytest.raises(
-        DataError, match=r"was written by cudfkd 9.0, and this is .* \(unknown option 'new_option'"
-    ):
+    with pytest.raises(DataError, match=r"was written by cudfkd 9.0, and this is .* \(unknown option 'new_option'"):
         cudfkd.load_run(tmp_path / "run", student=Flat())
     del description["teacher_sha256"]
     file.write_text(json.dumps(description))
@@ -257,7 +255,14 @@ def test_a_student_that_a_folder_cannot_hold_is_refused_before_it_is_written(tmp
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda net: nn.Sequential(nn.DataParallel(net))])
+def compiled(net: nn.Module) -> nn.Module:
+    return torch.compile(net, backend="eager")
+
+
+@pytest.mark.parametrize(
+    "wrap", [nn.DataParallel, lambda net: nn.Sequential(nn.DataParallel(net)), compiled],
+    ids=["parallel", "parallel part", "compiled"],
+)  # fmt: skip
 def test_the_student_comes_back_as_the_object_that_was_given(wrap, tmp_path):
     with seeded(7):
         teacher, inner = Flat(), Flat()
@@ -347,6 +352,11 @@ def test_a_layer_that_cannot_count_is_named(method, make, named):
     sizes = {"synthesis_batch": 4, "inner_steps": 1, "warmup": 0} if method == "fast-dfkd" else {}
     c = config(method=method, steps_per_epoch=1, options=sizes, curriculum=cudfkd.Curriculum(granularity="none"))
     check(WarnsOf(named), lambda: cudfkd.distill(make(), Flat(), c))
+
+
+def test_a_reference_needs_no_gradient_of_the_teacher():
+    for make in (NoGrad, quantized):
+        cudfkd.distill(make(), Flat(), kd(), train_on=IMAGES)
 
 
 # Parametrized layers
