@@ -279,17 +279,22 @@ def _reaches(answer: Tensor, images: Tensor) -> bool:
     if not answer.requires_grad:
         return False
     direction = torch.linspace(-1, 1, answer.numel(), device=answer.device, dtype=answer.dtype).view_as(answer)
-    (gradient,) = torch.autograd.grad(answer, images, direction, allow_unused=True)
-    return gradient is not None and (bool(gradient.any()) or bool(torch.equal(answer[0], answer[1])))
+    answer.backward(direction)  # torch.autograd.grad would fail under torch's counters of operations
+    return images.grad is not None and (bool(images.grad.any()) or bool(torch.equal(answer[0], answer[1])))
 
 
 def _learns(student: nn.Module, answer: Tensor) -> bool:
     """Whether a gradient of the answer reaches a parameter of the student."""
     if not answer.requires_grad:
         return False
-    weights = [parameter for parameter in student.parameters() if parameter.requires_grad]
-    gradients = torch.autograd.grad(answer, weights, torch.ones_like(answer), allow_unused=True)
-    return any(gradient is not None for gradient in gradients)
+    before = [(parameter, parameter.grad) for parameter in student.parameters()]
+    for parameter, _ in before:
+        parameter.grad = None
+    answer.backward(torch.ones_like(answer))
+    learns = any(parameter.grad is not None for parameter, _ in before)
+    for parameter, gradient in before:
+        parameter.grad = gradient
+    return learns
 
 
 def _dropouts(used: nn.Module) -> Iterator[nn.Module]:

@@ -72,7 +72,7 @@ BAD = [
     (DistillConfig, {"std": (0.5,)}, ["mean", "None", "std", "(0.5,)", "both"]),
     (DistillConfig, {"mean": (0.5,), "std": (0.5, 0.5)}, ["mean", "(0.5,)", "std", "(0.5, 0.5)", "a channel"]),
     (DistillConfig, {"mean": (), "std": ()}, ["mean", "()", "at least 1"]),
-    (DistillConfig, {"mean": 0.5, "std": 0.5}, ["mean", "0.5", "tuple"]),
+    (DistillConfig, {"mean": "0.5", "std": 0.5}, ["mean", "0.5", "tuple"]),
     (DistillConfig, {"mean": ("a",), "std": (1.0,)}, ["mean", "'a'", "number"]),
     (DistillConfig, {"mean": (NAN,), "std": (1.0,)}, ["mean", "nan", "finite"]),
     (DistillConfig, {"mean": (0.5,), "std": (0.0,)}, ["std", "0.0", "greater than 0"]),

@@ -73,7 +73,7 @@ def test_dfq_terms_are_off_at_weight_0():
 def test_dfq_needs_batchnorm_or_bn_off():
     ctx = context(config("dfq"))
     ctx.teacher = nn.Sequential(nn.Flatten(), nn.Linear(256, 10))
-    with pytest.raises(ConfigError, match=r"no BatchNorm2d .*bn=0"):
+    with pytest.raises(ConfigError, match=r"no BatchNorm .*bn=0"):
         build(ctx)
 
 

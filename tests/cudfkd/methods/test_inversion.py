@@ -179,7 +179,7 @@ def test_a_crop_larger_than_the_image_is_refused():
 def test_a_teacher_without_batchnorm_is_refused(method, off):
     ctx = context(config(method))
     ctx.teacher = nn.Sequential(nn.Flatten(), nn.Linear(256, 10))
-    with pytest.raises(ConfigError, match=rf"no BatchNorm2d .*{off}"):
+    with pytest.raises(ConfigError, match=rf"no BatchNorm .*{off}"):
         build(ctx)
 
 

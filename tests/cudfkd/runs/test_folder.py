@@ -9,6 +9,7 @@ from torch import nn
 
 import cudfkd
 from cudfkd import ConfigError
+from cudfkd.base.randomness import CPU, Randomness
 from cudfkd.runs import checkpoint, folder
 from cudfkd.runs.checkpoint import State
 from tests.cudfkd.boundary.test_weights import WRAPPERS, compiled
@@ -72,7 +73,7 @@ def test_a_checkpoint_goes_from_any_wrapper_to_any_other(first, then, tmp_path):
         optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
         sum(p.sum() for p in network.parameters()).backward()
         optimizer.step()
-        return State({"student": network}, {"student": optimizer}, torch.Generator())
+        return State({"student": network}, {"student": optimizer}, torch.Generator(), Randomness(0, CPU))
 
     written, read = state(first), state(then)
     written.save(tmp_path, 1, 0)
