@@ -38,7 +38,8 @@ def network(role: str, given: object) -> nn.Module:
         given: the object that the user passed.
 
     Raises:
-        ConfigError: the object is no module, or its weights are not there, or they lie on several devices.
+        ConfigError: the object is no module, or has no eval mode, or its weights are not there, or they lie on several
+            devices.
     """
     if isinstance(given, type):
         raise ConfigError(f"the {role} is the class {given.__name__}: pass a network, {given.__name__}(...)")
@@ -56,6 +57,7 @@ def network(role: str, given: object) -> nn.Module:
         raise ConfigError(f"the {role} has weights on the device meta, which are not there: load its weights first")
     if len(devices) > 1:
         raise ConfigError(f"the {role} lies on several devices ({', '.join(devices)}): move it to one of them first")
+    _refuse_fixed_mode(role, inner)
     return inner
 
 
@@ -153,7 +155,7 @@ def try_teacher(teacher: nn.Module, probe: Images, *, gradient: bool) -> int:
     """
     refuse_train_mode("teacher", teacher)
     images = probe.clone().requires_grad_(gradient)
-    t = logits("teacher", teacher, images)
+    t = logits("teacher", teacher, images.clone())  # a copy, as networks may change their input in place
     refuse_not_finite("teacher", t)
     if gradient and not _reaches(t, images):
         raise ConfigError(
@@ -161,7 +163,7 @@ def try_teacher(teacher: nn.Module, probe: Images, *, gradient: bool) -> int:
             " under torch.no_grad, nor detach or round"
         )
     with torch.no_grad():
-        again = logits("teacher", teacher, probe)
+        again = logits("teacher", teacher, probe.clone())
     if not torch.allclose(t.detach(), again, rtol=1e-3, atol=1e-5 * float(t.detach().abs().max())):
         warnings.warn(
             "the teacher's logits of one image differ between two passes in eval mode, so the student learns from"
@@ -192,7 +194,7 @@ def try_student(student: nn.Module, probe: Images, *, gradient: bool) -> int:
         student.eval()
         refuse_train_mode("student", student)
         images = probe.clone().requires_grad_(gradient)
-        still = logits("student", student, images)
+        still = logits("student", student, images.clone())
         if gradient and not still.requires_grad:
             warnings.warn(
                 "no gradient reaches the images through the student in eval mode: an adversarial term does not feel"
@@ -200,7 +202,7 @@ def try_student(student: nn.Module, probe: Images, *, gradient: bool) -> int:
                 stacklevel=2,
             )
         student.train()
-        moving = logits("student in train mode", student, probe)
+        moving = logits("student in train mode", student, probe.clone())
         if not _learns(student, moving):
             raise ConfigError(
                 "no gradient reaches the student's parameters in train mode: its forward pass must not be under"
@@ -252,6 +254,19 @@ def warn_of_probabilities(role: str, answer: Logits) -> None:
         kind = "log-probabilities, as after log-softmax"
     if kind:
         warnings.warn(f"the {role} gives {kind}: losses and loyalty need logits, so take that layer off", stacklevel=2)
+
+
+def _refuse_fixed_mode(role: str, given: nn.Module) -> None:
+    """Raises ConfigError if `eval()` fails, as for programs of `torch.export`."""
+    modes = {module: module.training for module in given.modules()}
+    try:
+        given.eval()
+    except Exception as error:  # a foreign network may raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"the {role} has no eval mode ({reason}): pass the module that it was made from") from error
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _are_ones(sums: Tensor) -> bool:

@@ -9,6 +9,7 @@ from torch import nn
 from cudfkd import models
 from cudfkd.base import process
 from cudfkd.base.errors import ConfigError, CudfkdError, DataError
+from cudfkd.base.files import folder_path
 from cudfkd.boundary import networks
 from cudfkd.config import DistillConfig
 from cudfkd.runs import checkpoint
@@ -54,7 +55,7 @@ class Run:
 
 
 @process.plain()
-def load_run(path: str | Path, student: nn.Module | Any = None, epoch: int | None = None) -> Run:
+def load_run(path: str | Path | Any, student: nn.Module | Any = None, epoch: int | None = None) -> Run:
     """Loads a run from its folder, finished or not, on the CPU and in eval mode.
 
     Arguments:
@@ -64,9 +65,10 @@ def load_run(path: str | Path, student: nn.Module | Any = None, epoch: int | Non
 
     Raises:
         DataError: the folder holds no run, no epoch of the run is complete, or its files are damaged.
-        ConfigError: a foreign student was not passed in, cannot be used or has another architecture, or the epoch was
-            not kept.
+        ConfigError: the path is no path; a foreign student was not passed in, cannot be used or has another
+            architecture; or the epoch was not kept.
     """
+    folder_path("path", path)
     path = Path(path)
     if not (path / CONFIG).is_file():
         raise DataError(f"{path} is no run folder: it has no {CONFIG}")

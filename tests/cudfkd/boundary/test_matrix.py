@@ -79,6 +79,15 @@ class NoReturn(Flat):
         super().eval()
 
 
+class InPlace(Flat):
+    def forward(self, x):
+        return super().forward(x.mul_(2))
+
+
+def exported() -> nn.Module:
+    return torch.export.export(Flat().eval(), (torch.rand(2, 3, 16, 16),)).module()
+
+
 class Noisy(Flat):
     def forward(self, x):
         return super().forward(x + 0.1 * torch.randn_like(x))
@@ -216,6 +225,10 @@ NETWORKS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
                        evaluate=Refused("stays in train mode"), load_run=WORKS)),
     "train() and eval() return None": (
         NoReturn, dict(teacher=WORKS, student=WORKS, evaluate=WORKS, load_run=WORKS)),
+    "changes its input in place": (InPlace, dict(teacher=WORKS, student=WORKS, evaluate=WORKS, load_run=LOADED)),
+    "a program of torch.export": (
+        exported, dict(teacher=Refused("has no eval mode"), student=Refused("has no eval mode"),
+                       evaluate=Refused("has no eval mode"), load_run=Refused("has no eval mode"))),
     "fails on one image": (Squeezes, dict(teacher=WORKS, student=WORKS, evaluate=WORKS, load_run=LOADED)),
     "float64": (
         lambda: Flat().double(),
@@ -472,6 +485,11 @@ def test_a_bare_number_is_the_mean_of_every_channel():
     every = cudfkd.evaluate(*networks, held_out(), (0.5,) * 3, (0.25,) * 3)
     for half, quarter in ((0.5, 0.25), (np.float32(0.5), np.float32(0.25)), (torch.tensor(0.5), torch.tensor(0.25))):
         assert cudfkd.evaluate(*networks, held_out(), half, quarter) == every
+
+
+@pytest.mark.parametrize("path", [None, "", 3])
+def test_a_path_that_is_none_is_one_line(path):
+    check(Refused("is not allowed: it must be the path of a folder"), lambda: cudfkd.load_run(path))
 
 
 @pytest.mark.parametrize("mean", ["0.5", True, (0.5, "x", 0.1), float("nan"), (float("inf"),) * 3, {}, []])
