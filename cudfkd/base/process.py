@@ -1,4 +1,4 @@
-"""The state of the process in which the package computes, whatever state its caller is in."""
+"""The state of the process in which the package computes: the same for every caller."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

@@ -3,8 +3,8 @@
 Layers draw their initial weights from torch's global generator, and so does dropout. Networks of users may draw from
 Python's `random` or from NumPy as well. No code can be given a global generator of its own. So the states are saved,
 set for a block, and put back. A block holds a lock of the process. So two runs in two threads take turns, and neither
-shifts the numbers of the other. Code outside this package takes no lock: if a second thread draws from a global
-generator inside such a block, both see it.
+shifts the numbers of the second. Code outside this package takes no lock: if a second thread draws from a global
+generator inside the block, both see it.
 """
 
 import json
@@ -25,13 +25,13 @@ CPU = torch.device("cpu")
 class Randomness:
     """The random numbers of one run, as states of the global generators.
 
-    Inside `inside()` the global generators have the states of the run. At all other times they have the states of the
+    Inside `inside()` the global generators have the states of the run. At all times outside they have the states of the
     caller, which the run leaves as they are. All draws of a run depend on its seed alone.
 
     Arguments:
         seed: seed of all generators, from 0 to 2**63 - 1.
         device: device of the run; its global generator belongs to the run, too.
-        foreign: the run calls code of users, which may draw from Python's and NumPy's generators. Without such code,
+        foreign: the run calls code of users, which may draw from Python's and NumPy's generators. Without it,
             the run leaves these two alone, because it takes a while to change their states.
     """
 
@@ -102,7 +102,7 @@ def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
 
     Arguments:
         seed: seed of all generators, from 0 to 2**63 - 1.
-        device: device whose global generator is seeded, too.
+        device: device; its global generator is seeded, too.
     """
     with _LOCK:
         before = _states(device, foreign=True)

@@ -1,6 +1,6 @@
-"""How the threads of torch wait for each other: they spin for a moment and then sleep, so that others get the cores.
+"""How the threads of torch wait for each other: they spin for a moment and then sleep, which frees the cores.
 
-Threads of OpenMP that wait actively spin. If two programs share the cores, each spins on a core that the other needs,
+Threads of OpenMP that wait actively spin. If two programs share the cores, each spins on a core that the second needs,
 and both take many times as long. Threads that sleep at once take long to wake, which slows a program that has the cores
 for itself. `benchmarks/waiting.py` measures both.
 

@@ -54,7 +54,7 @@ def read(dataset: object, purpose: str = "evaluate", seed: int = 0) -> Images:
 
     Arguments:
         dataset: the object that the user passed.
-        purpose: what the run does with it, for the error line: "evaluate" or "train".
+        purpose: use of the data set, for the error line: "evaluate" or "train".
         seed: seed of the global random generators while the data set is read.
 
     Raises:

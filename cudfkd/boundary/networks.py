@@ -85,7 +85,7 @@ def refuse_unfit(teacher: nn.Module, student: nn.Module) -> None:
 
 
 def refuse_inference(role: str, given: nn.Module) -> None:
-    """Raises ConfigError for a network whose weights can neither change nor pass a gradient on."""
+    """Raises ConfigError for a network made in inference mode: its weights can neither change nor pass gradients."""
     if any(tensor.is_inference() for tensor in chain(given.parameters(), given.buffers())):
         raise ConfigError(
             f"the {role} was made under torch.inference_mode, so its weights cannot change and no gradient passes"
@@ -101,7 +101,7 @@ def in_use(**networks: nn.Module) -> Iterator[None]:
         networks: networks by role.
 
     Raises:
-        ConfigError: another thread uses a part of one of them.
+        ConfigError: another thread uses a part of a network.
     """
     here, reserved = threading.get_ident(), set()
     try:

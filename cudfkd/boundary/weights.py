@@ -1,7 +1,8 @@
 """Weights from outside: their names under wrappers, and the files that hold them.
 
 A wrapper such as `torch.compile` or `DistributedDataParallel` adds a segment to the name of every weight inside it:
-`_orig_mod.fc.weight`, `module.fc.weight`. A plain name has no such segment. Everything that is written has plain names.
+`_orig_mod.fc.weight`, `module.fc.weight`. A plain name has none of these segments. All files
+that are written have plain names.
 """
 
 import io
@@ -27,7 +28,7 @@ COMPILED, PARALLEL = "_orig_mod", "module"
 """Segments that wrappers add: `torch.compile`, and the two parallel wrappers."""
 
 KEYS = ("state_dict", "model_state_dict", "model", "net", "weights")
-"""Keys under which training scripts save a state dict beside other values."""
+"""Keys under which training scripts save a state dict beside further values."""
 
 _DAMAGED = (
     RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, AssertionError, OverflowError,
@@ -37,13 +38,13 @@ _DAMAGED = (
 
 
 def plain_state(network: nn.Module) -> dict[str, Any]:
-    """Returns a network's state dict under plain names, whatever wraps the network or a part of it."""
+    """Returns a network's state dict under plain names, with or without wrappers around the network or its parts."""
     inner = _wrapped(network)
     return {_plain(name, inner): value for name, value in network.state_dict().items()}
 
 
 def load_plain(network: nn.Module, weights: Mapping[str, Any]) -> None:
-    """Loads weights into a network, whatever wraps the network, and whatever wrapped the network that they come from.
+    """Loads weights into a network. Wrappers may stand around this network, and around the network that wrote them.
 
     Raises:
         RuntimeError: names or shapes are not those of the network, as `load_state_dict`.
@@ -84,7 +85,7 @@ def refuse_unsaveable(student: nn.Module) -> None:
 def read_weights(file: Path) -> dict[str, Tensor]:
     """Reads a state dict from a file, on the CPU: a .safetensors file, else a file that torch.save wrote.
 
-    The state dict is the file's whole content, or stands under one of `KEYS`. No code of the file is run.
+    The state dict is the file's whole content, or stands under a key in `KEYS`. No code of the file is run.
 
     Raises:
         DataError: the file cannot be read or is damaged; it could only be read by running code that it holds; or it

@@ -60,8 +60,8 @@ def distill(
 ) -> Run:
     """Distills a teacher into a student without data.
 
-    The result depends on nothing but these arguments. Code of users (data sets, callbacks) and the run do not see each
-    other's random numbers. Warns if the teacher's or the student's logits look as if no run can learn from them.
+    The result depends on nothing but these arguments. Code of users (data sets, callbacks) does not see or shift the
+    random numbers of the run. Warns if the teacher's or the student's logits look as if no run can learn from them.
 
     With a process group of torch.distributed, all its processes make this call with equal arguments and share the run:
     see `cudfkd.base.ranks`. Rank 0 reads and writes the folder. The student on every rank starts as it is on rank 0.
@@ -142,12 +142,12 @@ def _distill(
     A run draws from these generators of random numbers:
 
         global generators       initial weights of the method's networks; weights that a method resets during the run;
-                                dropout, and whatever else a foreign network draws in rounds and student steps
+                                dropout, and all draws of a foreign network in rounds and student steps
         ctx.rng                 all further draws of the method: latents, noise, batches, augmentation
-        generators for a block  whatever a foreign network draws in checks and evaluation; each block has the run's seed
+        generators for a block  draws of a foreign network in checks and evaluation; each block has the run's seed
         a private generator     the images of `Context.probe`, with seed 0
 
-    The global generators have the run's states in the blocks `randomness.inside()` only. At all other times, and in
+    The global generators have the run's states in the blocks `randomness.inside()` only. At all times outside, and in
     callbacks, they have the states of the caller.
     """
     # Arguments that need no device. No random numbers. The time of stop_after runs from here.

@@ -17,8 +17,8 @@ from cudfkd.models.watch import Watch
 def stored(layer: nn.Module) -> bool:
     """Whether a layer holds the mean and the variance of each channel of its input, as BatchNorm layers do.
 
-    Such layers are nn.BatchNorm1d, 2d and 3d, nn.SyncBatchNorm, their subclasses, and foreign layers that have
-    `running_mean` and `running_var`. The variances of nn.InstanceNorm are those of single images, not of a batch.
+    These layers are nn.BatchNorm1d, 2d and 3d, nn.SyncBatchNorm, their subclasses, and foreign layers that have
+    `running_mean` and `running_var`. nn.InstanceNorm stores variances of single images, not of a batch.
     """
     mean, var = getattr(layer, "running_mean", None), getattr(layer, "running_var", None)
     if not isinstance(mean, Tensor) or not isinstance(var, Tensor) or isinstance(layer, torch.jit.ScriptModule):
@@ -38,7 +38,7 @@ def is_batch_norm(layer: nn.Module) -> bool:
 
 @torch.no_grad()
 def layers_with_statistics(teacher: nn.Module, probe: Float[Tensor, "batch channels size size"]) -> list[str]:
-    """Names of the teacher's layers whose stored statistics can be compared with the statistics of a batch.
+    """Names of the teacher's layers with stored statistics that can be compared with the statistics of a batch.
 
     Warns of layers with statistics that are left out, because the forward pass does not call them as modules or their
     channels are not dimension 1 of their input.
@@ -48,7 +48,7 @@ def layers_with_statistics(teacher: nn.Module, probe: Float[Tensor, "batch chann
         probe: batch of images that the network takes.
 
     Raises:
-        ConfigError: there is no such layer.
+        ConfigError: no layer can be compared.
     """
     names = [name for name, layer in teacher.named_modules() if stored(layer)]
     if not names:

@@ -48,7 +48,7 @@ def folded(network: nn.Module, probe: Float[Tensor, "batch channels size size"])
 
 @torch.no_grad()
 def _plain(layer: nn.Conv2d) -> nn.Conv2d:
-    """Returns a convolution with plain weights: the layer, or a copy of what a parametrization of it computes.
+    """Returns a convolution with plain weights: the layer, or a copy with the weights that it computes.
 
     Parametrizations are weight_norm, spectral_norm, orthogonal and the like. Torch can remove them from a layer, but
     copies of the layer share its class, and would lose their weights.

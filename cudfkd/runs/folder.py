@@ -297,7 +297,7 @@ def describe(
 
 
 def load_weights(module: nn.Module, path: Path, name: str, epoch: int | None, summary: dict) -> None:
-    """Loads a network's weights of the last epoch, or of an epoch that was kept, whatever wraps the network.
+    """Loads a network's weights of the last epoch, or of an epoch that was kept; the network may be wrapped.
 
     Arguments:
         module: the network.

@@ -68,7 +68,7 @@ def refuse_other(
 
 
 def refuse_other_data(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raises ConfigError if a run would go on with other images than before, so that its epochs had two yardsticks.
+    """Raises ConfigError if a run would go on with new images, so that its epochs had two yardsticks.
 
     A data set that only one of the descriptions has is no difference: a run may go on without evaluation.
 

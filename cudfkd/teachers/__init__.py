@@ -43,7 +43,7 @@ def from_weights(file: str | Path, arch: str, dataset: str) -> nn.Module:
 
     The file is a .safetensors file, or a file that `torch.save` wrote: a state dict, or a dict that holds a state dict
     under a key of `cudfkd.boundary.weights.KEYS`. No code of the file is run. Names may have the prefixes of
-    `torch.compile` and of parallel wrappers. Weights of other precision become float32.
+    `torch.compile` and of parallel wrappers. Weights of any precision become float32.
 
     Arguments:
         file: the file; `~` is the home folder.
@@ -59,7 +59,7 @@ def from_weights(file: str | Path, arch: str, dataset: str) -> nn.Module:
 
 
 def named(dataset: str, teacher: str, seed: int = 0, arch: str = "") -> nn.Module:
-    """Loads the teacher that an experiment names, in eval mode. Arguments and errors are those of `named_card`."""
+    """Loads the teacher that an experiment names, in eval mode. Arguments and errors: see `named_card`."""
     return from_weights(teacher, arch, dataset) if arch else read_teacher(locate(dataset, teacher, seed))
 
 
@@ -70,7 +70,7 @@ def named_card(dataset: str, teacher: str, seed: int = 0, arch: str = "") -> dic
         dataset: data set of its training.
         teacher: a teacher as `locate` takes it, or a file of plain weights.
         seed: seed of its training, for a teacher that ships.
-        arch: architecture, for a file of plain weights; empty for other teachers.
+        arch: architecture, for a file of plain weights; empty for a teacher with a card.
 
     Raises:
         ConfigError: as `locate`, or as `from_weights` if an architecture is given.

@@ -16,7 +16,7 @@ def read(path: Path, arch: str, dataset: str) -> nn.Module:
     """Builds a network for a data set, with the weights of a file, in eval mode.
 
     Raises:
-        ConfigError: an unknown architecture or data set, or the weights are those of another network.
+        ConfigError: an unknown architecture or data set, or the weights belong to another network.
         DataError: the file cannot be read, is damaged, would run code or holds no weights.
     """
     about = data.info(dataset)
@@ -34,7 +34,7 @@ def read(path: Path, arch: str, dataset: str) -> nn.Module:
 def card(path: Path, arch: str, dataset: str) -> dict[str, Any]:
     """Describes a teacher from outside as a card does, by `data`, `model` and `sha256`, the network's fingerprint.
 
-    The fingerprint belongs to the weights, wherever the file is and whatever its format. Raises as `read`.
+    The fingerprint belongs to the weights, not to the file's place or format. Raises as `read`.
     """
     about = path.stat()
     return dict(_card(path, arch, dataset, (about.st_mtime_ns, about.st_size)))
