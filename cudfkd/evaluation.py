@@ -22,6 +22,7 @@ from cudfkd.boundary import networks
 from cudfkd.boundary.images import check_labels, normalisation, read
 from cudfkd.data.images import unit
 from cudfkd.losses import js
+from cudfkd.models.borrowed import modes_kept
 from cudfkd.models.normalize import Normalize
 
 Z95 = 1.959963984540054
@@ -188,18 +189,16 @@ def predict(
     Raises:
         ConfigError: as `cudfkd.boundary.networks.logits` and `refuse_train_mode`.
     """
-    modes = {module: module.training for module in network.modules()}
     original = next((p.device for p in network.parameters()), torch.device(device))
     normalize = (normalize or Normalize()).to(device)
     size = CHUNK - 1 if len(images) % CHUNK == 1 else CHUNK  # many networks fail on a single image
     try:
-        network.to(device)
-        network.eval()
-        networks.refuse_train_mode(role, network)
-        chunks = (chunk.to(device) for chunk in images.split(size))
-        pixels = (chunk if chunk.is_floating_point() else unit(chunk) for chunk in chunks)
-        return torch.cat([networks.logits(role, network, normalize(x)) for x in pixels]).float()
+        with modes_kept(network):
+            network.to(device)
+            network.eval()
+            networks.refuse_train_mode(role, network)
+            chunks = (chunk.to(device) for chunk in images.split(size))
+            pixels = (chunk if chunk.is_floating_point() else unit(chunk) for chunk in chunks)
+            return torch.cat([networks.logits(role, network, normalize(x)) for x in pixels]).float()
     finally:
         network.to(original)
-        for module, mode in modes.items():
-            module.training = mode

@@ -21,6 +21,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from cudfkd.base.errors import ConfigError
 from cudfkd.base.out_of_memory import is_out_of_memory
+from cudfkd.models.borrowed import modes_kept
 from cudfkd.models.compiling import is_compiled
 
 Images = Float[Tensor, "batch channels height width"]
@@ -220,13 +221,11 @@ def try_student(student: nn.Module, probe: Images, *, gradient: bool) -> int:
 @contextmanager
 def as_it_was(used: nn.Module) -> Iterator[None]:
     """Gives a network its modes and the values of its buffers back at the end of a block."""
-    modes = {module: module.training for module in used.modules()}
     values = [(buffer, buffer.detach().clone()) for buffer in used.buffers()]
     try:
-        yield
+        with modes_kept(used):
+            yield
     finally:
-        for module, mode in modes.items():
-            module.training = mode
         with torch.no_grad():
             for buffer, value in values:
                 buffer.copy_(value)
@@ -258,15 +257,12 @@ def warn_of_probabilities(role: str, answer: Logits) -> None:
 
 def _refuse_fixed_mode(role: str, given: nn.Module) -> None:
     """Raises ConfigError if `eval()` fails, as for programs of `torch.export`."""
-    modes = {module: module.training for module in given.modules()}
     try:
-        given.eval()
+        with modes_kept(given):
+            given.eval()
     except Exception as error:  # a foreign network may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"the {role} has no eval mode ({reason}): pass the module that it was made from") from error
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def _are_ones(sums: Tensor) -> bool:

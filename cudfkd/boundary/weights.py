@@ -1,8 +1,8 @@
 """Weights from outside: their names under wrappers, and the files that hold them.
 
 A wrapper such as `torch.compile` or `DistributedDataParallel` adds a segment to the name of every weight inside it:
-`_orig_mod.fc.weight`, `module.fc.weight`. A plain name has none of these segments. All files
-that are written have plain names.
+`_orig_mod.fc.weight`, `module.fc.weight`. A plain name has none of these segments. All
+files that are written have plain names.
 """
 
 import io
