@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from analysis.live.accounts import Account, account
+from analysis.live.classes import Classes
 from analysis.live.interventions import Held
 from analysis.live.probe import Probe
 from analysis.studies import records
@@ -66,14 +67,14 @@ def entry(study: Study, case: Case, seed: int, data_root: Path | None = None) ->
 
     A run that stops itself is a result: its entry says so and has no numbers.
     """
-    seeded, last = case.with_seed(seed), _LastBatch()
+    seeded, last, classes = case.with_seed(seed), _LastBatch(), Classes()
     made = _made(seeded.experiment)
     try:
-        watching = [last] if study.keep == "images" and seed == study.seeds[0] else []
+        watching = [classes, *([last] if study.keep == "images" and seed == study.seeds[0] else [])]
         outcome = perform(seeded, *watching, data_root=data_root)
     except TrainingError as error:
         return Entry(made=made, stopped=str(error))
-    further = _accounted(outcome.account) if outcome.account else {}
+    further = classes.numbers() | (_accounted(outcome.account) if outcome.account else {})
     for name in study.reads:
         further |= _reader(name)(outcome)
     test = _test_scores(outcome.run, seeded.experiment, data_root) if study.reads_test else None
