@@ -42,6 +42,11 @@ ABOUT = About("Binici et al., 2022", dafl.ABOUT.needs, round_steps=10, ranks=Tru
 class AdversaryOptions(dafl.GeneratorLoss):
     """Settings of the losses that MB-DFKD and PRE-DFKD share."""
 
+    class_entropy: Weight = 2.17
+    """weight of the class entropy, which makes all classes equally frequent in a batch (5, with logarithms to base
+    10)"""
+    activation: Weight = 0.1
+    """weight of a large feature in the teacher; 0 for a teacher without a linear layer"""
     loss: Loss = "l1"
     """loss that the student descends: kl, l1, l2 or js"""
     temperature: Positive = 1.0
