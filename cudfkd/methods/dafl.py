@@ -68,7 +68,7 @@ class GeneratorLoss(GeneratorOptions):
     one_hot: Weight = 1.0
     """weight of the teacher's certainty (DAFL for CIFAR-10: 0.05)"""
     class_entropy: Weight = 20.0
-    """weight of the class entropy, which makes all classes equally frequent in a batch (2.17: 5, with logarithms to base
+    """weight of the class entropy, which makes all classes equally frequent in a batch (2.17: 5 with logarithms to base
     10)"""
     activation: Weight = 1e-3
     """weight of a large feature in the teacher; 0 for a teacher without a linear layer (0.1; for CIFAR-10: 0.01)"""
