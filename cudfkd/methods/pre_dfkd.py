@@ -36,6 +36,7 @@ Where we differ from the authors' code:
     | MNIST: the student has Adam                           | SGD                           | one engine for all    |
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -94,9 +95,11 @@ class Replay:
         self.encoder.train()
         self.decoder.train()
         if ctx.round > 0:
-            z = ctx.noise(max(2, len(fresh) // 8), self.decoder.latent_dim).requires_grad_()
-            of_latents = {"replay_latents_term": self.latents_loss(ctx, z)}
-            images = torch.cat([images, self.made_of(ctx, self.improved(z, of_latents["replay_latents_term"]))])
+            z, weights = self.latents(ctx, max(2, len(fresh) // 8)), list(self.decoder.parameters())
+            loss = self.latents_loss(ctx, z)
+            of_z, *of_weights = torch.autograd.grad(loss, [z, *weights])
+            of_latents = {"replay_latents_term": _with_gradients(loss, weights, of_weights)}
+            images = torch.cat([images, self.made_of(ctx, self.improved(z, of_z))])
         ctx.step_down(self.optimizer, self.terms(ctx, images) | of_latents)
 
     def terms(self, ctx: Context, images: Images) -> dict[str, Tensor]:
@@ -115,23 +118,35 @@ class Replay:
     def images(self, ctx: Context, count: int) -> Images:
         """Images for the student: `count` random latents take one step, and the decoder turns them into images."""
         self.decoder.eval()
-        z = ctx.noise(count, self.decoder.latent_dim).requires_grad_()
-        return self.made_of(ctx, self.improved(z, self.latents_loss(ctx, z)))
+        z = self.latents(ctx, count)
+        (of_z,) = torch.autograd.grad(self.latents_loss(ctx, z), z)
+        return self.made_of(ctx, self.improved(z, of_z))
+
+    def latents(self, ctx: Context, count: int) -> Float[Tensor, "{count} latent"]:
+        """Random latents, with gradient."""
+        return ctx.noise(count, self.decoder.latent_dim).requires_grad_()
 
     def latents_loss(self, ctx: Context, z: Float[Tensor, "count latent"]) -> Float[Tensor, ""]:
         """L_z of the latents, differentiable in the latents and in the decoder's weights."""
         t = ctx.teacher_logits(imagine(ctx, self.decoder, z))
         return losses.one_hot(t) - self.options.replay_entropy * losses.class_entropy(t) + moments(z)
 
-    def improved(self, z: Float[Tensor, "count latent"], loss: Float[Tensor, ""]) -> Float[Tensor, "count latent"]:
-        """The latents after one Adam step down `loss`. The first step of Adam is the rate times the gradient's sign."""
-        (gradient,) = torch.autograd.grad(loss, z, retain_graph=True)
+    def improved(
+        self, z: Float[Tensor, "count latent"], gradient: Float[Tensor, "count latent"]
+    ) -> Float[Tensor, "count latent"]:
+        """The latents after one Adam step. The first step of Adam is the rate times the gradient's sign."""
         return z.detach() - self.options.latent_lr * gradient.sign()
 
     @torch.no_grad()
     def made_of(self, ctx: Context, z: Float[Tensor, "count latent"]) -> Images:
         """The decoder's images of the latents, without gradient."""
         return imagine(ctx, self.decoder, z)
+
+
+def _with_gradients(loss: Tensor, weights: list[Tensor], gradients: Sequence[Tensor]) -> Float[Tensor, ""]:
+    """The value of `loss`, with gradients that are known already: a compiled pass allows one backward pass only."""
+    linear = torch.stack([(weight * gradient).sum() for weight, gradient in zip(weights, gradients, strict=True)]).sum()
+    return loss.detach() + linear - linear.detach()
 
 
 @dataclass

@@ -17,10 +17,10 @@ from tests.cudfkd.engine.test_loop import config, networks, same
 def test_a_loss_that_is_not_finite_is_named_and_the_last_good_checkpoint_kept(term, tmp_path, monkeypatch):
     original = Context.step_down
 
-    def spoiled(self, optimizer, terms):
+    def spoiled(self, optimizer, terms, clip=None):
         bad = self.epoch == 1 and self.step >= 6
         changed = {n: x * float("nan") if bad and n == term else x for n, x in terms.items()}
-        original(self, optimizer, changed)
+        original(self, optimizer, changed, clip)
 
     class Keep(Callback):
         def after_epoch(self, ctx, row):
