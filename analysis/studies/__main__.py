@@ -89,7 +89,7 @@ def _list(requested: argparse.Namespace) -> None:  # noqa: ARG001
 def _record(requested: argparse.Namespace) -> None:
     described, path, root = _study(requested.study)
     if described.name == tuning.NAME:
-        raise ConfigError("study tuning is a search: go on with it with `python -m analysis.studies tune`")
+        raise ConfigError("study tuning is a search: its command is python -m analysis.studies tune")
     for line in run.fill(
         described, path, processes=requested.processes, labels=requested.cases, seeds=requested.seeds,
         data_root=root,

@@ -67,16 +67,14 @@ def entry(study: Study, case: Case, seed: int, data_root: Path | None = None, wa
     """
     seeded, last = case.with_seed(seed), _LastBatch()
     made = _made(seeded.experiment)
-    seen = [watch] if watch else []
+    watching: list[Callback] = [watch] if watch else []
+    watching += [last] if study.keep == "images" and seed == study.seeds[0] else []
     try:
-        watching = [last] if study.keep == "images" and seed == study.seeds[0] else []
-        outcome = perform(seeded, *seen, *watching, data_root=data_root)
-    except (Pruned, TrainingError) as error:
-        ended = {"stopped": str(error)} if isinstance(error, TrainingError) else {}
-        if watch:
-            ended |= {"numbers": watch.numbers, "seconds": watch.seconds}
-            ended |= {"pruned": len(watch.accuracies)} if isinstance(error, Pruned) else {}
-        return Entry(made=made, **ended)
+        outcome = perform(seeded, *watching, data_root=data_root)
+    except Pruned as ended:
+        return Entry(made=made, pruned=ended.epoch, **_seen(watch))
+    except TrainingError as error:
+        return Entry(made=made, stopped=str(error), **_seen(watch))
     further = _accounted(outcome.account) if outcome.account else {}
     for name in study.reads:
         further |= _reader(name)(outcome)
@@ -209,6 +207,11 @@ def _accounted(of_run: Account) -> dict[str, Any]:
         "loss_early": _average(samples["loss"][:quarter]),
         "loss_late": _average(samples["loss"][-quarter:]),
     }
+
+
+def _seen(watch: Watch | None) -> dict[str, Any]:
+    """What a watch saw of a run that has no score, as fields of its entry."""
+    return {"numbers": watch.numbers, "seconds": watch.seconds} if watch else {}
 
 
 def _average(values: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""A callback that keeps the accuracies of a run, counts its cost, and ends it where it is not worth its other epochs."""
+"""A callback that keeps the accuracies of a run, counts its cost, and ends a run that is not worth its other epochs."""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -12,7 +12,11 @@ Hopeless = Callable[[list[float]], bool]
 
 
 class Pruned(Exception):  # noqa: N818
-    """Ends a run from outside. It is no error: a search has seen enough of the run."""
+    """Ends a run from outside, after an epoch. It is no error: a search has seen enough of the run."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(f"pruned after epoch {epoch}")
+        self.epoch = epoch
 
 
 class Watch(Callback):
@@ -33,7 +37,7 @@ class Watch(Callback):
     def after_epoch(self, ctx: Context, row: dict[str, float | int | None]) -> None:
         self.accuracies.append(float(row["accuracy"] or 0.0))
         if ctx.epoch < ctx.config.epochs and self._hopeless(list(self.accuracies)):
-            raise Pruned
+            raise Pruned(ctx.epoch)
 
     @property
     def numbers(self) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 The search goes through three stages. A method's next run depends on the method's recorded runs alone.
 
-search: `Plan.trials` short runs. The first run has the method's defaults. Optuna's TPE sampler proposes the others, from
-    the method's space. Optuna's median pruner ends bad runs early.
+search: `Plan.trials` short runs. The first run has the method's defaults. Optuna's TPE sampler proposes the other
+    runs, from the method's space. Optuna's median pruner ends bad runs early.
 finalists: the best settings of the search, at full length, with three fresh seeds.
 confirmation: the best finalist against the defaults, at full length, with four further seeds. The rule was fixed before
     the first run: the defaults stay, unless the mean of the paired differences is more than its standard error.

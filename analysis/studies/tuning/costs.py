@@ -1,4 +1,4 @@
-"""The effort of the search: the core-hours of its runs, and what each method's search had found after how many steps."""
+"""The effort of the search: the core-hours of its runs, and the best accuracy so far by the steps that were spent."""
 
 import pandas as pd
 

@@ -70,8 +70,8 @@ class Plan(Described):
     @property
     def seeds(self) -> dict[Stage, tuple[int, ...]]:
         """The seeds of each stage."""
-        full = {"finalists": self.finalist_seeds, "confirmation": self.confirmation_seeds}
-        return {"search": (self.search_seed,), **full}
+        search = (self.search_seed,)
+        return {"search": search, "finalists": self.finalist_seeds, "confirmation": self.confirmation_seeds}
 
     @property
     def all_seeds(self) -> tuple[int, ...]:

@@ -83,4 +83,3 @@ def _distribution(kind: spaces.Range | spaces.Choice) -> BaseDistribution:
 
 def _rounded(kind: spaces.Range | spaces.Choice, value: Any) -> spaces.Value:
     return kind.rounded(value) if isinstance(kind, spaces.Range) else value
-
