@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from analysis.live.accounts import Account, account
+from analysis.live.classes import Classes
 from analysis.live.interventions import Held
 from analysis.live.probe import Probe
 from analysis.studies import records
@@ -65,9 +66,9 @@ def entry(study: Study, case: Case, seed: int, data_root: Path | None = None, wa
     A run that stops itself is a result: its entry says so and has no score. The same holds for a run that the watch
     ends. Such an entry has the numbers of the watch.
     """
-    seeded, last = case.with_seed(seed), _LastBatch()
+    seeded, last, classes = case.with_seed(seed), _LastBatch(), Classes()
     made = _made(seeded.experiment)
-    watching: list[Callback] = [watch] if watch else []
+    watching: list[Callback] = [classes, watch] if watch else [classes]
     watching += [last] if study.keep == "images" and seed == study.seeds[0] else []
     try:
         outcome = perform(seeded, *watching, data_root=data_root)
@@ -75,7 +76,7 @@ def entry(study: Study, case: Case, seed: int, data_root: Path | None = None, wa
         return Entry(made=made, pruned=ended.epoch, **_seen(watch))
     except TrainingError as error:
         return Entry(made=made, stopped=str(error), **_seen(watch))
-    further = _accounted(outcome.account) if outcome.account else {}
+    further = classes.numbers() | (_accounted(outcome.account) if outcome.account else {})
     for name in study.reads:
         further |= _reader(name)(outcome)
     test = _test_scores(outcome.run, seeded.experiment, data_root) if study.reads_test else None

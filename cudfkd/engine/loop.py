@@ -344,7 +344,7 @@ class _Engine:
         study = self.method.store.draw(ctx)
         losses = ctx.ranks.gather(self.method.objective.losses(ctx, study))
         weighed = weigh(ctx.config.curriculum, losses, ctx.lam)
-        ctx.step_down(self.optimizer, {"objective": weighed.objective})
+        ctx.step_down(self.optimizer, {"objective": weighed.objective}, self.method.student_clip)
         ctx.note("sample_losses", losses)
         ctx.note("sample_weights", weighed.weights)
         mine = ctx.ranks.mine

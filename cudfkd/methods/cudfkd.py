@@ -24,7 +24,6 @@ Where we differ from the public code:
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from pydantic import model_validator
 from torch import Tensor
@@ -34,7 +33,7 @@ from cudfkd.base.errors import ConfigError
 from cudfkd.curriculum import ramp
 from cudfkd.methods.parts.contract import About, Method
 from cudfkd.methods.parts.generator import Divergence, Images, TeacherEye, generator_method
-from cudfkd.methods.parts.options import Count, Fraction, GeneratorOptions, Loss, Positive, Weight
+from cudfkd.methods.parts.options import Count, Fraction, GeneratorOptions, Loss, Positive, Schedule, Weight
 from cudfkd.runs.context import Context
 
 ABOUT = About(
@@ -59,7 +58,7 @@ class Options(GeneratorOptions):
     """channels before the generator's last convolution (64)"""
     generator_lr: Positive = 0.05
     """learning rate of the generator's Adam (1e-3)"""
-    generator_schedule: Literal["constant", "cosine"] = "cosine"
+    generator_schedule: Schedule = "cosine"
     """cosine: generator_lr falls along half a cosine to 0 over the run, with the student's rate, so that both networks
     settle; constant: generator_lr stays the same"""
     class_entropy: Weight = 5.0
@@ -113,4 +112,4 @@ def build(options: Options, ctx: Context) -> Method:
     """Builds CuDFKD for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm layer."""
     terms = Terms(options, TeacherEye.of(ctx, options.bn))
     objective = Divergence(options.loss, options.temperature)
-    return generator_method(options, ctx, terms, objective, settles=options.generator_schedule == "cosine")
+    return generator_method(options, ctx, terms, objective, betas=(0.9, 0.99))

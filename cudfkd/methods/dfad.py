@@ -5,15 +5,21 @@ student lowers it:
 
     L_G = -mean_i mean_c |t_ic - s_ic|,    L_S = mean_i mean_c |t_ic - s_ic|
 
-A round is a step of the generator and five student steps, each on fresh images. The student is in train mode in both
-kinds of steps. The method needs no special layer in the teacher.
+A round is a step of the generator and five student steps, each on fresh images. Student and generator are in train mode
+in all these steps. Their learning rates fall together. The method needs no special layer in the teacher.
 
 Where we differ from the authors' code:
 
-    | theirs                                                     | ours                                     |
-    |------------------------------------------------------------|------------------------------------------|
-    | the learning rates fall to a tenth at two epochs           | the run's one learning rate schedule     |
-    | the generator ends with tanh, then BatchNorm without scale | our generator, which ends with a sigmoid |
+    | authors' code                                   | ours                          | why                    |
+    |-------------------------------------------------|-------------------------------|------------------------|
+    | CIFAR: both rates fall to a tenth at two epochs | both fall along half a cosine | one schedule for all   |
+    | MNIST: both rates are constant                  | both fall along half a cosine | one schedule for all   |
+    | a round ends with the generator's step          | it begins with it             | the engine's one order |
+    | the student's rate is 0.1 (MNIST: 0.01)         | the run's lr                  | one setting for all    |
+    | batch 256 (MNIST: 512)                          | the run's batch               | one batch for all      |
+    | latents of 256 (MNIST: 100), width 64           | latents of 64, width 8        | small networks         |
+    | convolutions with bias, torch's initial weights | no bias, N(0, 0.02)           | one generator for all  |
+    | the generator's rate is 1e-3                    | 1e-2                          | shorter runs           |
 """
 
 from dataclasses import dataclass
@@ -22,7 +28,7 @@ from torch import Tensor
 
 from cudfkd.methods.parts.contract import About, Method
 from cudfkd.methods.parts.generator import Divergence, Images, generator_method
-from cudfkd.methods.parts.options import GeneratorOptions, Loss, Weight
+from cudfkd.methods.parts.options import Count, GeneratorOptions, Loss, Mode, Output, Positive, Schedule, Weight
 from cudfkd.methods.parts.terms import gap
 from cudfkd.runs.context import Context
 
@@ -30,8 +36,23 @@ ABOUT = About("Fang et al., 2019", "nothing", round_steps=5, ranks=True)
 
 
 class Options(GeneratorOptions):
-    """Settings of DFAD."""
+    """Settings of DFAD. Published values that differ are in parentheses."""
 
+    latent_dim: Count = 64
+    """length of the generator's latent vectors (256; MNIST: 100)"""
+    generator_width: Count = 8
+    """channels before the generator's last convolution (64)"""
+    generator_lr: Positive = 1e-2
+    """learning rate of the generator's Adam (1e-3)"""
+    generator_schedule: Schedule = "cosine"
+    """cosine: generator_lr falls along half a cosine to 0 over the run, together with the student's rate (published: a
+    joint schedule of steps); constant: generator_lr stays the same"""
+    generator_output: Output = "standardised"
+    """end of the generator: standardised: tanh and BatchNorm without scale, mean 0 and variance 1 in the teacher's
+    units (published); sigmoid: images in [0, 1]; scaled: BatchNorm with scale, in the teacher's units"""
+    sampling_mode: Mode = "train"
+    """mode of the generator while it makes images for the student: train: BatchNorm uses the statistics of the batch
+    (published); eval: BatchNorm uses its running averages"""
     loss: Loss = "l1"
     """divergence that the generator raises and the student lowers: kl, l1, l2 or js"""
     adversarial: Weight = 1.0

@@ -10,13 +10,15 @@ A generator makes images for the student. The terms of its loss ask for four pro
     L_G = adversarial * (-mean KL(p_t || p_s)) + bn * BN(x) + one_hot * CE(t, argmax t) + class_entropy * (-H(mean p_t))
     L_S = mean_i KL(p_t || p_s)
 
-A round is a step of the generator and ten student steps on fresh images. The code of CMI (Fang et al., 2021), which the
-published comparisons use, is the source of two choices:
+A round is a step of the generator and ten student steps on fresh images. The authors published no code. The code of CMI
+(Fang et al., 2021), with which the published comparisons were made, is the source of the details:
 
-    | code of CMI               | ours             |
-    |---------------------------|------------------|
-    | the weights of L_G        | the same weights |
-    | L_S sums over the classes | the same sum     |
+    | code of CMI                            | ours                       | why                         |
+    |----------------------------------------|----------------------------|-----------------------------|
+    | latents of 256, generator of width 64  | latents of 64, width 8     | small networks              |
+    | the generator's rate is 1e-3           | 1e-2                       | shorter runs                |
+    | batch 256, 200 epochs of 400 steps     | the run's batch and length | one length for every method |
+    | the student's rate falls once an epoch | it falls at each step      | one schedule for all        |
 """
 
 from dataclasses import dataclass
@@ -26,7 +28,7 @@ from torch import Tensor
 from cudfkd import losses
 from cudfkd.methods.parts.contract import About, Method
 from cudfkd.methods.parts.generator import Divergence, Images, TeacherEye, generator_method
-from cudfkd.methods.parts.options import GeneratorOptions, Positive, Weight
+from cudfkd.methods.parts.options import Count, GeneratorOptions, Positive, Weight
 from cudfkd.methods.parts.terms import gap
 from cudfkd.runs.context import Context
 
@@ -34,8 +36,14 @@ ABOUT = About("Choi et al., 2020", "BatchNorm in the teacher, unless bn = 0", ro
 
 
 class Options(GeneratorOptions):
-    """Settings of DFQ."""
+    """Settings of DFQ. Published values that differ are in parentheses."""
 
+    latent_dim: Count = 64
+    """length of the generator's latent vectors (256)"""
+    generator_width: Count = 8
+    """channels before the generator's last convolution (64)"""
+    generator_lr: Positive = 1e-2
+    """learning rate of the generator's Adam (1e-3)"""
     adversarial: Weight = 1.0
     """weight of the divergence of student and teacher in the generator's loss"""
     bn: Weight = 1.0
@@ -70,4 +78,4 @@ class Terms:
 def build(options: Options, ctx: Context) -> Method:
     """Builds DFQ for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm layer."""
     terms = Terms(options, TeacherEye.of(ctx, options.bn))
-    return generator_method(options, ctx, terms, Divergence("kl", options.temperature))
+    return generator_method(options, ctx, terms, Divergence("kl", options.temperature), betas=(0.5, 0.999))

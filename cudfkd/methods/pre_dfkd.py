@@ -1,33 +1,39 @@
 """PRE-DFKD (Binici et al., "Robust and Resource-Efficient Data-Free Knowledge Distillation by Generative Pseudo
-Replay", 2022).
+Replay", 2022): a generator that looks for what the student does not know, and an autoencoder that replays its images.
 
-In place of a bank of earlier images, a variational autoencoder (encoder E, decoder D) learns to reproduce them. The
-student's batch holds fresh images and "replayed" images, which D makes; replay_share is the share of replayed images:
+A variational autoencoder learns to reproduce the generator's images. It takes the place of a memory bank: it stores no
+image. The student's batch holds fresh images and a share of replay_share replayed images:
 
     L_G   = one_hot * CE(t, argmax t) + class_entropy * (-H(mean p_t)) + activation * (-mean |f|)
-            - adversarial * mean JS_T(p_t, p_s)
+            - adversarial * mean JS_T(p_t, p_s) / classes
     L_VAE = mean |x' - x| + logits * mean |t' - t| + prior * KL(N(mu, sigma^2) || N(0, 1)),   x' = D(mu + sigma e)
     L_S   = mean_i mean_c |t_ic - s_ic|
 
-The batch x of the autoencoder is half fresh images and half replayed images, so that it does not forget either kind.
-Before latents are replayed, they take one Adam step down CE(t, argmax t) - replay_entropy * H(mean p_t) + moments(z).
+x and x' are in the teacher's units. JS_T is the quantity of `cudfkd.methods.parts.terms.clamped_js`. Its gradient
+passes through the student only. The student is in train mode in the generator's step.
 
-Published:
+A round is a step of the generator and ten student steps. The autoencoder takes a step in each of the first four: on
+half of the student's fresh images, and on an eighth of a batch of replayed images, so that it does not forget these. In
+the first round it has only fresh images. Before latents are replayed, they take one Adam step down
 
-    steps        10 student steps for a step of the generator; the autoencoder is trained in 4 of these 10 steps
-    batch        1,024 fresh images and 128 replayed images
-    latents      length 1,000
-    rates        0.02
+    L_z = CE(t, argmax t) - replay_entropy * H(mean p_t) + mean over the latent of mean^2 + (variance - 1)^2
 
-Where we differ from the public code:
+with means and variances over the batch. In a step of the autoencoder the decoder descends L_VAE + L_z: the authors'
+code adds up both gradients. The decoder is in train mode for the autoencoder, in eval mode for the student.
+Where we differ from the authors' code:
 
-    | theirs                                                   | ours                                              |
-    |----------------------------------------------------------|---------------------------------------------------|
-    | the autoencoder's steps come between the student's       | the autoencoder's steps come before the student's |
-    | the generator has spectral normalisation                 | our generator, without spectral normalisation     |
-    | the generator's weights start uniform                    | our generator's weights start normal              |
-    | JS is another quantity                                   | JS is the Jensen-Shannon divergence in nats       |
-    | the schedule lasts 400 epochs for a run of any length    | the schedule lasts as long as the run             |
+    | authors' code                                         | ours                          | why                   |
+    |-------------------------------------------------------|-------------------------------|-----------------------|
+    | class_entropy, replay_entropy 5, logarithm to base 10 | 2.17, natural logarithm       | the same weight       |
+    | 128 replayed images are added to 1,024                | they replace others           | one batch for all     |
+    | the generator has spectral normalisation              | none                          | one generator for all |
+    | weights start uniform, two BatchNorm of eps 0.8       | N(0, 0.02), eps 1e-5          | one generator for all |
+    | the encoder sees images with rows of norm 1           | images in the teacher's units | a plain autoencoder   |
+    | the encoder has three convolutions                    | two convolutions              | small networks        |
+    | latents of 1,000, width 64                            | latents of 64, width 8        | small networks        |
+    | the generator's rate is 0.02                          | 1e-2                          | a small generator     |
+    | the student's schedule lasts 400 epochs, always       | it lasts as long as the run   | one schedule for all  |
+    | MNIST: the student has Adam                           | SGD                           | one engine for all    |
 """
 
 from dataclasses import dataclass
@@ -40,68 +46,37 @@ from torch import Tensor
 
 from cudfkd import losses
 from cudfkd.base.precision import at_least_float32
-from cudfkd.methods import dafl
+from cudfkd.methods import dafl, mb_dfkd
 from cudfkd.methods.parts.contract import About, Method, Store
-from cudfkd.methods.parts.generator import (
-    Divergence,
-    GeneratorTraining,
-    Images,
-    adam,
-    fresh_images,
-    generator_method,
-    imagine,
-    new_generator,
-)
-from cudfkd.methods.parts.options import Loss, Positive, Weight, Whole
-from cudfkd.methods.parts.terms import gap, kl_to_normal, moments
-from cudfkd.models import Generator
+from cudfkd.methods.parts.generator import GeneratorTraining, Images, adam, imagine, new_generator
+from cudfkd.methods.parts.options import Positive, Weight, Whole
+from cudfkd.methods.parts.terms import kl_to_normal, moments
 from cudfkd.models.encoder import Encoder
+from cudfkd.models.generator import Generator
 from cudfkd.runs.context import Context
 from cudfkd.runs.student_batch import StudentBatch
 
 ABOUT = About("Binici et al., 2022b", dafl.ABOUT.needs, round_steps=10)
 
 
-class Options(dafl.Options):
-    """Settings of PRE-DFKD, in addition to the settings of DAFL's generator."""
+class Options(mb_dfkd.AdversaryOptions):
+    """Settings of PRE-DFKD. Published values that differ are in parentheses."""
 
-    loss: Loss = "l1"
-    """loss that the student descends: kl, l1, l2 or js"""
-    class_entropy: Weight = 5.0
-    """weight of the class entropy, which makes all classes equally frequent in a batch"""
-    activation: Weight = 0.1
-    """weight of a large feature in the teacher; 0 for a teacher without a linear layer"""
-    adversarial: Weight = 1.0
-    """weight of the divergence of student and teacher"""
-    adv_temperature: Positive = 3.0
-    """temperature of the divergence of student and teacher"""
-    replay_share: Annotated[float, Field(ge=0, lt=1)] = 0.125
-    """share of replayed images in the student's batch; 0 switches the replay off"""
+    replay_share: Annotated[float, Field(ge=0, lt=1)] = 0.11
+    """share of replayed images in the student's batch (128 of 1,152); 0 switches the replay off"""
     replay_steps: Whole = 4
-    """steps of the autoencoder in a round; they count as generator steps"""
-    replay_lr: Positive = 1e-2
-    """learning rate of the autoencoder and of replayed latents (published: 0.02)"""
+    """steps of the autoencoder in a round, one in each of the first student steps; they count as generator steps"""
+    replay_lr: Positive = 5e-4
+    """learning rate of the autoencoder"""
+    latent_lr: Positive = 0.02
+    """learning rate of the step of replayed latents"""
     replay_logits: Weight = 1.0
     """weight of the difference of the teacher's logits for an image and for its reconstruction"""
     replay_prior: Weight = 1e-5
     """weight of the distance of the latents from a standard normal distribution"""
-    replay_entropy: Weight = 5.0
-    """weight of the class entropy of the replayed images, which makes all classes equally frequent"""
-
-
-@dataclass
-class Terms:
-    """The terms of L_G for a batch."""
-
-    options: Options
-    of_dafl: dafl.Terms
-
-    def __call__(self, ctx: Context, images: Images) -> dict[str, Tensor]:
-        o, terms = self.options, self.of_dafl(ctx, images)
-        if o.adversarial > 0:
-            t, s = ctx.teacher_logits(images), ctx.student_logits(images)
-            terms["adversarial_term"] = o.adversarial * gap("js", t, s, o.adv_temperature)
-        return terms
+    replay_entropy: Weight = 2.17
+    """weight of the class entropy of the replayed images, which makes all classes equally frequent (5, with logarithms
+    to base 10)"""
 
 
 @dataclass
@@ -114,80 +89,89 @@ class Replay:
     optimizer: torch.optim.Optimizer
 
     def learn(self, ctx: Context, fresh: Images) -> None:
-        """Takes one step on fresh images and on as many replayed images."""
-        images = torch.cat([fresh, self.images(ctx, len(fresh))])
+        """Takes one step on half of a fresh batch, and after the first round on an eighth as many replayed images."""
+        images, of_latents = fresh[: len(fresh) // 2], {}
         self.encoder.train()
         self.decoder.train()
-        ctx.step_down(self.optimizer, self.terms(ctx, images))
+        if ctx.round > 0:
+            z = ctx.noise(max(2, len(fresh) // 8), self.decoder.latent_dim).requires_grad_()
+            of_latents = {"replay_latents_term": self.latents_loss(ctx, z)}
+            images = torch.cat([images, self.made_of(ctx, self.improved(z, of_latents["replay_latents_term"]))])
+        ctx.step_down(self.optimizer, self.terms(ctx, images) | of_latents)
 
     def terms(self, ctx: Context, images: Images) -> dict[str, Tensor]:
         """The terms of L_VAE for a batch, by name."""
-        o = self.options
+        o, x = self.options, ctx.normalize(images)
         with ctx.autocast():
-            mean, log_variance = (at_least_float32(output) for output in self.encoder(images))
+            mean, log_variance = (at_least_float32(output) for output in self.encoder(x))
         z = mean + (log_variance / 2).exp() * ctx.noise(*mean.shape)
         again = imagine(ctx, self.decoder, z)
-        terms = {"replay_term": (again - images).abs().mean()}
+        terms = {"replay_term": (ctx.normalize(again) - x).abs().mean()}
         if o.replay_logits > 0:
-            with torch.no_grad():
-                t = ctx.teacher_logits(images)
+            t = ctx.soft_labels(images)
             terms["replay_logits_term"] = o.replay_logits * losses.l1(t, ctx.teacher_logits(again)).mean()
         return terms | {"replay_prior_term": o.replay_prior * kl_to_normal(mean, log_variance)}
 
     def images(self, ctx: Context, count: int) -> Images:
-        """Replayed images: `count` random latents take one step, and the decoder turns them into images."""
+        """Images for the student: `count` random latents take one step, and the decoder turns them into images."""
         self.decoder.eval()
-        z = self.improved(ctx, ctx.noise(count, self.decoder.latent_dim))
-        with torch.no_grad():
-            return imagine(ctx, self.decoder, z)
+        z = ctx.noise(count, self.decoder.latent_dim).requires_grad_()
+        return self.made_of(ctx, self.improved(z, self.latents_loss(ctx, z)))
 
-    def improved(self, ctx: Context, z: Float[Tensor, "count latent"]) -> Float[Tensor, "count latent"]:
-        """The latents after one Adam step. The first step of Adam is the rate times the sign of the gradient."""
-        with torch.enable_grad():
-            z = z.detach().requires_grad_()
-            t = ctx.teacher_logits(imagine(ctx, self.decoder, z))
-            loss = losses.one_hot(t) - self.options.replay_entropy * losses.class_entropy(t) + moments(z)
-            (gradient,) = torch.autograd.grad(loss, z)
-        return z.detach() - self.options.replay_lr * gradient.sign()
+    def latents_loss(self, ctx: Context, z: Float[Tensor, "count latent"]) -> Float[Tensor, ""]:
+        """L_z of the latents, differentiable in the latents and in the decoder's weights."""
+        t = ctx.teacher_logits(imagine(ctx, self.decoder, z))
+        return losses.one_hot(t) - self.options.replay_entropy * losses.class_entropy(t) + moments(z)
+
+    def improved(self, z: Float[Tensor, "count latent"], loss: Float[Tensor, ""]) -> Float[Tensor, "count latent"]:
+        """The latents after one Adam step down `loss`. The first step of Adam is the rate times the gradient's sign."""
+        (gradient,) = torch.autograd.grad(loss, z, retain_graph=True)
+        return z.detach() - self.options.latent_lr * gradient.sign()
+
+    @torch.no_grad()
+    def made_of(self, ctx: Context, z: Float[Tensor, "count latent"]) -> Images:
+        """The decoder's images of the latents, without gradient."""
+        return imagine(ctx, self.decoder, z)
 
 
 @dataclass
 class ReplayTraining:
-    """Synthesizer: the generator takes its steps, then the autoencoder, on half a fresh batch for each step."""
+    """Synthesizer: the generator takes its steps. It counts the steps that the store lets the autoencoder take."""
 
     generator: GeneratorTraining
     replay: Replay
 
     def round(self, ctx: Context) -> int:
-        taken, steps = self.generator.round(ctx), self.replay.options.replay_steps
-        for _ in range(steps):
-            fresh = fresh_images(ctx, self.generator.generator)
-            self.replay.learn(ctx, fresh[: len(fresh) // 2])
-        return taken + steps
+        return self.generator.round(ctx) + min(self.replay.options.replay_steps, ctx.config.round_steps)
 
 
 @dataclass
 class Replayed:
-    """Store that draws a batch from `store` and replaces the last images, a share of `share`, by replayed images."""
+    """Store that draws a batch from `store` and replaces the last images, a share of `share`, by replayed images.
+
+    In the first replay_steps steps of a round, the autoencoder then learns from the batch of `store`.
+    """
 
     store: Store
     replay: Replay
     share: float
 
     def draw(self, ctx: Context) -> StudentBatch:
-        images = self.store.draw(ctx).images
-        count = min(len(images) - 1, max(1, round(self.share * len(images))))
-        return StudentBatch(torch.cat([images[:-count], self.replay.images(ctx, count)]))
+        # The replayed images are made before the autoencoder learns: this order decides the random numbers.
+        fresh = self.store.draw(ctx).images
+        count = min(len(fresh) - 1, max(2, round(self.share * len(fresh))))
+        images = torch.cat([fresh[:-count], self.replay.images(ctx, count)])
+        if ctx.step % ctx.config.round_steps < self.replay.options.replay_steps:
+            self.replay.learn(ctx, fresh)
+        return StudentBatch(images)
 
 
 def build(options: Options, ctx: Context) -> Method:
     """Builds PRE-DFKD for one run. Raises the same errors as DAFL."""
-    o = options
-    terms = Terms(o, dafl.Terms(o, dafl.feature_watch(o, ctx)))
-    method = generator_method(o, ctx, terms, Divergence(o.loss, o.temperature))
+    o, method = options, mb_dfkd.build(options, ctx)
     if o.replay_share == 0:
         return method
-    decoder = new_generator(ctx, o.latent_dim, o.generator_width)
+    decoder = new_generator(ctx, o.latent_dim, o.generator_width, o.generator_output)
     encoder = Encoder(o.latent_dim, ctx.shape.channels, ctx.shape.image_size, o.generator_width).to(ctx.device)
     optimizer = adam([*encoder.parameters(), *decoder.parameters()], o.replay_lr)
     replay = Replay(o, encoder, decoder, optimizer)

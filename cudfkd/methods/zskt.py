@@ -4,22 +4,36 @@ The generator looks for images on which student and teacher differ. The student 
 the teacher's attention maps A, which are computed from the maps f of some layers:
 
     L_G = -mean_i KL(p_t || p_s)
-    l_i = KL(p_t || p_s) + attention * sum_layers mean_pixels (A_t - A_s)^2,   A = the unit vector of mean_channels f^2
+    l_i = KL(p_t || p_s) + attention * classes * sum_layers mean_pixels (A_t - A_s)^2,
+    A   = the unit vector of mean_channels f^2
 
-A round is a step of the generator and ten student steps on one batch. The student is always in train mode. The
-generator's gradient is clipped at norm 5. By default there is a pair of layers for each map size that both networks
-have: the last layer of this size in each network.
+The authors take the mean of KL over classes: their losses are these divided by the number of classes.
+
+A round is a step of the generator and ten student steps on one batch: the images that the generator makes again of the
+step's latents, after the step. Student and generator are always in train mode. Their learning rates fall together along
+half a cosine. Both gradients are clipped, at norm 5 in the units of the authors' losses. By default there is a pair of
+layers for each map size that both networks have: the last layer of this size in each network.
 
 Where we differ from the authors' code:
 
-    | theirs                                                | ours                                              |
-    |-------------------------------------------------------|---------------------------------------------------|
-    | the student's optimizer is Adam with rate 2e-3        | the engine's SGD and its schedule                 |
-    | KL is a mean over classes                             | KL is a sum: attention weighs less beside it      |
-    | the student studies the batch of the generator's step | the batch is made anew after the generator's step |
-    | the generator ends with a BatchNorm layer             | our generator, which ends with a sigmoid          |
+    | authors' code                                  | ours                       | why                      |
+    |------------------------------------------------|----------------------------|--------------------------|
+    | the student's optimizer is Adam with rate 2e-3 | SGD                        | one engine for all       |
+    | losses are means over classes                  | means times classes        | a rate that suits SGD    |
+    | no factor T^2 in KL                            | a factor T^2               | 1 at the published T = 1 |
+    | LeNet: maps of two convolutions before ReLU    | one pair for each map size | any two networks         |
+    | Wide-ResNet: outputs of three blocks           | one pair for each map size | any two networks         |
+    | rates fall once a round                        | the student's at each step | one schedule for all     |
+    | the first layer's convolutions have a bias     | no bias, N(0, 0.02)        | one generator for all    |
+    | latents of 100, width 64                       | latents of 64, width 8     | small networks           |
+    | the generator's rate is 1e-3                   | 1e-2                       | shorter runs             |
+    | batch 128                                      | the run's batch            | one batch for all        |
 
-The copy of ZSKT in the code of CMI, with which the later papers compare, has no attention term: set attention=0.
+The copy of ZSKT in the code of CMI, with which the later papers compare, has five student steps on fresh images, no
+attention, no clipping, and a constant rate of the generator. These options come close to it:
+
+    round_steps=5, store="fresh", sampling_mode="eval", generator_output="sigmoid", generator_schedule="constant",
+    attention=0
 """
 
 from dataclasses import dataclass
@@ -35,7 +49,7 @@ from cudfkd.base.errors import ConfigError
 from cudfkd.base.precision import at_least_float32
 from cudfkd.methods.parts.contract import About, Method
 from cudfkd.methods.parts.generator import Images, generator_method
-from cudfkd.methods.parts.options import GeneratorOptions, Positive, Store, Weight
+from cudfkd.methods.parts.options import Count, GeneratorOptions, Mode, Output, Positive, Schedule, Store, Weight
 from cudfkd.methods.parts.terms import attention_gap, gap
 from cudfkd.models.watch import Watch, last_of_each_size, map_sizes
 from cudfkd.runs.context import Context
@@ -52,12 +66,29 @@ Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 
 class Options(GeneratorOptions):
-    """Settings of ZSKT."""
+    """Settings of ZSKT. Published values that differ are in parentheses."""
 
-    store: Store = "same"
-    """same: one batch for all steps of a round; fresh, pool and mixture are possible too"""
+    store: Store = "again"
+    """again: images that the generator makes again of the latents of its last step, after the step, for all steps of a
+    round; fresh, same, step, pool and mixture are possible too"""
+    latent_dim: Count = 64
+    """length of the generator's latent vectors (100)"""
+    generator_width: Count = 8
+    """channels before the generator's last convolution (64)"""
+    generator_lr: Positive = 1e-2
+    """learning rate of the generator's Adam (1e-3)"""
+    generator_schedule: Schedule = "cosine"
+    """cosine: generator_lr falls along half a cosine to 0 over the run, together with the student's rate (published);
+    constant: generator_lr stays the same"""
+    generator_output: Output = "scaled"
+    """end of the generator: scaled: BatchNorm with scale, in the teacher's units (published); standardised: tanh and
+    BatchNorm without scale, mean 0 and variance 1 in the teacher's units; sigmoid: images in [0, 1]"""
+    sampling_mode: Mode = "train"
+    """mode of the generator while it makes images for the student: train: BatchNorm uses the statistics of the batch
+    (published); eval: BatchNorm uses its running averages"""
     attention: Weight = 250.0
-    """weight of the difference of the attention maps of student and teacher; 0 for networks without maps"""
+    """weight of the difference of the attention maps of student and teacher, beside the mean of KL over classes; 0 for
+    networks without maps"""
     teacher_layers: Names = ()
     """names of the teacher's modules that give the maps; default: the last module for each map size of both networks"""
     student_layers: Names = ()
@@ -65,7 +96,7 @@ class Options(GeneratorOptions):
     temperature: Positive = 1.0
     """temperature of the divergence, in the generator's loss and in the student's"""
     clip: Positive = 5.0
-    """largest norm of the generator's gradient"""
+    """largest norm of the gradients of generator and student, for losses that are means over classes"""
 
 
 @dataclass
@@ -98,7 +129,7 @@ class WithAttention:
         if not of_teacher:
             return divergence
         maps = [[at_least_float32(output) for output in seen.values()] for seen in (of_teacher, of_student)]
-        looking = o.attention * attention_gap(*maps)
+        looking = o.attention * ctx.shape.num_classes * attention_gap(*maps)
         ctx.note("attention_term", looking.mean())
         return divergence + looking
 
@@ -107,7 +138,8 @@ def build(options: Options, ctx: Context) -> Method:
     """Builds ZSKT for one run. Raises ConfigError when layers do not exist or their maps differ in size."""
     pairs = layers(options, ctx) if options.attention > 0 else ([], [])
     objective = WithAttention(options, Watch(ctx.teacher, pairs[0]), Watch(ctx.student, pairs[1]))
-    return generator_method(options, ctx, Terms(options), objective, clip=options.clip, student_trains=True)
+    clip = options.clip * ctx.shape.num_classes
+    return generator_method(options, ctx, Terms(options), objective, clip=clip, student_trains=True)
 
 
 def layers(options: Options, ctx: Context) -> tuple[list[str], list[str]]:

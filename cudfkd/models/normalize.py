@@ -29,3 +29,10 @@ class Normalize(nn.Module):
     def inverse(self, x: Tensor) -> Tensor:
         """Computes images from inputs of networks: x std + mean."""
         return x * self.std + self.mean
+
+
+class Denormalize(Normalize):
+    """Computes x std + mean: from inputs of networks back to images."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.inverse(images)

@@ -13,7 +13,7 @@ from cudfkd.data.images import to_bytes, unit
 class StudentBatch(NamedTuple):
     """A batch for the student.
 
-    images: images in [0, 1], without gradient.
+    images: images without gradient, in [0, 1] or beyond it if the generator's output is.
     labels: labels of real images; None for made images.
     teacher_logits: the teacher's logits, if the images were labelled when they were made; else None.
     """

@@ -45,7 +45,7 @@ class Store(Protocol):
     """Source of the student's batches."""
 
     def draw(self, ctx: Context) -> StudentBatch:
-        """Returns the next batch: images in [0, 1], without gradient."""
+        """Returns the next batch: images without gradient, in [0, 1] or beyond it if the generator's output is."""
         ...
 
 
@@ -77,3 +77,5 @@ class Method:
     checkpoint, and is deleted with the checkpoint at the end of the run"""
     student_trains: bool = False
     """the student is in train mode during synthesis, so its BatchNorm layers use the statistics of the batch"""
+    student_clip: float | None = None
+    """largest norm of the student's gradient in a student step; None: no limit"""

@@ -1,7 +1,7 @@
 """Parts that several methods share: the generator, its training, and the student's plain objective."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -12,10 +12,10 @@ from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 from cudfkd.base.precision import at_least_float32
 from cudfkd.losses import DIVERGENCES
 from cudfkd.methods.parts.contract import Method, Objective
-from cudfkd.methods.parts.options import GeneratorOptions
-from cudfkd.methods.parts.stores import build_store
-from cudfkd.models import Generator
+from cudfkd.methods.parts.options import GeneratorOptions, Mode
+from cudfkd.methods.parts.stores import generator_store
 from cudfkd.models.batch_norm_statistics import BatchNormStatistics, layers_with_statistics
+from cudfkd.models.generator import Generator, Output
 from cudfkd.runs.context import Context
 from cudfkd.runs.student_batch import StudentBatch
 
@@ -62,6 +62,14 @@ class TeacherEye:
 
 
 @dataclass
+class LastStep:
+    """The latents of the generator's last step, and the images that it made of them before the step."""
+
+    latents: Float[Tensor, "batch latent"] = field(default_factory=lambda: torch.empty(0, 0))
+    images: Images = field(default_factory=lambda: torch.empty(0, 0, 0, 0))
+
+
+@dataclass
 class GeneratorTraining:
     """Synthesizer that trains a generator. Each step descends the sum of the terms of a fresh batch."""
 
@@ -77,6 +85,8 @@ class GeneratorTraining:
     """largest norm of the generator's gradient; None: no limit"""
     settles: bool = False
     """the learning rate falls along half a cosine to 0 over the run; else it is constant"""
+    last: LastStep = field(default_factory=LastStep)
+    """the last step, for stores whose batches are made of it"""
 
     def round(self, ctx: Context) -> int:
         steps = ctx.generator_steps(self.steps)
@@ -84,12 +94,10 @@ class GeneratorTraining:
             ctx.settle(self.optimizer, self.lr)
         self.generator.train()
         for _ in range(steps):
-            images = imagine(ctx, self.generator, ctx.latents(self.generator.latent_dim))
-            terms = self.terms(ctx, images)
-            if self.clip is None:
-                ctx.step_down(self.optimizer, terms)
-            else:
-                ctx.step_down(self.optimizer, terms, self.clip)
+            z = ctx.latents(self.generator.latent_dim)
+            images = imagine(ctx, self.generator, z)
+            self.last.latents, self.last.images = z, images.detach()
+            ctx.step_down(self.optimizer, self.terms(ctx, images), self.clip)
         return steps
 
 
@@ -107,22 +115,32 @@ def imagine(ctx: Context, generator: nn.Module, z: Float[Tensor, "batch latent"]
 
 
 @torch.no_grad()
-def fresh_images(ctx: Context, generator: Generator, batches: int = 1) -> Images:
-    """Batches for the student, one after the other. The generator is in eval mode."""
-    generator.eval()
+def fresh_images(ctx: Context, generator: Generator, batches: int = 1, mode: Mode = "eval") -> Images:
+    """Batches for the student, one after the other, made by the generator in train mode or eval mode."""
     # The latents are drawn batch by batch, so that they do not depend on how many batches are made at once.
-    return imagine(ctx, generator, torch.cat([ctx.latents(generator.latent_dim) for _ in range(batches)]))
+    z = [ctx.latents(generator.latent_dim) for _ in range(batches)]
+    if mode == "train":  # each batch has its own statistics
+        return torch.cat([images_again(ctx, generator, each, mode) for each in z])
+    return images_again(ctx, generator, torch.cat(z), mode)
 
 
-def new_generator(ctx: Context, latent_dim: int, width: int) -> Generator:
+@torch.no_grad()
+def images_again(ctx: Context, generator: Generator, z: Float[Tensor, "batch latent"], mode: Mode) -> Images:
+    """Images without gradient that the generator makes of the latents z, in train mode or eval mode."""
+    generator.train(mode == "train")
+    return imagine(ctx, generator, z)
+
+
+def new_generator(ctx: Context, latent_dim: int, width: int, output: Output = "sigmoid") -> Generator:
     """A generator for images of the run's shape, on the run's device, in the memory layout that is fastest."""
-    generator = Generator(latent_dim, ctx.shape.channels, ctx.shape.image_size, width).to(ctx.device)
+    shape = ctx.shape.channels, ctx.shape.image_size
+    generator = Generator(latent_dim, *shape, width, output, ctx.config.mean, ctx.config.std).to(ctx.device)
     convert_conv2d_weight_memory_format(generator, torch.channels_last)  # faster, on CPU and GPU
     return generator
 
 
-def adam(parameters: Iterable[Tensor] | list[dict], lr: float, betas: tuple[float, float] = (0.9, 0.99)):
-    """Adam. The default betas are from CuDFKD's public code, which trains its baselines with them too."""
+def adam(parameters: Iterable[Tensor] | list[dict], lr: float, betas: tuple[float, float] = (0.9, 0.999)):
+    """Adam, on the GPU and the CPU in one fused step."""
     return torch.optim.Adam(parameters, lr, betas=betas, fused=True)
 
 
@@ -132,23 +150,47 @@ def generator_method(
     terms: Terms,
     objective: Objective,
     *,
+    betas: tuple[float, float] = (0.9, 0.999),
     clip: float | None = None,
     student_trains: bool = False,
-    settles: bool = False,
 ) -> Method:
-    """A method that trains one generator: `terms` is the generator's loss, `objective` the student's loss."""
-    generator = new_generator(ctx, options.latent_dim, options.generator_width)
-    optimizer = adam(generator.parameters(), options.generator_lr)
-    source = partial(fresh_images, generator=generator)
-    store, memory = build_store(options, source, ctx, labelled=isinstance(objective, Divergence))
+    """A method that trains one generator.
+
+    Arguments:
+        terms: gives the generator's loss.
+        objective: gives the student's loss.
+        betas: betas of the generator's Adam.
+        clip: largest norm of the generator's gradient and of the student's gradient; None: no limit.
+        student_trains: the student is in train mode in the generator's steps.
+    """
+    generator = new_generator(ctx, options.latent_dim, options.generator_width, options.generator_output)
+    training = GeneratorTraining(
+        generator,
+        adam(generator.parameters(), options.generator_lr, betas),
+        terms,
+        options.generator_steps,
+        options.generator_lr,
+        clip,
+        options.generator_schedule == "cosine",
+    )
+    store, memory = generator_store(
+        options,
+        ctx,
+        partial(fresh_images, generator=generator, mode=options.sampling_mode),
+        {
+            "step": lambda _: training.last.images,
+            "again": lambda ctx: images_again(ctx, generator, training.last.latents, options.sampling_mode),
+        },
+        labelled=isinstance(objective, Divergence),
+        bounded=options.generator_output == "sigmoid",
+    )
     return Method(
-        synthesizer=GeneratorTraining(
-            generator, optimizer, terms, options.generator_steps, options.generator_lr, clip, settles
-        ),
+        synthesizer=training,
         store=store,
         objective=objective,
         modules={"generator": generator},
-        optimizers={"generator": optimizer},
+        optimizers={"generator": training.optimizer},
         memory=memory,
         student_trains=student_trains,
+        student_clip=clip,
     )

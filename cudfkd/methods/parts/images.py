@@ -11,7 +11,7 @@ from cudfkd import losses
 from cudfkd.methods.parts.contract import Method, Synthesizer
 from cudfkd.methods.parts.generator import Divergence
 from cudfkd.methods.parts.options import ImageOptions
-from cudfkd.methods.parts.stores import build_store
+from cudfkd.methods.parts.stores import batch_store
 from cudfkd.runs.context import Context
 
 
@@ -63,7 +63,7 @@ def image_method(
     optimizers: dict[str, torch.optim.Optimizer] | None = None,
 ) -> Method:
     """A method whose rounds leave a batch in `best` for the store. The student descends KL on images of the store."""
-    store, kept = build_store(options, lambda _: best.images, ctx, made=options.synthesis_batch)
+    store, kept = batch_store(options, ctx, lambda _: best.images, made=options.synthesis_batch)
     return Method(
         synthesizer, store, Divergence("kl", temperature), modules or {}, optimizers or {}, kept | (memory or {})
     )

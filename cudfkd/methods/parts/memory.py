@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from math import prod
 
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from cudfkd.base.errors import ConfigError
+from cudfkd.data.images import to_bytes, unit
 from cudfkd.runs.context import Context
 
 
@@ -18,7 +19,7 @@ class Memory(nn.Module):
     Arguments:
         size: largest number of items.
         shape: shape of an item.
-        dtype: uint8 for images, float32 for features.
+        dtype: number format of the items.
         device: device that holds the items.
 
     Raises:
@@ -59,6 +60,32 @@ class Memory(nn.Module):
     def set_extra_state(self, state: Tensor) -> None:
         """Restores the number of items that were ever added."""
         self.written = int(state)
+
+
+class ImageMemory(Memory):
+    """The newest `size` images: as bytes where images lie in [0, 1], else in half precision, which has no such limits.
+
+    Arguments:
+        size: largest number of images.
+        shape: shape of an image.
+        device: device that holds the images.
+        bounded: all images lie in [0, 1].
+
+    Raises:
+        ConfigError: as `Memory`.
+    """
+
+    def __init__(self, size: int, shape: Sequence[int], device: torch.device, *, bounded: bool) -> None:
+        super().__init__(size, shape, torch.uint8 if bounded else torch.float16, device)
+
+    def add(self, items: Float[Tensor, "n *shape"]) -> None:
+        """Adds images. When the memory is full, they replace the oldest images."""
+        super().add(to_bytes(items) if self.kept.dtype == torch.uint8 else items.half())
+
+    def draw(self, ctx: Context, count: int) -> Float[Tensor, "count *shape"]:
+        """Draws `count` images with replacement, each image with the same probability, as float32."""
+        kept = super().draw(ctx, count)
+        return unit(kept) if kept.dtype == torch.uint8 else kept.float()
 
 
 def _free_bytes(device: torch.device) -> int | None:

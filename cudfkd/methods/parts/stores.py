@@ -1,13 +1,14 @@
 """Stores of images, which give the student its batches. The configuration combines a store with a source of images.
 
-A source is a function that returns a batch of images. There are two kinds:
+A source is a function that returns a batch of images. There are three kinds:
 
     a generator                           makes a new batch at each call
+    a generator's last step               returns its images, or images made again of its latents
     a method that makes a batch a round   returns the last batch, which may be larger than the student's batch, and
                                           sorted by class
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,10 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from cudfkd.base.errors import ConfigError
-from cudfkd.data.images import to_bytes, unit
 from cudfkd.methods.parts.augment import shift_and_mirror
 from cudfkd.methods.parts.contract import Store
-from cudfkd.methods.parts.memory import Memory
+from cudfkd.methods.parts.memory import ImageMemory
 from cudfkd.methods.parts.options import StoreOptions
 from cudfkd.runs.context import Context
 from cudfkd.runs.student_batch import StudentBatch
@@ -70,15 +70,15 @@ class Pool:
     """Store of all images made so far, or the newest images. A round adds a batch; student batches are random draws."""
 
     source: Source
-    memory: Memory
+    memory: ImageMemory
     augment: bool
     round: int = -1
 
     def draw(self, ctx: Context) -> StudentBatch:
         if ctx.round != self.round:
-            self.memory.add(to_bytes(ctx.ranks.gather(self.source(ctx))))
+            self.memory.add(ctx.ranks.gather(self.source(ctx)))
             self.round = ctx.round
-        images = unit(self.memory.draw(ctx, ctx.config.batch_size))
+        images = self.memory.draw(ctx, ctx.config.batch_size)
         if self.augment:
             images = shift_and_mirror(ctx, images, min(SHIFT, ctx.shape.image_size // 8))
         return StudentBatch(ctx.ranks.mine(images))
@@ -92,7 +92,7 @@ class Mixture:
     """
 
     source: Source
-    memory: Memory
+    memory: ImageMemory
     share: float
     round: int = -1
 
@@ -101,47 +101,76 @@ class Mixture:
         size = ctx.config.batch_size
         old = min(size - 1, max(1, round(self.share * size))) if len(self.memory) else 0
         fresh = ctx.ranks.gather(self.source(ctx))[: size - old]
-        images = torch.cat([fresh, unit(self.memory.draw(ctx, old))]) if old else fresh
+        images = torch.cat([fresh, self.memory.draw(ctx, old)]) if old else fresh
         if ctx.round != self.round:
-            self.memory.add(to_bytes(fresh))
+            self.memory.add(fresh)
             self.round = ctx.round
         return StudentBatch(ctx.ranks.mine(images))
 
 
-def build_store(
-    options: StoreOptions, source: Source, ctx: Context, made: int | None = None, *, labelled: bool = False
+def generator_store(
+    options: StoreOptions,
+    ctx: Context,
+    source: Source,
+    of_last_step: Mapping[str, Source],
+    *,
+    labelled: bool,
+    bounded: bool,
 ) -> tuple[Store, dict[str, nn.Module]]:
-    """Builds the store that the options name. Returns the store, and its memory as modules by name.
+    """Builds the store that the options name, for a generator. Returns the store, and its memory as modules by name.
 
     Arguments:
-        made: number of images a round, for a source that returns the same images for a whole round; None for a
-            generator.
+        source: the generator.
+        of_last_step: sources of the stores "step" and "again".
         labelled: fresh images come with the teacher's logits.
+        bounded: all images lie in [0, 1].
 
     Raises:
-        ConfigError: the store is "fresh", but the source makes one batch a round; the store is "same" or "mixture", but
-            a round makes fewer images than the student's batch has; the memory is larger than the machine's memory.
+        ConfigError: the memory is larger than the machine's memory.
     """
-    if made is not None and options.store in ("same", "mixture"):
+    if options.store == "fresh":
+        return Fresh(source, labelled), {}
+    if options.store in of_last_step:
+        return Same(of_last_step[options.store]), {}
+    return _kept(options, ctx, source, ctx.config.batch_size, bounded=bounded)
+
+
+def batch_store(options: StoreOptions, ctx: Context, source: Source, made: int) -> tuple[Store, dict[str, nn.Module]]:
+    """Builds the store that the options name, for a method that makes one batch of images in [0, 1] a round.
+
+    Returns the store, and its memory as modules by name.
+
+    Arguments:
+        source: returns the batch of the round, the same at each call.
+        made: number of images of the batch.
+
+    Raises:
+        ConfigError: the store is "fresh", "step" or "again"; the store is "same" or "mixture", but a round makes fewer
+            images than the student's batch has; the memory is larger than the machine's memory.
+    """
+    if options.store in ("fresh", "step", "again"):
+        raise ConfigError(
+            f"store = {options.store!r} is not for {ctx.config.method}, which makes one batch a round: take pool, same"
+            " or mixture"
+        )
+    if options.store in ("same", "mixture"):
         if made < ctx.config.batch_size:
             raise ConfigError(
                 f"synthesis_batch = {made} is not allowed with store = {options.store!r}: it must be at least"
                 f" batch_size = {ctx.config.batch_size}, or take the store pool"
             )
         source = partial(_in_any_order, source=source)
-    if options.store == "fresh":
-        if made is not None:
-            raise ConfigError(
-                f"store = 'fresh' is not for {ctx.config.method}, which makes one batch a round: take pool, same or"
-                " mixture"
-            )
-        return Fresh(source, labelled), {}
+    return _kept(options, ctx, source, made, bounded=True)
+
+
+def _kept(
+    options: StoreOptions, ctx: Context, source: Source, made: int, *, bounded: bool
+) -> tuple[Store, dict[str, nn.Module]]:
     if options.store == "same":
         return Same(source), {}
     shape = ctx.shape.channels, ctx.shape.image_size, ctx.shape.image_size
     rounds = ctx.config.total_steps // ctx.config.round_steps
-    size = options.memory_size or rounds * (made or ctx.config.batch_size)
-    memory = Memory(size, shape, torch.uint8, ctx.device)
+    memory = ImageMemory(options.memory_size or rounds * made, shape, ctx.device, bounded=bounded)
     if options.store == "pool":
         return Pool(source, memory, options.augment), {"images": memory}
     return Mixture(source, memory, options.memory_share), {"images": memory}

@@ -21,6 +21,18 @@ def gap(loss: str, t: losses.Logits, s: losses.Logits, temperature: float = 1.0)
     return -losses.DIVERGENCES[loss](t, s, temperature).mean()
 
 
+def clamped_js(t: losses.Logits, s: losses.Logits, temperature: float) -> PerSample:
+    """Disagreement of teacher and student, as the public codes of ADI and PRE-DFKD have it, for each sample.
+
+    With P and Q the predictions at the temperature and M = (P + Q) / 2, all three clamped to [0.01, 0.99], it is
+    1/2 sum_c M (log M - log P) + 1/2 sum_c M (log M - log Q). The codes call it Jensen-Shannon divergence, which has P
+    and Q in the place of the first M.
+    """
+    p, q = (t / temperature).softmax(1), (s / temperature).softmax(1)
+    p, q, m = (x.clamp(0.01, 0.99) for x in (p, q, (p + q) / 2))
+    return (m * (m.log() - (p.log() + q.log()) / 2)).sum(1)
+
+
 def total_variation(images: Images) -> Scalar:
     """Mean absolute difference of neighbouring pixels in a column, plus the same mean for neighbours in a row."""
     return images.diff(dim=2).abs().mean() + images.diff(dim=3).abs().mean()
@@ -67,5 +79,8 @@ def kl_to_normal(mean: Float[Tensor, "batch latent"], log_variance: Float[Tensor
 
 
 def moments(z: Float[Tensor, "batch latent"]) -> Scalar:
-    """Distance of the numbers in z from mean 0 and variance 1: mean^2 + (variance - 1)^2."""
-    return z.mean().square() + (z.var(correction=0) - 1).square()
+    """Distance of the latents from mean 0 and variance 1: mean over the latent of mean^2 + (variance - 1)^2.
+
+    Mean and variance are taken over the batch, the variance without bias.
+    """
+    return (z.mean(0).square() + (z.var(0) - 1).square()).mean()

@@ -13,6 +13,7 @@ from tests.reads import Reads
 
 ALL = methods.names()
 GENERATING = [name for name in ALL if methods.get(name).ABOUT.generates]
+BATCHES = ["cmi", "deepinversion", "fast-dfkd"]  # their rounds make one batch
 TIMED = ["seconds", "total_seconds", "peak_memory_mb"]
 
 
@@ -67,7 +68,8 @@ def test_no_tensor_is_read_by_the_host_inside_an_epoch(method):
 
 @pytest.mark.parametrize("method", ALL)
 def test_a_curriculum_is_a_configuration(method):
-    easy = distill(config(method, curriculum=Curriculum(regularizer="linear", lam_start=50.0, lam_end=50.0), epochs=1))
+    above = {"regularizer": "linear", "lam_start": 5000.0, "lam_end": 5000.0}  # above all losses of all methods
+    easy = distill(config(method, curriculum=Curriculum(**above), epochs=1))
     plain = distill(config(method, curriculum=Curriculum(granularity="none"), epochs=1))
     assert easy.rows[0]["mean_weight"] < 1
     assert plain.rows[0]["mean_weight"] == 1
@@ -108,22 +110,43 @@ def test_an_equal_budget_of_generator_steps_is_a_configuration(method):
     assert run.summary["generator_steps"] == 1.5 * run.summary["student_steps"]
 
 
-@pytest.mark.parametrize("store", ["same", "pool", "mixture"])
+@pytest.mark.parametrize("store", ["fresh", "same", "step", "again", "pool", "mixture"])
 @pytest.mark.parametrize("method", GENERATING)
 def test_any_store_goes_with_any_method(method, store):
+    if method in BATCHES and store in ("fresh", "step", "again"):
+        with pytest.raises(ConfigError, match=rf"store = '{store}' is not for {method}, which makes one batch a round"):
+            distill(config(method, options={"store": store}))
+        return
     run = distill(config(method, epochs=1, options={"store": store}))
     assert run.rows[0]["student_steps"] == 4
 
 
-@pytest.mark.parametrize("method", ["cmi", "deepinversion", "fast-dfkd"])
-def test_there_are_no_fresh_images_of_a_method_that_makes_batches(method):
-    with pytest.raises(ConfigError, match=rf"store = 'fresh' is not for {method}"):
-        distill(config(method, options={"store": "fresh"}))
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("output", ["sigmoid", "standardised", "scaled"])
+@pytest.mark.parametrize("method", [name for name in GENERATING if name not in BATCHES])
+def test_any_output_and_mode_of_the_generator_goes_with_any_method(method, output, mode, tmp_path):
+    """The run is resumed to the bit, and its generator is rebuilt from the folder."""
+    options = {"generator_output": output, "sampling_mode": mode, "store": "mixture", "generator_schedule": "cosine"}
+    c = config(method, options=options, mean=(0.3,), std=(0.4,))
+    unbroken = distill(c)
+    with pytest.raises(KeyboardInterrupt):
+        distill(c, run_dir=tmp_path / "run", callbacks=[StopAfter(1)])
+    assert same(distill(c, run_dir=tmp_path / "run", resume=True).student, unbroken.student)
+    loaded = cudfkd.load_run(tmp_path / "run", student=networks()[1]).generator
+    assert same(loaded, unbroken.generator)
+    z = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(loaded(z), unbroken.generator.eval()(z))
+    made = loaded.train()(z)
+    if output == "sigmoid":
+        assert 0 <= float(made.min()) <= float(made.max()) <= 1
+    if output == "standardised":
+        assert float(made.mean()) == pytest.approx(0.3, abs=1e-5)
+        assert float(made.std(correction=0)) == pytest.approx(0.4, rel=0.01)
 
 
 def test_a_pool_larger_than_the_machine_is_refused():
     with pytest.raises(ConfigError, match=r"memory_size = 1000000000000 is not allowed: its 256000\.0 GB are more"):
-        distill(config("dafl", options={"store": "pool", "memory_size": 10**12}))
+        distill(config("dfq", options={"store": "pool", "memory_size": 10**12}))
 
 
 @pytest.mark.parametrize("method", DATA_FREE)

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy, softmax
 
 from cudfkd.callbacks import Callback
 from cudfkd.methods import pre_dfkd
 from cudfkd.methods.parts.generator import fresh_images
+from cudfkd.models.normalize import Normalize
 from tests.cudfkd.methods.tiny import build, config, context, distill, images
 
 
@@ -43,47 +45,76 @@ def test_the_adversarial_term_comes_on_top_of_dafls():
     values = plan.synthesizer.generator.terms(ctx, images())
     p, q = softmax(ctx.teacher(images()) / 3, 1), softmax(ctx.student(images()) / 3, 1)
     m = (p + q) / 2
-    js = ((p * (p / m).log() + q * (q / m).log()) / 2).sum(1).mean()
+    js = ((m * (m / p).log() + m * (m / q).log()) / 2).mean()  # no prediction is near 0 or 1, so nothing is clamped
     assert float(values["adversarial_term"]) == pytest.approx(-2 * float(js), rel=1e-3)
     assert {"one_hot_term", "class_entropy_term", "activation_term"} < set(values)
 
 
+def test_the_divergence_has_no_gradient_through_the_teacher():
+    """With all other weights 0, images that only the teacher sees get no gradient."""
+    off = {"one_hot": 0.0, "class_entropy": 0.0, "activation": 0.0}
+    ctx, plan = plan_of(**off)
+    x = images().requires_grad_()
+    ctx.student = nn.Sequential(nn.Flatten(), nn.Linear(256, 10).requires_grad_(False))
+    (through_student,) = torch.autograd.grad(plan.synthesizer.generator.terms(ctx, x)["adversarial_term"], x)
+    p, q = softmax(ctx.teacher(x).detach() / 3, 1), softmax(ctx.student(x) / 3, 1)
+    m = (p + q) / 2
+    expected = -((m * (m / p).log() + m * (m / q).log()) / 2).mean()
+    torch.testing.assert_close(through_student, torch.autograd.grad(expected, x)[0], rtol=1e-3, atol=1e-8)
+
+
 def test_the_autoencoders_terms():
     ctx, plan = plan_of(replay_logits=2.0, replay_prior=0.1)
+    ctx.normalize = Normalize((0.3,), (0.5,))
     replay, x = plan.store.replay, images()
+    units = (x - 0.3) / 0.5
     ctx.rng.manual_seed(3)
     values = replay.terms(ctx, x)
     ctx.rng.manual_seed(3)
-    mean, log_variance = replay.encoder(x)
-    again = replay.decoder(mean + (log_variance / 2).exp() * ctx.noise(*mean.shape))
+    mean, log_variance = replay.encoder(units)
+    again = (replay.decoder(mean + (log_variance / 2).exp() * ctx.noise(*mean.shape)) - 0.3) / 0.5
     prior = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
-    assert float(values["replay_term"]) == pytest.approx(float((again - x).abs().mean()), rel=1e-4)
-    logits = (ctx.teacher(again) - ctx.teacher(x)).abs().mean()
+    assert float(values["replay_term"]) == pytest.approx(float((again - units).abs().mean()), rel=1e-4)
+    logits = (ctx.teacher(again) - ctx.teacher(units)).abs().mean()
     assert float(values["replay_logits_term"]) == pytest.approx(2 * float(logits), rel=1e-3)
     assert float(values["replay_prior_term"]) == pytest.approx(0.1 * float(prior), rel=1e-4)
 
 
 def test_latents_step_down_what_they_are_to_improve():
-    ctx, plan = plan_of(replay_lr=0.01)
-    replay, z = plan.store.replay, torch.randn(8, 8)
+    ctx, plan = plan_of(latent_lr=0.01)
+    replay, z = plan.store.replay, torch.randn(8, 8).requires_grad_()
+    replay.decoder.eval()
 
     def loss(z):
-        replay.decoder.eval()
         t = ctx.teacher(replay.decoder(z))
         mean = softmax(t, 1).mean(0)
-        moments = z.mean() ** 2 + (z.var(correction=0) - 1) ** 2
-        return float(cross_entropy(t, t.argmax(1)) + 5 * (mean * mean.log()).sum() + moments)
+        moments = (z.mean(0) ** 2).mean() + ((z.var(0) - 1) ** 2).mean()
+        return cross_entropy(t, t.argmax(1)) + 2.17 * (mean * mean.log()).sum() + moments
 
-    replay.decoder.eval()
-    assert loss(replay.improved(ctx, z)) < loss(z)
-    assert float((replay.improved(ctx, z) - z).abs().max()) == pytest.approx(0.01, rel=1e-4)
+    assert float(replay.latents_loss(ctx, z)) == pytest.approx(float(loss(z)), rel=1e-5)
+    improved = replay.improved(z, replay.latents_loss(ctx, z))
+    assert float(loss(improved)) < float(loss(z))
+    assert float((improved - z).abs().max()) == pytest.approx(0.01, rel=1e-4)
+
+
+@pytest.mark.parametrize("round", [0, 1])
+def test_the_decoder_descends_the_latents_loss_too_after_the_first_round(round):
+    ctx, plan = plan_of()
+    ctx.round, replay, seen = round, plan.store.replay, {}
+    ctx.step_down = lambda optimizer, terms: seen.update(terms)
+    replay.learn(ctx, images())
+    assert ("replay_latents_term" in seen) == (round > 0)
+    assert replay.decoder.training
+    if round:
+        gradients = torch.autograd.grad(seen["replay_latents_term"], list(replay.decoder.parameters()))
+        assert all(float(g.abs().max()) > 0 for g in gradients[-2:])
 
 
 def test_the_replay_learns_to_make_what_the_generator_makes():
     """The replay's mean image approaches the generator's mean image; without training it does not."""
     apart = {}
     for steps in (0, 60):
-        ctx, plan = plan_of(replay_lr=0.02, replay_logits=0.0)
+        ctx, plan = plan_of(replay_lr=0.02, replay_logits=0.0, generator_output="sigmoid")
         generator, replay = plan.modules["generator"], plan.store.replay
         with torch.no_grad():
             generator.layers[-2].bias.fill_(-2.0)  # dark images
@@ -94,17 +125,28 @@ def test_the_replay_learns_to_make_what_the_generator_makes():
     assert apart[60] < 0.4 * apart[0]
 
 
-def test_the_autoencoder_learns_from_the_generators_images_of_today():
-    ctx, plan = plan_of(replay_steps=3)
-    generator, learned = plan.modules["generator"], []
-    with torch.no_grad():
-        generator.layers[-2].bias.fill_(-8.0)  # nearly black
+def test_the_autoencoder_learns_from_the_students_fresh_images_in_the_first_steps_of_a_round():
+    ctx, plan = plan_of(replay_steps=3, replay_share=0.25)
+    learned, studied = [], []
     plan.store.replay.learn = lambda _, x: learned.append(x)
-    plan.synthesizer.generator.optimizer.param_groups[0]["lr"] = 0.0
-    plan.synthesizer.round(ctx)
-    assert [len(x) for x in learned] == [4, 4, 4]  # half a batch each
-    assert all(float(x.max()) < 0.05 for x in learned)
-    assert not torch.equal(learned[0], learned[1])
+    for step in range(ctx.config.round_steps):
+        ctx.step = step
+        studied.append(plan.store.draw(ctx).images)
+    assert [len(x) for x in learned] == [8, 8, 8]
+    for fresh, batch in zip(learned, studied, strict=False):
+        assert torch.equal(fresh[:6], batch[:6])
+        assert not torch.equal(fresh[6:], batch[6:])
+    assert plan.synthesizer.round(ctx) == 1 + 3
+
+
+def test_it_learns_from_half_the_batch_and_an_eighth_as_many_replayed_images():
+    ctx, plan = plan_of()
+    replay, sizes = plan.store.replay, []
+    ctx.step_down = lambda optimizer, terms: None
+    replay.terms = lambda _, x: sizes.append(len(x)) or {}
+    for ctx.round in (0, 1):
+        replay.learn(ctx, images(32))
+    assert sizes == [16, 16 + 4]
 
 
 def test_the_replayed_share_and_none_when_it_is_off():

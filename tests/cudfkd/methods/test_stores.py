@@ -1,15 +1,19 @@
 """Stores and their memory; augmentation; the watch on the inputs and outputs of layers."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 import cudfkd
 from cudfkd import ConfigError
+from cudfkd.callbacks import Callback
 from cudfkd.methods.parts.augment import resized_crop, roll_and_mirror, shift_and_mirror
-from cudfkd.methods.parts.memory import Memory
+from cudfkd.methods.parts.generator import GeneratorTraining
+from cudfkd.methods.parts.memory import ImageMemory, Memory
 from cudfkd.methods.parts.options import ImageOptions
-from cudfkd.methods.parts.stores import Fresh, Mixture, Pool, Same, build_store
+from cudfkd.methods.parts.stores import Fresh, Mixture, Pool, Same, batch_store
 from cudfkd.models.watch import Watch, last_of_each_size, map_sizes
 from cudfkd.runs.context import Context
 from tests.cudfkd.engine.test_loop import networks
@@ -33,7 +37,7 @@ def values(study):
 
 
 def bytes_memory(size):
-    return Memory(size, (1, 16, 16), torch.uint8, torch.device("cpu"))
+    return ImageMemory(size, (1, 16, 16), torch.device("cpu"), bounded=True)
 
 
 def test_fresh_is_new_at_each_draw_and_same_once_a_round():
@@ -94,7 +98,7 @@ def test_images_of_a_pool_are_shifted_and_mirrored_if_wanted(augment):
 def test_a_mixture_takes_each_fresh_image_once():
     ctx = context(config("cmi"))
     fresh = images(8).mul(255).round().div(255)
-    mixture, _ = build_store(ImageOptions(store="mixture"), lambda _: fresh, ctx, made=8)
+    mixture, _ = batch_store(ImageOptions(store="mixture"), ctx, lambda _: fresh, made=8)
     drawn = mixture.draw(ctx).images
     assert sorted(float(x.sum()) for x in drawn) == pytest.approx(sorted(float(x.sum()) for x in fresh))
 
@@ -119,6 +123,51 @@ def test_a_memory_is_restored_whole():
     assert torch.equal(first.kept, second.kept)
 
 
+@pytest.mark.parametrize("bounded", [True, False])
+def test_a_memory_of_images_keeps_what_a_generator_may_make(bounded):
+    """Images in [0, 1] are kept as bytes; others in half precision, where the control is clipped."""
+    ctx, x = context(config("noise")), 4 * images(8) - 2
+    memory = ImageMemory(8, (1, 16, 16), torch.device("cpu"), bounded=bounded)
+    memory.add(x)
+    drawn, kept = memory.draw(ctx, 64), x.clamp(0, 1) if bounded else x
+    nearest = (drawn[:, None] - kept[None]).abs().amax((2, 3, 4)).amin(1)
+    assert float(nearest.max()) < (0.5 / 255 + 1e-6 if bounded else 2e-3)
+    assert drawn.dtype == torch.float32
+
+
+class Watched(Callback):
+    """Keeps the student's batches, and the images of the generator's last step in each round."""
+
+    def __init__(self):
+        self.batches, self.steps = [], []
+
+    def after_student_step(self, ctx, batch):
+        self.batches.append(batch.images)
+
+
+@pytest.mark.parametrize("method", ["dafl", "dfad"])
+def test_the_store_step_gives_the_images_of_the_generators_step(method, monkeypatch):
+    watch, original = Watched(), GeneratorTraining.round
+
+    def round(self, ctx):
+        taken = original(self, ctx)
+        watch.steps.append((self.last.latents, self.last.images, copy.deepcopy(self.generator)))
+        return taken
+
+    monkeypatch.setattr(GeneratorTraining, "round", round)
+    for store in ("step", "again"):
+        watch.batches.clear()
+        watch.steps.clear()
+        distill(config(method, round_steps=2, options={"store": store}), callbacks=[watch])
+        assert len(watch.batches) == 2 * len(watch.steps) == 8
+        for batch, (latents, before, generator) in zip(watch.batches[::2], watch.steps, strict=True):
+            after = generator.train()(latents).detach()
+            torch.testing.assert_close(batch, before if store == "step" else after)
+            assert not torch.allclose(before, after)
+        for first, second in zip(watch.batches[::2], watch.batches[1::2], strict=True):
+            assert torch.equal(first, second)
+
+
 def test_a_mixture_holds_earlier_rounds_and_never_its_own():
     ctx, mixture = context(config("noise")), Mixture(numbered, bytes_memory(100), 0.5)
     seen = []
@@ -135,7 +184,7 @@ def test_of_a_large_sorted_batch_the_student_gets_its_share_of_all_classes(store
     """A batch of 40 images, 10 of each of 4 classes, one class after the other."""
     ctx = context(config("cmi", batch_size=8))
     batch = torch.arange(40).div(10, rounding_mode="floor").float().div(100)[:, None, None, None].expand(40, 1, 16, 16)
-    store_object, _ = build_store(ImageOptions(store=store), lambda _: batch, ctx, made=40)
+    store_object, _ = batch_store(ImageOptions(store=store), ctx, lambda _: batch, made=40)
     counts = torch.zeros(4)
     for ctx.round in range(100):
         seen = values(store_object.draw(ctx))
@@ -147,7 +196,7 @@ def test_of_a_large_sorted_batch_the_student_gets_its_share_of_all_classes(store
 @pytest.mark.parametrize("store", ["same", "mixture"])
 def test_a_batch_that_is_smaller_than_the_students_is_refused(store):
     with pytest.raises(ConfigError, match=r"synthesis_batch = 7 .* at least batch_size = 8, or take the store pool"):
-        build_store(ImageOptions(store=store), lambda _: torch.empty(0), context(config("cmi")), made=7)
+        batch_store(ImageOptions(store=store), context(config("cmi")), lambda _: torch.empty(0), made=7)
 
 
 def test_shift_and_mirror_moves_whole_pixels():
