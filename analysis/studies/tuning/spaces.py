@@ -89,13 +89,13 @@ def declared(method: str) -> Space:
 
 def space(method: str, steps_per_epoch: int) -> Space:
     """The space of a method, with its default added to each choice that lacks it. Raises as `declared`."""
-    defaults = DistillConfig(method=method, steps_per_epoch=steps_per_epoch).model_dump(mode="json")
+    defaults = DistillConfig(method=method, steps_per_epoch=steps_per_epoch)
     return {name: _holding(kind, value_of(defaults, name)) for name, kind in declared(method).items()}
 
 
-def value_of(distill: Mapping[str, Any], name: str) -> Value:
-    """The value of a setting in a `DistillConfig` as plain data."""
-    return distill[name] if name in COMMON else distill["options"][name]
+def value_of(distill: DistillConfig, name: str) -> Value:
+    """The value of `lr`, of `round_steps`, or of an option of the method."""
+    return getattr(distill if name in COMMON else distill.options, name)
 
 
 def settings(values: Mapping[str, Value]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from analysis.studies.records import CaseRecord, Entry, StudyRecord
 from analysis.studies.tuning import spaces
 from analysis.studies.tuning.plan import Length, Plan, Stage
+from cudfkd.config import DistillConfig
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Trial:
     @property
     def values(self) -> dict[str, spaces.Value]:
         """The values of the trial, by the names of the method's space."""
-        distill = self.case.case["experiment"]["distill"]
-        return {name: spaces.value_of(distill, name) for name in spaces.declared(distill["method"])}
+        distill = DistillConfig(**self.case.case["experiment"]["distill"])
+        return {name: spaces.value_of(distill, name) for name in spaces.declared(distill.method)}
 
     @property
     def settings(self) -> dict[str, Any]:
