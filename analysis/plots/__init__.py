@@ -24,6 +24,7 @@ from analysis.plots.live import accounts, dead_maps, drift_bounds, paces, parts_
 from analysis.plots.measuring import batch_sizes, best_of, curves, loyalty_scales, mean_change, modes, walk
 from analysis.plots.methods import accuracies, races, studied
 from analysis.plots.scorecard import scorecard
+from analysis.plots.search import effort
 from analysis.plots.speed import throughput
 from analysis.plots.students import learning, samples_by_class
 from analysis.plots.weights import (
@@ -62,6 +63,7 @@ __all__ = [
     "drift_bounds",
     "dynamics",
     "easy_to_hard",
+    "effort",
     "entropies",
     "gallery",
     "granularities",

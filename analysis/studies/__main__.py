@@ -1,4 +1,4 @@
-"""`python -m analysis.studies list | record | check | take | tables | figures | costs | cost`.
+"""`python -m analysis.studies list | record | tune | check | take | tables | figures | costs | cost`.
 
 A study is named by its name, or by its file, whose record then lies beside it. The record of a grid is
 out/grid/NAME/record.json.
@@ -9,13 +9,15 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from analysis.studies import catalog, cost, grid, records, reports, run, study, table
+from analysis.studies import catalog, cost, grid, records, reports, run, study, table, tuning
 from analysis.studies.again import again
 from analysis.studies.study import Study
+from analysis.studies.tuning import search
 from cudfkd import methods
 from cudfkd.base import command
 from cudfkd.base.command import Parser
 from cudfkd.base.console import say
+from cudfkd.base.errors import ConfigError
 from cudfkd.base.files import write_json
 
 
@@ -45,6 +47,10 @@ def _parser() -> Parser:
     fill.add_argument("cases", nargs="*", metavar="CASE", help="only these cases")
     fill.add_argument("--seeds", type=int, nargs="+", default=[], help="only these seeds")
     fill.add_argument("--processes", type=int, default=0, help="k runs at a time, each in a process of its own")
+    tune = add("tune", _tune, "go on with the search for each method's settings")
+    tune.add_argument("methods", nargs="*", metavar="METHOD", help="only these methods")
+    tune.add_argument("--processes", type=int, default=0, help="k methods at a time, each in a process of its own")
+    tune.add_argument("--minutes", type=float, help="start no run that would end later than in so many minutes")
     repeat = add("check", _check, "run one again and compare it with its record")
     repeat.add_argument("study", help="name or file of a study")
     repeat.add_argument("case")
@@ -70,17 +76,31 @@ def _parser() -> Parser:
 def _list(requested: argparse.Namespace) -> None:  # noqa: ARG001
     for name in catalog.names():
         described = catalog.get(name)
-        missing = len(records.lacking(described, records.begun(described, records.path_of(name))))
-        state = f"{missing} of {len(described.cases) * len(described.seeds)} runs lacking" if missing else "complete"
-        say(f"{name:<12} {state:<24} {described.purpose.question}")
+        record = records.begun(described, records.path_of(name))
+        if name == tuning.NAME:
+            state = f"{len(tuning.complete(record))} of {len(methods.names())} methods complete"
+        else:
+            missing = len(records.lacking(described, record))
+            runs = len(described.cases) * len(described.seeds)
+            state = f"{missing} of {runs} runs lacking" if missing else "complete"
+        say(f"{name:<12} {state:<26} {described.purpose.question}")
 
 
 def _record(requested: argparse.Namespace) -> None:
     described, path, root = _study(requested.study)
+    if described.name == tuning.NAME:
+        raise ConfigError("study tuning is a search: its command is python -m analysis.studies tune")
     for line in run.fill(
         described, path, processes=requested.processes, labels=requested.cases, seeds=requested.seeds,
         data_root=root,
     ):  # fmt: skip
+        say(line)
+
+
+def _tune(requested: argparse.Namespace) -> None:
+    for line in search.tune(
+        records.path_of(tuning.NAME), requested.methods, processes=requested.processes, minutes=requested.minutes
+    ):
         say(line)
 
 

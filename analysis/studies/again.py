@@ -8,8 +8,9 @@ import pandas as pd
 import torch
 
 from analysis.studies import run
-from analysis.studies.records import CaseRecord, StudyRecord
+from analysis.studies.records import CaseRecord, Entry, StudyRecord
 from analysis.studies.study import Case, Study
+from analysis.studies.watch import Watch
 from cudfkd.base.errors import DataError
 
 SAME_MACHINE = 1e-6  # of any number, relative to max(1, recorded): the same bits, written as text
@@ -46,7 +47,7 @@ def again(study: Study, record: StudyRecord, label: str, seed: int, tolerance: f
     case = _as_described(study.name, kept.at, kept.case)
     if threads := old.made.get("threads"):
         torch.set_num_threads(threads)
-    new = run.entry(study, case, seed)
+    new = run.entry(study, case, seed, watch=_watch(old))
     rows = [(name, *pair) for name in old.numbers for pair in _pairs(old.numbers[name], new.numbers.get(name))]
     table = pd.DataFrame(rows, columns=["number", "recorded", "again"]).set_index("number").astype(float)
     table["difference"] = (table["again"] - table["recorded"]).abs()
@@ -61,6 +62,11 @@ def again(study: Study, record: StudyRecord, label: str, seed: int, tolerance: f
     if (old.stopped is None) != (new.stopped is None):
         differing.append("stopped")
     return Repeat(table, same, list(dict.fromkeys(differing)))
+
+
+def _watch(old: Entry) -> Watch | None:
+    """A watch for a run that had one. It ends a pruned run after the same epoch."""
+    return Watch(lambda accuracies: len(accuracies) == old.pruned) if "student_steps" in old.numbers else None
 
 
 def _between_machines(case: CaseRecord) -> float:

@@ -10,11 +10,12 @@ import base64
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
 from analysis.origin import ROOT
@@ -44,7 +45,9 @@ class Entry(Described):
     images: dict[str, Any] | None = None
     """images that the student studied last: shape, and bytes in base64"""
     stopped: str | None = None
-    """the line with which the run stopped itself; such a run has no numbers"""
+    """the line with which the run stopped itself; such a run has no score"""
+    pruned: Annotated[int, Field(ge=1)] | None = None
+    """the epoch after which a search ended the run, which was worse than earlier runs; such a run has no score"""
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -150,8 +153,7 @@ def begun(study: Study, path: Path | None = None) -> StudyRecord:
         case.key: CaseRecord(at=case.at, case=case.plain, runs=old[case.key].runs if case.key in old else {})
         for case in study.cases
     }
-    about = {"name": study.name, "key": study.key, "purpose": study.purpose.model_dump(mode="json")}
-    return StudyRecord(study=about, cases=cases)
+    return StudyRecord(study=study.about, cases=cases)
 
 
 def lacking(study: Study, record: StudyRecord) -> list[tuple[Case, int]]:

@@ -1,19 +1,15 @@
 """Runs of a study: a case with a seed, or all runs that a record lacks, in this process or in several processes."""
 
 import base64
-import os
-import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from analysis.live.accounts import Account, account
 from analysis.live.classes import Classes
@@ -21,8 +17,10 @@ from analysis.live.interventions import Held
 from analysis.live.probe import Probe
 from analysis.studies import records
 from analysis.studies.grid import architecture_in, place
+from analysis.studies.processes import pool
 from analysis.studies.records import CaseRecord, Entry, StudyRecord
 from analysis.studies.study import Case, Study
+from analysis.studies.watch import Pruned, Watch
 from cudfkd import data
 from cudfkd.base import machine
 from cudfkd.base.errors import ConfigError, TrainingError, unknown
@@ -62,23 +60,27 @@ def perform(case: Case, *callbacks: Callback, gradient: bool = False, data_root:
     return Outcome(run, account(probes[0]) if probes else None)
 
 
-def entry(study: Study, case: Case, seed: int, data_root: Path | None = None) -> Entry:
+def entry(study: Study, case: Case, seed: int, data_root: Path | None = None, watch: Watch | None = None) -> Entry:
     """Runs a case with a seed, and returns the entry that the study keeps of the run.
 
-    A run that stops itself is a result: its entry says so and has no numbers.
+    A run that stops itself is a result: its entry says so and has no score. The same holds for a run that the watch
+    ends. Such an entry has the numbers of the watch.
     """
     seeded, last, classes = case.with_seed(seed), _LastBatch(), Classes()
     made = _made(seeded.experiment)
+    watching: list[Callback] = [classes, watch] if watch else [classes]
+    watching += [last] if study.keep == "images" and seed == study.seeds[0] else []
     try:
-        watching = [classes, *([last] if study.keep == "images" and seed == study.seeds[0] else [])]
         outcome = perform(seeded, *watching, data_root=data_root)
+    except Pruned as ended:
+        return Entry(made=made, pruned=ended.epoch, **_seen(watch))
     except TrainingError as error:
-        return Entry(made=made, stopped=str(error))
+        return Entry(made=made, stopped=str(error), **_seen(watch))
     further = classes.numbers() | (_accounted(outcome.account) if outcome.account else {})
     for name in study.reads:
         further |= _reader(name)(outcome)
     test = _test_scores(outcome.run, seeded.experiment, data_root) if study.reads_test else None
-    kept = of_run(outcome.run, made, further, test)
+    kept = of_run(outcome.run, made, further | (watch.numbers if watch else {}), test)
     whole = {} if study.keep != "numbers" else {"summary": None, "rows": None}
     return kept.model_copy(update=whole | {"images": last.plain})
 
@@ -208,6 +210,11 @@ def _accounted(of_run: Account) -> dict[str, Any]:
     }
 
 
+def _seen(watch: Watch | None) -> dict[str, Any]:
+    """What a watch saw of a run that has no score, as fields of its entry."""
+    return {"numbers": watch.numbers, "seconds": watch.seconds} if watch else {}
+
+
 def _average(values: Any) -> float | None:
     """The mean; None where there is nothing to average: a dead curriculum has no effective share of samples."""
     array = np.asarray(values, dtype=np.float64)
@@ -239,25 +246,11 @@ def _here(work: Callable[[Case, int], Entry], todo: list[tuple[Case, int]]) -> I
 def _in_processes(
     work: Callable[[Case, int], Entry], todo: list[tuple[Case, int]], processes: int
 ) -> Iterator[tuple[Case, int, Entry]]:
-    """Runs in fresh processes, `processes` at a time, each with its share of the cores."""
-    threads = max(1, (os.cpu_count() or 1) // processes)
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), _prepare, (threads,), max_tasks_per_child=1)
-    with pool:
-        jobs = {pool.submit(work, case, seed): (case, seed) for case, seed in todo}
-        try:
-            for job in as_completed(jobs):
-                yield *jobs[job], job.result()
-        except BaseException:  # Ctrl-C, or a run that failed: the other runs must not be waited for
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in active_children():
-                child.terminate()
-            raise
-
-
-def _prepare(threads: int) -> None:
-    """Prepares a process for a run. Ctrl-C is left to the process that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(threads)
+    """Runs in fresh processes, `processes` at a time. A process makes one run, whose peak memory then is the run's."""
+    with pool(processes, tasks=1) as executor:
+        jobs = {executor.submit(work, case, seed): (case, seed) for case, seed in todo}
+        for job in as_completed(jobs):
+            yield *jobs[job], job.result()
 
 
 class _LastBatch(Callback):

@@ -121,6 +121,11 @@ class Study(Described):
         """Hash of the whole description."""
         return digest(self.model_dump(mode="json"))
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """The study as its record names it: name, key and purpose."""
+        return {"name": self.name, "key": self.key, "purpose": self.purpose.model_dump(mode="json")}
+
     def case(self, label: str) -> Case:
         """The case of a label. Raises ConfigError for an unknown label."""
         cases = {case.label: case for case in self.cases}

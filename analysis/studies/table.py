@@ -22,7 +22,7 @@ def frame(record: StudyRecord) -> pd.DataFrame:
                 "seed": seed,
                 **{name: (run.summary or {}).get(name) for name in ("student_steps", "generator_steps")},
                 **run.numbers,
-                **({} if run.stopped is None else {"accuracy": np.nan}),
+                **({} if run.stopped is None and run.pruned is None else {"accuracy": np.nan}),
                 "seconds": run.seconds,
                 "mb": run.mb,
                 "hardware": run.made.get("hardware"),
