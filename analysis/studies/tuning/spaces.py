@@ -44,6 +44,7 @@ GENERATOR: Space = {
     "generator_lr": Range(1e-3, 0.2),
     "generator_schedule": Choice(("constant", "cosine")),
     "generator_output": Choice(("sigmoid", "standardised")),
+    "sampling_mode": Choice(("train", "eval")),
 }
 DAFL: Space = {**GENERATOR, "class_entropy": Range(1.0, 40.0), "activation": Range(1e-3, 0.3)}
 SOFT: Space = {"temperature": Choice((4.0, 20.0))}
@@ -53,13 +54,13 @@ SPACE: dict[str, Space] = {
     "cudfkd": {
         **GENERATOR, "adv_end": Range(1.0, 30.0), "bn": Range(0.5, 20.0), "class_entropy": Range(1.0, 40.0),
     },
-    "dafl": DAFL,
+    "dafl": {**DAFL, "store": Choice(("step", "fresh"))},
     "mb-dfkd": {**DAFL, "memory_share": Choice((0.125, 0.25, 0.5)), "adversarial": Range(0.05, 3.0)},
     "pre-dfkd": {
         **DAFL, "replay_share": Choice((0.0625, 0.11, 0.25)), "replay_lr": Range(1e-4, 2e-2),
         "adversarial": Range(0.05, 3.0),
     },
-    "zskt": {**GENERATOR, "attention": Choice((0.0, 25.0, 250.0)), "store": Choice(("same", "fresh"))},
+    "zskt": {**GENERATOR, "attention": Choice((0.0, 25.0, 250.0)), "store": Choice(("again", "fresh"))},
     "dfad": {**GENERATOR, "loss": Choice(("l1", "kl"))},
     "dfq": {
         **GENERATOR, "class_entropy": Range(1.0, 40.0), "bn": Range(0.5, 20.0), "adversarial": Range(0.1, 3.0),
