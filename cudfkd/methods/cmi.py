@@ -13,32 +13,39 @@ all other images, in the batch and in a bank of earlier images.
 
     features      mean over the pixels of each channel that enters a BatchNorm layer of the teacher
     global crop   the image, shifted by up to crop_padding pixels and mirrored at random
-    local crop    a random square with a share of local_crop to 1 of the image's area, mirrored at random
-    anchors       the local crops only
+    local crop    a random box with a share of local_crop to 1 of the image's area, mirrored at random
+    anchors       the local crops; the global crops stand still, as the vectors to which each anchor is compared
     head          learns together with the generators, and is kept from round to round
+
+BN(x), t and the student's logits are of the global crops. The images with the lowest L of the round go into the pool,
+and their features go into the bank.
 
 Published: 200 inner steps for 400 student steps, batches of 256 images, latents of length 256, a bank of 40,960 images.
 A step draws 4,096 images of the bank.
 
-Where we differ from the public code:
+Where we differ from the authors' code:
 
-    | theirs                                              | ours                                             |
-    |-----------------------------------------------------|--------------------------------------------------|
-    | bank of 40,960 images, 4,096 drawn for a step       | defaults 4,096 and 256, for the small networks   |
-    | local crops change the ratio of sides (3/4 to 4/3)  | local crops are square                           |
-    | ResNet-34: the stages give the features             | all layers with BatchNorm do, in every network   |
-    | bn, one_hot and adversarial look at the global crop | bn, one_hot and adversarial look at the image    |
-    | positives are constants                             | positives learn too                              |
-    | denominator of InfoNCE: only the positives          | denominator: the positives and the other anchors |
-    | head without BatchNorm                              | head with BatchNorm                              |
-    | Adam of the head: betas (0.9, 0.999)                | Adam of the head: betas (0.5, 0.999)             |
+    | authors' code                                    | ours                              | why                       |
+    |--------------------------------------------------|-----------------------------------|---------------------------|
+    | bank of 40,960 images, 4,096 drawn               | 4,096 and 256                     | small networks            |
+    | latents of 256, width 64, head of 256            | 64, 8 and 64                      | small networks            |
+    | the generator's first map has 2 x width channels | 4 x width                         | one generator for all     |
+    | generator, latents and head learn at rate 1e-3   | 1e-2                              | shorter runs              |
+    | 200 inner steps a round                          | half the student steps of a round | the published ratio       |
+    | rounds of 400 student steps                      | one round an epoch                | one length for all        |
+    | ResNet-34: the stages give the features          | all layers with BatchNorm do      | one rule for all networks |
+    | the pool is passed through in order              | random draws, with replacement    | exact resume              |
+    | the pool may begin with given images             | it begins empty                   | no images ship            |
 """
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from cudfkd import losses
 from cudfkd.base.errors import ConfigError
@@ -92,17 +99,14 @@ class Options(ImageOptions):
 
 
 class Head(nn.Module):
-    """Embeds the teacher's features of a crop: two linear layers with BatchNorm and ReLU between them."""
+    """Embeds the teacher's features of a crop as unit vectors: two linear layers with ReLU between them."""
 
     def __init__(self, features: int, width: int) -> None:
         super().__init__()
-        hidden = max(features, width)
-        self.layers = nn.Sequential(
-            nn.Linear(features, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, width)
-        )
+        self.layers = nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, width))
 
     def forward(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch width"]:
-        return self.layers(x)
+        return normalize(self.layers(x), dim=1)
 
 
 @dataclass
@@ -115,33 +119,26 @@ class Contrast:
     bank: Memory
     optimizer: torch.optim.Optimizer
 
-    def features(self, ctx: Context, images: Images) -> Float[Tensor, "batch both"]:
-        """The teacher's features of the local crop and of the global crop of each image, side by side."""
-        # The local crops are drawn before the global crops: this order decides the random numbers.
-        o = self.options
-        crops = (resized_crop(ctx, images, o.local_crop), shift_and_mirror(ctx, images, o.crop_padding))
-        columns = []
-        for crop in crops:
-            with self.watch.recording() as seen:
-                ctx.teacher_logits(crop)
-            columns.append(channel_means(seen))
-        return torch.cat(columns, 1)
+    def features(self, ctx: Context, images: Images, seen: Mapping[str, Tensor]) -> Float[Tensor, "batch both"]:
+        """The teacher's features of the local crop and of the global crop of each image, side by side.
+
+        Arguments:
+            ctx: the run.
+            images: the batch, of which the local crops are drawn.
+            seen: records of the teacher's pass of the global crops.
+        """
+        with self.watch.recording() as seen_locally:
+            ctx.teacher_logits(resized_crop(ctx, images, self.options.local_crop))
+        return torch.cat([channel_means(seen_locally), channel_means(seen)], 1)
 
     def loss(self, ctx: Context, features: Float[Tensor, "batch both"]) -> Float[Tensor, ""]:
         """C: mean over the batch plus mean over the images drawn from the bank, each image against all the images."""
         n, drawn = len(features), min(self.options.bank_draw, len(self.bank))
         if drawn:
-            features = torch.cat([features, self.bank.draw(ctx, drawn)])
-        local, overall = features.chunk(2, dim=1)
-        self.head.train()
-        embedded = self.head(torch.cat([local, overall]))
-        each = info_nce(embedded[: len(local)], embedded[len(local) :], self.options.contrast_temperature)
+            features = torch.cat([features, self.bank.draw_distinct(ctx, drawn)])
+        anchors, positives = self.head(torch.cat(features.chunk(2, dim=1))).chunk(2)
+        each = info_nce(anchors, positives.detach(), self.options.contrast_temperature)
         return each[:n].mean() + each[n:].mean() if drawn else each.mean()
-
-    def remember(self, ctx: Context, images: Images) -> None:
-        """Puts the features of a finished batch into the bank."""
-        with torch.no_grad():
-            self.bank.add(self.features(ctx, images))
 
 
 @dataclass
@@ -166,23 +163,30 @@ class Synthesizer:
         self.best.restart()
         for _ in range(steps):
             images = imagine(ctx, self.generator, z)
-            terms = self.terms(ctx, images, classes)
-            self.best.offer(images, torch.stack(list(terms.values())).sum())
+            terms, features = self.terms(ctx, images, classes)
+            self.best.offer(images, torch.stack(list(terms.values())).sum(), features)
             ctx.step_down(optimizers, terms)
-        if self.contrast:
-            self.contrast.remember(ctx, self.best.images)
+        if self.contrast and self.best.features is not None:
+            self.contrast.bank.add(self.best.features)
         return steps
 
-    def terms(self, ctx: Context, images: Images, classes: Tensor) -> dict[str, Tensor]:
-        """The terms of L for a batch, by name."""
-        o = self.options
-        t, bn_term = self.eye.look(ctx, images)
+    def terms(self, ctx: Context, images: Images, classes: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+        """The terms of L for a batch, by name, and the teacher's features of the batch if the contrastive term is on.
+
+        One pass of the teacher gives the logits, the statistics and the features of the global crops.
+        """
+        # The global crops are drawn first, then the local crops, then the bank: this order decides the random numbers.
+        o, features = self.options, None
+        crop = shift_and_mirror(ctx, images, o.crop_padding)
+        with self.contrast.watch.recording() if self.contrast else nullcontext({}) as seen:
+            t, bn_term = self.eye.look(ctx, crop)
         terms = class_term(o.one_hot, t, classes) | bn_term
         if o.adversarial > 0:
-            terms["adversarial_term"] = o.adversarial * losses.adversarial(t, ctx.student_logits(images), 1.0)
+            terms["adversarial_term"] = o.adversarial * losses.adversarial(t, ctx.student_logits(crop), 1.0)
         if self.contrast:
-            terms["contrast_term"] = o.contrast * self.contrast.loss(ctx, self.contrast.features(ctx, images))
-        return terms
+            features = self.contrast.features(ctx, images, seen)
+            terms["contrast_term"] = o.contrast * self.contrast.loss(ctx, features)
+        return terms, features
 
 
 def build(options: Options, ctx: Context) -> Method:
@@ -192,6 +196,7 @@ def build(options: Options, ctx: Context) -> Method:
         ConfigError: bn or contrast is not 0 and the teacher has no BatchNorm layer; crop_padding is as large as the
             image.
     """
+    require_padding(ctx, options.crop_padding)
     generator = new_generator(ctx, options.latent_dim, options.generator_width)
     contrast = _contrast(options, ctx) if options.contrast > 0 else None
     synthesizer = Synthesizer(options, TeacherEye.of(ctx, options.bn), generator, contrast)
@@ -205,7 +210,6 @@ def build(options: Options, ctx: Context) -> Method:
 
 
 def _contrast(options: Options, ctx: Context) -> Contrast:
-    require_padding(ctx, options.crop_padding)
     names = [name for name, layer in ctx.teacher.named_modules() if is_batch_norm(layer)]
     if not names:
         raise ConfigError(
@@ -215,4 +219,4 @@ def _contrast(options: Options, ctx: Context) -> Contrast:
     features = channel_means(watch.try_on(ctx.probe())).shape[1]
     head = Head(features, options.head_width).to(ctx.device)
     bank = Memory(options.bank_size, (2 * features,), torch.get_default_dtype(), ctx.device)
-    return Contrast(options, watch, head, bank, adam(head.parameters(), options.generator_lr, betas=(0.5, 0.999)))
+    return Contrast(options, watch, head, bank, adam(head.parameters(), options.generator_lr, betas=(0.9, 0.999)))

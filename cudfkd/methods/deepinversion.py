@@ -1,30 +1,34 @@
 """DeepInversion, and its adaptive form ADI (Yin et al., "Dreaming to Distill: Data-free Knowledge Transfer via
 DeepInversion", 2020).
 
-The method has no generator. It optimises the pixels of a batch, starting from noise, with random shifts and mirroring.
-A class y is drawn for each image. All batches go into a pool, on which the student learns:
+The method has no generator. It optimises the pixels of a batch, starting from noise. The networks see the batch after
+jitter: all images are shifted and mirrored alike. A class y is drawn for each image. All batches go into a pool, on
+which the student learns:
 
     L(x) = one_hot * CE(t, y) + bn * BN(x) + tv * TV(x) + l2 * ||x||_2 - adversarial * mean JS_T(p_t, p_s)
     L_S  = mean_i T^2 KL(p_t || p_s)
 
-With adversarial > 0 the method is ADI: it makes images on which student and teacher differ. The public repositories
-disagree. Our default follows the code of CMI:
+With adversarial > 0 the method is ADI: it makes images on which student and teacher differ. JS_T is the quantity of
+`cudfkd.methods.parts.terms.clamped_js`. TV and the norm are of the batch before jitter, in the teacher's units. The
+public repositories disagree. Our default follows the code of CMI (Fang et al., 2021):
 
-    | NVIDIA's code                                         | code of CMI, our default          |
-    |-------------------------------------------------------|-----------------------------------|
-    | ends with the images; distillation was never released | the whole method                  |
-    | bn 10                                                 | bn 10, one_hot 1, adversarial 1   |
-    | TV of the L2 norms of differences, weight 2.5e-5      | TV of the L1 norm, weight 1e-3    |
-    | 2,000 steps                                           | 1,000 steps for 400 student steps |
-    | no distillation                                       | temperature 20 for the student    |
+    | NVIDIA's code                                         | code of CMI, our default                |
+    |-------------------------------------------------------|-----------------------------------------|
+    | ends with the images; distillation was never released | the whole method                        |
+    | bn 10                                                 | bn 10, one_hot 1, adversarial 1         |
+    | TV of the L2 norms of differences, weight 2.5e-5      | TV of absolute differences, weight 1e-3 |
+    | 2,000 steps                                           | 1,000 steps for 400 student steps       |
+    | no distillation                                       | temperature 20 for the student          |
 
-Where we differ from both:
+Where we differ from the code of CMI:
 
-    | theirs                                                  | ours                                            |
-    |---------------------------------------------------------|-------------------------------------------------|
-    | TV also along the diagonals: about twice ours           | TV along rows and columns, with the same weight |
-    | keeps the last images, though it means to keep the best | keeps the images of lowest loss                 |
-    | JS is another quantity                                  | JS is the Jensen-Shannon divergence in nats     |
+    | code of CMI                         | ours                            | why                               |
+    |-------------------------------------|---------------------------------|-----------------------------------|
+    | keeps the last images               | keeps the images of lowest loss | it means to, but its copy is none |
+    | batches of 256 images               | 64                              | small networks                    |
+    | 1,000 steps a round                 | 2.5 times the student steps     | the published ratio               |
+    | rounds of 400 student steps         | one round an epoch              | one length for all                |
+    | the pool is passed through in order | random draws, with replacement  | exact resume                      |
 """
 
 from dataclasses import dataclass, field
@@ -39,7 +43,7 @@ from cudfkd.methods.parts.contract import About, Method
 from cudfkd.methods.parts.generator import Images, TeacherEye, adam
 from cudfkd.methods.parts.images import Best, class_term, image_method, random_classes, steps_of
 from cudfkd.methods.parts.options import ImageOptions, Positive, Weight
-from cudfkd.methods.parts.terms import gap, total_variation
+from cudfkd.methods.parts.terms import clamped_js, total_variation
 from cudfkd.runs.context import Context
 
 ABOUT = About("Yin et al., 2020", "BatchNorm in the teacher, unless bn = 0")
@@ -60,7 +64,7 @@ class Options(ImageOptions):
     tv: Weight = 1e-3
     """weight of total variation"""
     l2: Weight = 0.0
-    """weight of the L2 norm of the image"""
+    """weight of the L2 norm of the batch, in the teacher's units"""
     adversarial: Weight = 1.0
     """weight of the divergence of student and teacher; 0: DeepInversion; above 0: ADI"""
     adv_temperature: Positive = 3.0
@@ -86,26 +90,31 @@ class Synthesizer:
         optimizer = adam([x], self.options.pixel_lr, betas=(0.5, 0.99))
         self.best.restart()
         for _ in range(steps):
+            terms = self.terms(ctx, x, roll_and_mirror(ctx, ctx.normalize.inverse(x), size // 8), classes)
+            self.best.offer(ctx.normalize.inverse(x.clamp(black, white)), torch.stack(list(terms.values())).sum())
+            ctx.step_down(optimizer, terms)
             with torch.no_grad():
                 x.copy_(x.clamp(black, white))
-            images = ctx.normalize.inverse(x)
-            terms = self.terms(ctx, roll_and_mirror(ctx, images, size // 8), classes)
-            self.best.offer(images, torch.stack(list(terms.values())).sum())
-            ctx.step_down(optimizer, terms)
         return steps
 
-    def terms(self, ctx: Context, images: Images, classes: Tensor) -> dict[str, Tensor]:
-        """The terms of L(x) for a batch, by name."""
+    def terms(self, ctx: Context, x: Images, moved: Images, classes: Tensor) -> dict[str, Tensor]:
+        """The terms of L(x) for a batch, by name.
+
+        Arguments:
+            x: the batch in the teacher's units, which tv and l2 look at.
+            moved: images of the batch after jitter, which the networks look at.
+            classes: the class that was drawn for each image.
+        """
         o = self.options
-        t, bn_term = self.eye.look(ctx, images)
+        t, bn_term = self.eye.look(ctx, moved)
         terms = class_term(o.one_hot, t, classes) | bn_term
-        x = ctx.normalize(images)
         if o.tv > 0:
             terms["tv_term"] = o.tv * total_variation(x)
         if o.l2 > 0:
-            terms["l2_term"] = o.l2 * x.flatten(1).norm(dim=1).mean()
+            terms["l2_term"] = o.l2 * x.norm()
         if o.adversarial > 0:
-            terms["adversarial_term"] = o.adversarial * gap("js", t, ctx.student_logits(images), o.adv_temperature)
+            divergence = clamped_js(t, ctx.student_logits(moved), o.adv_temperature).mean()
+            terms["adversarial_term"] = -o.adversarial * divergence
         return terms
 
 

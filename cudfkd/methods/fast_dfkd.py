@@ -8,22 +8,28 @@ steps of the copy and of new latents, which make one batch. Then the generator m
     phi    <- Adam(phi, sum over inner steps of the gradient at the copy)
     L_S     = mean_i T^2 KL(p_t || p_s) on a pool of all batches
 
-BN(x) compares the teacher's stored statistics with an average over the statistics of this batch and of earlier rounds.
-The learning rates of the latents and of the inner steps are constant.
+In the inner steps the networks see views of the images: each image is shifted and mirrored at random. BN(x) compares
+the teacher's stored statistics with an average over the statistics of this batch and of earlier rounds. The learning
+rates of the latents and of the inner steps are constant.
 
 Published:
 
     inner steps   2, 5 or 10 for one batch of 256 images and 400 student steps; our defaults are the settings for 5
-    warm-up       20 rounds without a student step and without the adversarial term
+    warm-up       20 rounds without a student step, the last with the adversarial term
     reset         the generator's first layer starts again after 0.6 of the run
 
-Where we differ from the public code:
+Where we differ from the authors' code:
 
-    | theirs                                              | ours                                                  |
-    |-----------------------------------------------------|-------------------------------------------------------|
-    | the student's rate: half a cosine over 200 epochs   | the run's schedule for the student                    |
-    | the inner steps look at shifted and mirrored images | the inner steps look at the images as they are        |
-    | all batches of the warm-up go into the pool         | only the last batch of the warm-up goes into the pool |
+    | authors' code                               | ours                           | why                     |
+    |---------------------------------------------|--------------------------------|-------------------------|
+    | all batches of the warm-up go into the pool | the last batch does            | 20 of 45 in a quick run |
+    | the student's rate is 0.2, and ends at 2e-4 | the run's lr, and ends at 0    | one schedule for all    |
+    | latents of 256, generator of width 64       | 64 and 8                       | small networks          |
+    | the first map has 2 x width channels        | 4 x width                      | one generator for all   |
+    | torch's initial weights                     | N(0, 0.02)                     | one generator for all   |
+    | the inner steps have rate 2e-3 to 5e-3      | 1e-2                           | shorter runs            |
+    | rounds of 400 student steps                 | one round an epoch             | one length for all      |
+    | the pool is passed through in order         | random draws, with replacement | exact resume            |
 
 The repository passes the teacher as student to its own baselines, which switches their adversarial terms off.
 """
@@ -38,12 +44,13 @@ from torch import Tensor, nn
 
 from cudfkd import losses
 from cudfkd.base.precision import at_least_float32
+from cudfkd.methods.parts.augment import require_padding, shift_and_mirror
 from cudfkd.methods.parts.contract import About, Method
 from cudfkd.methods.parts.generator import Images, adam, imagine, new_generator
 from cudfkd.methods.parts.images import Best, class_term, image_method, random_classes
 from cudfkd.methods.parts.options import Count, Fraction, ImageOptions, Positive, Weight, Whole
 from cudfkd.models.batch_norm_statistics import layers_with_statistics, statistics_of
-from cudfkd.models.generator import Generator, initialise
+from cudfkd.models.generator import Generator
 from cudfkd.models.watch import Watch
 from cudfkd.runs.context import Context
 
@@ -62,19 +69,21 @@ class Options(ImageOptions):
     generator_lr: Positive = 1e-2
     """learning rate of the inner steps (3e-3); the rate of the meta step is inner_steps times as large"""
     latent_lr: Positive = 1e-2
-    """learning rate of the latents in the inner steps"""
+    """learning rate of the latents in the inner steps (0.01; 0.015 for 2 inner steps)"""
     bn: Weight = 10.0
     """weight of matching the teacher's BatchNorm statistics; 0 for a teacher without BatchNorm"""
     bn_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """weight of earlier rounds in the averaged statistics; 0: only the batch counts"""
     one_hot: Weight = 0.5
-    """weight of the cross-entropy of the teacher with the class that was drawn for the image"""
+    """weight of the cross-entropy of the teacher with the class that was drawn for the image (0.4 or 0.5)"""
     adversarial: Weight = 1.0
-    """weight of the divergence of student and teacher"""
+    """weight of the divergence of student and teacher (1 to 1.33)"""
     warmup: Whole = 20
-    """rounds without the adversarial term before the first student step"""
+    """rounds before the first student step; only the last has the adversarial term"""
     reset_at: Fraction = 0.6
     """where the generator's first layer gets new random weights, as a fraction of the run; 1: never"""
+    crop_padding: Whole = 4
+    """largest shift in pixels of the views that the networks get in the inner steps; they are mirrored at random"""
     meta: bool = True
     """whether the generator learns; if not, every round starts with the weights of the start of the run"""
     temperature: Positive = 20.0
@@ -148,15 +157,16 @@ class Synthesizer:
 
     def round(self, ctx: Context) -> int:
         o, taken = self.options, 0
-        if ctx.round == 0:
-            taken += sum(self._inner(ctx, adversarial=0.0) for _ in range(o.warmup))
+        if ctx.round == 0 and o.warmup > 0:
+            taken += sum(self._inner(ctx, adversarial=0.0) for _ in range(o.warmup - 1))
+            taken += self._inner(ctx, o.adversarial)
         if ctx.round == round(o.reset_at * ctx.config.total_steps / ctx.config.round_steps) and ctx.round > 0:
             self._reset_first_layer()
         return taken + self._inner(ctx, o.adversarial)
 
     def _inner(self, ctx: Context, adversarial: float) -> int:
         """Takes the inner steps for one batch and moves the generator; returns the number of inner steps."""
-        # The order of the draws decides the random numbers: the classes, then the latents.
+        # The order of the draws decides the random numbers: the classes, the latents, then the views of each step.
         o, steps = self.options, ctx.generator_steps(self.options.inner_steps or 5)
         classes = random_classes(ctx, o.synthesis_batch)
         z = ctx.noise(len(classes), o.latent_dim).requires_grad_()
@@ -169,7 +179,7 @@ class Synthesizer:
         self.best.restart()
         for _ in range(steps):
             images = imagine(ctx, self.fast, z)
-            terms = self.terms(ctx, images, classes, adversarial)
+            terms = self.terms(ctx, shift_and_mirror(ctx, images, o.crop_padding), classes, adversarial)
             self.best.offer(images, torch.stack(list(terms.values())).sum())
             ctx.step_down(inner, terms)
             self._gather()
@@ -180,7 +190,7 @@ class Synthesizer:
         return steps
 
     def terms(self, ctx: Context, images: Images, classes: Tensor, adversarial: float) -> dict[str, Tensor]:
-        """The terms of L for a batch, by name."""
+        """The terms of L for a batch of views, by name."""
         o = self.options
         if self.statistics:
             t, distance = self.statistics.look(ctx, images)
@@ -199,12 +209,20 @@ class Synthesizer:
             ours.grad = theirs.grad.clone() if ours.grad is None else ours.grad.add_(theirs.grad)
 
     def _reset_first_layer(self) -> None:
+        """Draws N(0, 0.02) for the weights of the linear layer and of its BatchNorm, which keeps its averages."""
         for module in self.generator.layers[:3]:
-            initialise(module)
+            if isinstance(module, nn.Linear | nn.BatchNorm2d):
+                nn.init.normal_(module.weight, 0.0, 0.02)
+                nn.init.zeros_(module.bias)
 
 
 def build(options: Options, ctx: Context) -> Method:
-    """Builds Fast-DFKD for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm layer."""
+    """Builds Fast-DFKD for one run.
+
+    Raises:
+        ConfigError: bn > 0 and the teacher has no BatchNorm layer; crop_padding is as large as the image.
+    """
+    require_padding(ctx, options.crop_padding)
     generator = new_generator(ctx, options.latent_dim, options.generator_width)
     steps = ctx.generator_steps(options.inner_steps or 5)
     optimizer = adam(generator.parameters(), options.generator_lr * steps, betas=(0.5, 0.999))

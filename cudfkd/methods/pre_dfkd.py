@@ -143,7 +143,7 @@ class Replay:
         return imagine(ctx, self.decoder, z)
 
 
-def _with_gradients(loss: Tensor, weights: list[Tensor], gradients: Sequence[Tensor]) -> Float[Tensor, ""]:
+def _with_gradients(loss: Tensor, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Float[Tensor, ""]:
     """The value of `loss`, with gradients that are known already: a compiled pass allows one backward pass only."""
     linear = torch.stack([(weight * gradient).sum() for weight, gradient in zip(weights, gradients, strict=True)]).sum()
     return loss.detach() + linear - linear.detach()

@@ -103,9 +103,13 @@ class Context:
     def look(
         self, statistics: BatchNormStatistics, images: Float[Tensor, "batch channels size size"]
     ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, ""]]:
-        """Computes the teacher's logits, and the distance of the batch from the statistics in its BatchNorm layers."""
+        """Computes the teacher's logits, and the distance of the batch from the statistics in its BatchNorm layers.
+
+        The pass is not compiled while other hooks observe the teacher, which compiled code would not see.
+        """
+        alone = not hooked(self.teacher)
         with statistics.recording(), self.autocast():
-            logits, distance = self.fast(statistics, hooks_stay=True)(self._seen(self.teacher, images))
+            logits, distance = self.fast(statistics, hooks_stay=alone)(self._seen(self.teacher, images))
         return at_least_float32(logits), distance
 
     def fast(self, network: nn.Module, *, hooks_stay: bool = False) -> Callable[[Tensor], Any]:

@@ -4,6 +4,8 @@ All changes are differentiable. All random numbers come from the run's generator
 them.
 """
 
+from math import log
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -31,19 +33,22 @@ def shift_and_mirror(ctx: Context, images: Images, pixels: int) -> Images:
     n, size = len(images), images.shape[-1]
     offset = torch.stack([ctx.integers(2 * pixels + 1, n), ctx.integers(2 * pixels + 1, n)], 1) - pixels
     sign = 1.0 - 2.0 * ctx.integers(2, n)
-    return _sample(images, sign, torch.ones_like(sign), 2 * offset.to(images.dtype) / size, mode="nearest")
+    return _sample(images, sign, torch.ones(n, 2).to(sign), 2 * offset.to(images.dtype) / size, mode="nearest")
 
 
 def resized_crop(ctx: Context, images: Images, smallest: float) -> Images:
-    """Crops a random square of each image, scales it to full size, and mirrors it with probability 1/2.
+    """Crops a random box of each image, scales it to full size, and mirrors it with probability 1/2.
 
-    The area of the square is a share of `smallest` to 1 of the image. The published crops also change the ratio of the
-    sides (3/4 to 4/3); these crops are square. Crop and mirroring are drawn for each image.
+    The area of the box is a share of `smallest` to 1 of the image. Its width is 3/4 to 4/3 of its height; the logarithm
+    of this ratio is uniform. A side longer than the image is cut to the image. Area, ratio, place and mirroring are
+    drawn for each image, in this order.
     """
     n = len(images)
-    scale = (smallest + (1 - smallest) * ctx.uniform(n)).sqrt()
-    centre = (2 * ctx.uniform(n, 2) - 1) * (1 - scale)[:, None]
-    return _sample(images, 1.0 - 2.0 * ctx.integers(2, n), scale, centre, mode="bilinear")
+    area = smallest + (1 - smallest) * ctx.uniform(n)
+    ratio = ((2 * ctx.uniform(n) - 1) * log(4 / 3)).exp()
+    sides = torch.stack([area * ratio, area / ratio], 1).sqrt().clamp(max=1)
+    centre = (2 * ctx.uniform(n, 2) - 1) * (1 - sides)
+    return _sample(images, 1.0 - 2.0 * ctx.integers(2, n), sides, centre, mode="bilinear")
 
 
 def roll_and_mirror(ctx: Context, images: Images, pixels: int) -> Images:
@@ -58,9 +63,14 @@ def roll_and_mirror(ctx: Context, images: Images, pixels: int) -> Images:
     return images[:, :, rows][:, :, :, columns]
 
 
-def _sample(images: Tensor, sign: Tensor, scale: Tensor, offset: Tensor, mode: str) -> Tensor:
-    """Samples the image at (sign scale x + offset, scale y + offset) for each pixel (x, y) in [-1, 1]^2."""
-    zero = torch.zeros_like(scale)
-    rows = torch.stack([sign * scale, zero, offset[:, 0], zero, scale, offset[:, 1]], 1)
+def _sample(images: Tensor, sign: Tensor, sides: Tensor, offset: Tensor, mode: str) -> Tensor:
+    """Samples each image at (sign width x + offset, height y + offset) for the pixels (x, y) in [-1, 1]^2.
+
+    A row of `sides` is (width, height). Outside of the image, mode "nearest" finds black; mode "bilinear" finds the
+    nearest pixel of the border.
+    """
+    zero = torch.zeros_like(sign)
+    rows = torch.stack([sign * sides[:, 0], zero, offset[:, 0], zero, sides[:, 1], offset[:, 1]], 1)
     grid = affine_grid(rows.view(-1, 2, 3).to(images.dtype), list(images.shape), align_corners=False)
-    return grid_sample(images, grid, mode=mode, align_corners=False)
+    padding = "zeros" if mode == "nearest" else "border"
+    return grid_sample(images, grid, mode=mode, padding_mode=padding, align_corners=False)

@@ -21,20 +21,30 @@ class Best:
 
     images: Tensor = field(default_factory=lambda: torch.empty(0))
     loss: Tensor = field(default_factory=lambda: torch.empty(0))
+    features: Tensor | None = None
+    """the teacher's features of the batch, for a method that offers them"""
 
     def restart(self) -> None:
         """Forgets the batch, as a new round begins."""
-        self.images, self.loss = torch.empty(0), torch.empty(0)
+        self.images, self.loss, self.features = torch.empty(0), torch.empty(0), None
 
-    def offer(self, images: Float[Tensor, "batch channels size size"], loss: Float[Tensor, ""]) -> None:
+    def offer(
+        self,
+        images: Float[Tensor, "batch channels size size"],
+        loss: Float[Tensor, ""],
+        features: Float[Tensor, "batch features"] | None = None,
+    ) -> None:
         """Keeps the batch if it is the first in this round or has the lowest loss so far."""
         images, loss = images.detach(), loss.detach()
+        features = None if features is None else features.detach()
         if self.loss.numel() == 0:
-            self.images, self.loss = images.clone(), loss
+            self.images, self.loss, self.features = images.clone(), loss, features
             return
         better = loss < self.loss
         self.images = torch.where(better, images, self.images)
         self.loss = torch.where(better, loss, self.loss)
+        if features is not None and self.features is not None:
+            self.features = torch.where(better, features, self.features)
 
 
 def random_classes(ctx: Context, count: int) -> Int[Tensor, " count"]:

@@ -53,6 +53,11 @@ class Memory(nn.Module):
         """Draws `count` items with replacement, each item with the same probability."""
         return self.kept[ctx.integers(len(self), count)]
 
+    def draw_distinct(self, ctx: Context, count: int) -> Shaped[Tensor, "drawn *shape"]:
+        """Draws `count` different items, or all items if there are fewer, in random order."""
+        order = torch.randperm(len(self), generator=ctx.rng, device=self.kept.device)
+        return self.kept[order[:count]]
+
     def get_extra_state(self) -> Tensor:
         """The number of items that were ever added. With the buffer `kept`, this is the complete state."""
         return torch.tensor(self.written)

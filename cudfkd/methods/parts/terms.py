@@ -34,8 +34,11 @@ def clamped_js(t: losses.Logits, s: losses.Logits, temperature: float) -> PerSam
 
 
 def total_variation(images: Images) -> Scalar:
-    """Mean absolute difference of neighbouring pixels in a column, plus the same mean for neighbours in a row."""
-    return images.diff(dim=2).abs().mean() + images.diff(dim=3).abs().mean()
+    """Mean absolute difference of neighbouring pixels, summed over columns, rows and both diagonals."""
+    falling = images[:, :, 1:, 1:] - images[:, :, :-1, :-1]
+    rising = images[:, :, 1:, :-1] - images[:, :, :-1, 1:]
+    steps = images.diff(dim=2), images.diff(dim=3), falling, rising
+    return torch.stack([step.abs().mean() for step in steps]).sum()
 
 
 def attention(maps: Maps) -> Float[Tensor, "batch pixels"]:
@@ -61,16 +64,13 @@ def _pooled(maps: Tensor) -> Float[Tensor, "batch channels"]:
 def info_nce(
     anchors: Float[Tensor, "n features"], positives: Float[Tensor, "n features"], temperature: float
 ) -> Float[Tensor, " n"]:
-    """InfoNCE in nats, for each anchor: its own positive against all positives and all other anchors.
+    """InfoNCE in nats of unit vectors, for each anchor: its own positive against all positives.
 
-    -log( e^(a_i.p_i/T) / (sum_j e^(a_i.p_j/T) + sum_(j != i) e^(a_i.a_j/T)) ) with unit vectors a and p. The value is
-    low when the anchor is close to its own positive and far from the other vectors.
+    -log( e^(a_i.p_i/T) / sum_j e^(a_i.p_j/T) ). The value is low when the anchor is close to its own positive and far
+    from the other positives.
     """
-    a, p = normalize(anchors, dim=1), normalize(positives, dim=1)
-    itself = torch.eye(len(a), dtype=torch.bool, device=a.device)
-    among_anchors = (a @ a.T / temperature).masked_fill(itself, -torch.inf)
-    logits = torch.cat([a @ p.T / temperature, among_anchors], 1)
-    return cross_entropy(logits, torch.arange(len(a), device=a.device), reduction="none")
+    logits = anchors @ positives.T / temperature
+    return cross_entropy(logits, torch.arange(len(anchors), device=anchors.device), reduction="none")
 
 
 def kl_to_normal(mean: Float[Tensor, "batch latent"], log_variance: Float[Tensor, "batch latent"]) -> Scalar:

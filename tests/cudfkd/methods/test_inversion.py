@@ -6,6 +6,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, normalize, softmax
 
 from cudfkd import ConfigError
+from cudfkd.methods import fast_dfkd
+from cudfkd.methods.parts.augment import resized_crop, shift_and_mirror
 from cudfkd.methods.parts.images import Best
 from cudfkd.methods.parts.terms import channel_means, info_nce
 from cudfkd.models.watch import Watch, names_of
@@ -57,21 +59,25 @@ def test_the_best_batch_is_kept():
 def test_deepinversion_term_by_term():
     ctx, plan = plan_of("deepinversion", one_hot=2.0, bn=3.0, tv=0.5, l2=0.1, adversarial=4.0)
     x, classes = images(), torch.arange(8)
-    values = plan.synthesizer.terms(ctx, x, classes)
+    still = images(seed=6)  # before jitter; the networks see x
+    values = plan.synthesizer.terms(ctx, still, x, classes)
     t, s = ctx.teacher(x), ctx.student(x)
     assert float(values["one_hot_term"]) == pytest.approx(2 * float(cross_entropy(t, classes)), rel=1e-5)
     assert float(values["bn_term"]) == pytest.approx(3 * bn_distance(ctx.teacher, x), rel=1e-3)
-    steps = (x[:, :, 1:] - x[:, :, :-1]).abs().mean() + (x[..., 1:] - x[..., :-1]).abs().mean()
+    steps = (still[:, :, 1:] - still[:, :, :-1]).abs().mean() + (still[..., 1:] - still[..., :-1]).abs().mean()
+    steps += (still[:, :, 1:, 1:] - still[:, :, :-1, :-1]).abs().mean()
+    steps += (still[:, :, 1:, :-1] - still[:, :, :-1, 1:]).abs().mean()
     assert float(values["tv_term"]) == pytest.approx(0.5 * float(steps), rel=1e-5)
-    assert float(values["l2_term"]) == pytest.approx(0.1 * float(x.flatten(1).norm(dim=1).mean()), rel=1e-5)
+    assert float(values["l2_term"]) == pytest.approx(0.1 * float(still.square().sum().sqrt()), rel=1e-5)
     p, q = softmax(t / 3, 1), softmax(s / 3, 1)
-    js = (p * (2 * p / (p + q)).log() + q * (2 * q / (p + q)).log()).sum(1).mean() / 2
+    m = (p + q) / 2  # no prediction is near 0 or 1, so nothing is clamped
+    js = (m * (m / p).log() + m * (m / q).log()).sum(1).mean() / 2
     assert float(values["adversarial_term"]) == pytest.approx(-4 * float(js), rel=1e-3)
 
 
 def test_deepinversion_without_the_student_is_not_adi():
     ctx, plan = plan_of("deepinversion", adversarial=0.0, tv=0.0)
-    assert set(plan.synthesizer.terms(ctx, images(), torch.arange(8))) == {"one_hot_term", "bn_term"}
+    assert set(plan.synthesizer.terms(ctx, images(), images(), torch.arange(8))) == {"one_hot_term", "bn_term"}
 
 
 def test_deepinversion_finds_the_classes_and_the_statistics_and_stays_an_image():
@@ -93,8 +99,9 @@ def test_deepinversion_moves_the_images_that_its_terms_see():
     seen = []
     ctx, plan = plan_of("deepinversion", inner_steps=4, pixel_lr=1e-9)
     terms = plan.synthesizer.terms
-    plan.synthesizer.terms = lambda ctx, x, classes: (seen.append(x.detach().clone()), terms(ctx, x, classes))[1]
+    plan.synthesizer.terms = lambda *given: (seen.append(given[2].detach().clone()), terms(*given))[1]
     plan.synthesizer.round(ctx)
+    seen = seen[1:]  # the noise at the start leaves the range of an image once
     assert not any(torch.allclose(x, seen[0], atol=1e-3) for x in seen[1:])
     for x in seen[1:]:  # with the pixels of the first
         torch.testing.assert_close(x.flatten(1).sort().values, seen[0].flatten(1).sort().values, rtol=0, atol=1e-3)
@@ -104,16 +111,17 @@ def test_cmi_term_by_term():
     ctx, plan = plan_of("cmi", bn=2.0, one_hot=3.0, adversarial=4.0, contrast=0.5)
     x, classes = images(), torch.arange(8)
     ctx.rng.manual_seed(1)
-    values = plan.synthesizer.terms(ctx, x, classes)
-    t, s = ctx.teacher(x), ctx.student(x)
-    assert float(values["bn_term"]) == pytest.approx(2 * bn_distance(ctx.teacher, x), rel=1e-3)
+    values, features = plan.synthesizer.terms(ctx, x, classes)
+    ctx.rng.manual_seed(1)
+    overall, local = shift_and_mirror(ctx, x, 4), resized_crop(ctx, x, 0.25)
+    t, s = ctx.teacher(overall), ctx.student(overall)
+    assert float(values["bn_term"]) == pytest.approx(2 * bn_distance(ctx.teacher, overall), rel=1e-3)
     assert float(values["one_hot_term"]) == pytest.approx(3 * float(cross_entropy(t, classes)), rel=1e-5)
     assert float(values["adversarial_term"]) == pytest.approx(-4 * masked_kl(t, s), rel=1e-3)
     contrast = plan.synthesizer.contrast
-    ctx.rng.manual_seed(1)
-    local_view, global_view = contrast.features(ctx, x).chunk(2, 1)
-    embedded = contrast.head(torch.cat([local_view, global_view]))
-    expected = info_nce(embedded[:8], embedded[8:], 0.1).mean()
+    seen = [channel_means(contrast.watch.try_on(view)) for view in (local, overall)]
+    torch.testing.assert_close(features, torch.cat(seen, 1), rtol=1e-4, atol=1e-5)
+    expected = info_nce(*(contrast.head(each) for each in seen), 0.1).mean()
     assert values["contrast_term"].item() == pytest.approx(0.5 * expected.item(), rel=1e-3)
 
 
@@ -124,7 +132,7 @@ def test_cmis_bank_holds_features_of_earlier_batches_and_they_are_compared_with(
     assert len(contrast.bank) == 8
     plan.synthesizer.round(ctx)
     assert len(contrast.bank) == 12
-    features = contrast.features(ctx, images()).detach()
+    features = plan.synthesizer.terms(ctx, images(), torch.arange(8))[1].detach()
     with_bank = contrast.loss(ctx, features).item()
     contrast.options = contrast.options.model_copy(update={"bank_draw": 0})
     assert with_bank > contrast.loss(ctx, features).item() + 1  # a mean over the bank comes on top
@@ -136,7 +144,7 @@ def test_cmis_bank_holds_what_the_teacher_sees_of_the_batch_that_was_kept():
     watch = Watch(ctx.teacher, names_of(ctx.teacher, nn.BatchNorm2d), inputs=True)
     for image, kept in zip(plan.synthesizer.best.images, plan.synthesizer.contrast.bank.kept, strict=True):
         views = [channel_means(watch.try_on(x[None]))[0] for x in (image, image.flip(2))]  # crops of all may mirror
-        assert all(min(float((feature - view).abs().max()) for view in views) < 1e-4 for feature in kept.chunk(2))
+        assert min(float((kept.chunk(2)[1] - view).abs().max()) for view in views) < 1e-4  # of the global crop
 
 
 def diversity(contrast):
@@ -175,6 +183,17 @@ def test_a_crop_larger_than_the_image_is_refused():
         plan_of("cmi", crop_padding=16)
 
 
+def test_the_global_crops_stand_still_in_the_contrastive_term():
+    """The gradient of C passes through the local crops only: features of global crops get none."""
+    ctx, plan = plan_of("cmi")
+    contrast = plan.synthesizer.contrast
+    features = torch.rand(8, contrast.bank.kept.shape[1]).requires_grad_()
+    (gradient,) = torch.autograd.grad(contrast.loss(ctx, features), features)
+    local, overall = gradient.chunk(2, 1)
+    assert float(local.abs().max()) > 0
+    assert float(overall.abs().max()) == 0
+
+
 @pytest.mark.parametrize(("method", "off"), [("cmi", "contrast=0"), ("fast-dfkd", "bn=0"), ("deepinversion", "bn=0")])
 def test_a_teacher_without_batchnorm_is_refused(method, off):
     ctx = context(config(method))
@@ -186,7 +205,7 @@ def test_a_teacher_without_batchnorm_is_refused(method, off):
 def test_fast_dfkd_term_by_term():
     ctx, plan = plan_of("fast-dfkd", bn=2.0, one_hot=3.0, adversarial=4.0)
     x, classes = images(), torch.arange(8)
-    values = plan.synthesizer.terms(ctx, x, classes, 4.0)
+    values = plan.synthesizer.terms(ctx, x, classes, 4.0)  # x is a batch of views
     t, s = ctx.teacher(x), ctx.student(x)
     assert float(values["bn_term"]) == pytest.approx(2 * bn_distance(ctx.teacher, x), rel=1e-3)  # the first round
     assert float(values["one_hot_term"]) == pytest.approx(3 * float(cross_entropy(t, classes)), rel=1e-5)
@@ -236,13 +255,39 @@ def test_a_meta_start_shortens_synthesis_and_a_start_that_does_not_learn_does_no
     assert reached[False] > 0.9
 
 
+def test_the_inner_steps_of_fast_dfkd_see_views_of_the_images(monkeypatch):
+    """The views of a step are shifts and mirror images of its batch, and differ from it."""
+    ctx, plan = plan_of("fast-dfkd", inner_steps=2, warmup=0)
+    made, seen, terms = [], [], plan.synthesizer.terms
+    monkeypatch.setattr(fast_dfkd, "shift_and_mirror", lambda ctx, x, n: made.append(x) or shift_and_mirror(ctx, x, n))
+    plan.synthesizer.terms = lambda *given: (seen.append(given[1]), terms(*given))[1]
+    plan.synthesizer.round(ctx)
+    assert len(made) == len(seen) == 2
+    for batch, views in zip(made, seen, strict=True):
+        assert not torch.allclose(batch, views)
+        assert float((batch.amax((1, 2, 3)) - views.amax((1, 2, 3))).min()) >= -1e-6
+
+
+@pytest.mark.parametrize(
+    ("warmup", "with_adversary"), [(0, [True]), (1, [True, True]), (3, [False, False, True, True])]
+)
+def test_the_last_round_of_the_warm_up_has_the_adversarial_term(warmup, with_adversary):
+    ctx, plan = plan_of("fast-dfkd", inner_steps=1, warmup=warmup)
+    weights, inner = [], plan.synthesizer._inner
+    plan.synthesizer._inner = lambda ctx, adversarial: weights.append(adversarial > 0) or inner(ctx, adversarial)
+    plan.synthesizer.round(ctx)
+    assert weights == with_adversary
+
+
 def test_the_reset_draws_the_first_layer_anew_and_no_other():
     ctx, plan = plan_of("fast-dfkd")
     generator = plan.modules["generator"]
+    plan.synthesizer.round(ctx)
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     plan.synthesizer._reset_first_layer()
     changed = {name for name, value in generator.state_dict().items() if not torch.equal(value, before[name])}
-    assert changed == {"layers.0.weight", "layers.2.weight"}
+    assert changed == {"layers.0.weight", "layers.0.bias", "layers.2.weight", "layers.2.bias"}
+    assert float(generator.layers[2].weight.abs().max()) < 0.1  # N(0, 0.02), not N(1, 0.02)
 
 
 def test_the_warm_up_comes_before_the_first_student_step_and_the_reset_once():

@@ -221,14 +221,25 @@ def test_roll_and_mirror_loses_no_pixel():
     assert not all(torch.equal(each, rolled[0]) for each in rolled)
 
 
-def test_a_resized_crop_stays_inside_and_the_whole_is_the_whole():
-    ctx, x = context(config("noise")), images(8)
-    crop = resized_crop(ctx, x, 0.25)
-    assert crop.shape == x.shape
-    assert float(crop.min()) >= float(x.min()) - 1e-6
-    uncropped = resized_crop(ctx, x, 1.0)
-    same = [torch.allclose(w, i, atol=1e-5) or torch.allclose(w, i.flip(2), atol=1e-5) for w, i in zip(uncropped, x)]  # noqa: B905
-    assert all(same)
+def test_a_resized_crop_is_a_box_of_the_image():
+    """Images whose pixels are their own row or column numbers show the sides of the box: area, ratio and place."""
+    ctx, n, size = context(config("noise")), 200, 32
+    column = torch.arange(size) / (size - 1)
+    x = torch.stack([column.expand(size, size), column[:, None].expand(size, size)])  # channels: column, row
+    crop = resized_crop(ctx, x.expand(n, 2, size, size), 0.25)
+    assert crop.shape == (n, 2, size, size)
+    low, high = crop.amin((2, 3)), crop.amax((2, 3))
+    assert float(low.min()) >= -1e-6
+    assert float(high.max()) <= 1 + 1e-6
+    width, height = ((high - low) * (size - 1) / size + 1 / size).unbind(1)  # cut at the border by half a pixel or less
+    area, ratio = width * height, width / height
+    assert 0.2 < float(area.min()) < 0.35
+    assert float(area.max()) > 0.9
+    inside = torch.maximum(width, height) < 0.9
+    assert 0.7 < float(ratio[inside].min()) < 0.8
+    assert 1.25 < float(ratio[inside].max()) < 1.45
+    mirrored = crop[:, 0, 0, 0] > crop[:, 0, 0, -1]
+    assert 0.35 < float(mirrored.float().mean()) < 0.65
 
 
 def test_crops_are_differentiable():

@@ -23,7 +23,11 @@ def test_total_variation_is_the_mean_step_between_neighbours():
     x = images(2, 4)
     down = [abs(float(x[n, 0, i + 1, j] - x[n, 0, i, j])) for n in range(2) for i in range(3) for j in range(4)]
     right = [abs(float(x[n, 0, i, j + 1] - x[n, 0, i, j])) for n in range(2) for i in range(4) for j in range(3)]
-    assert float(terms.total_variation(x)) == pytest.approx(sum(down) / 24 + sum(right) / 24, rel=1e-5)
+    inner = [(n, i, j) for n in range(2) for i in range(3) for j in range(3)]
+    falling = [abs(float(x[n, 0, i + 1, j + 1] - x[n, 0, i, j])) for n, i, j in inner]
+    rising = [abs(float(x[n, 0, i + 1, j] - x[n, 0, i, j + 1])) for n, i, j in inner]
+    expected = sum(down) / 24 + sum(right) / 24 + sum(falling) / 18 + sum(rising) / 18
+    assert float(terms.total_variation(x)) == pytest.approx(expected, rel=1e-5)
     assert float(terms.total_variation(torch.full((2, 1, 4, 4), 0.3))) == 0
 
 
@@ -43,17 +47,27 @@ def test_attention_gap_pixel_by_pixel():
 
 def test_info_nce_by_its_formula():
     a, p = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(2)).unbind()
-    cosine = lambda x, y: float(x @ y / (x.norm() * y.norm())) / 0.2  # noqa: E731
+    product = lambda x, y: float(x @ y) / 0.2  # noqa: E731
     for i, loss in enumerate(terms.info_nce(a, p, 0.2)):
-        others = sum(exp(cosine(a[i], a[j])) for j in range(4) if j != i)
-        total = others + sum(exp(cosine(a[i], p[j])) for j in range(4))
-        assert float(loss) == pytest.approx(-log(exp(cosine(a[i], p[i])) / total), rel=1e-4)
+        total = sum(exp(product(a[i], p[j])) for j in range(4))
+        assert float(loss) == pytest.approx(-log(exp(product(a[i], p[i])) / total), rel=1e-4)
+
+
+def test_the_clamped_divergence_class_by_class():
+    t, s = torch.tensor([[9.0, 0.0, 0.0], [0.5, 0.1, -0.3]]), torch.tensor([[0.0, 4.0, 0.0], [0.5, 0.1, -0.3]])
+    for i, value in enumerate(terms.clamped_js(t, s, 2.0)):
+        p, q = softmax(t[i] / 2, 0).tolist(), softmax(s[i] / 2, 0).tolist()
+        total = 0.0
+        for a, b in zip(p, q, strict=True):
+            a, b, m = (min(max(x, 0.01), 0.99) for x in (a, b, (a + b) / 2))
+            total += m * (log(m) - log(a)) / 2 + m * (log(m) - log(b)) / 2
+        assert float(value) == pytest.approx(total, rel=1e-4, abs=1e-6)
 
 
 def test_info_nce_is_least_when_every_image_is_told_apart():
-    apart, alike = torch.eye(4), torch.ones(4, 4)
+    apart, alike = torch.eye(4), torch.ones(4, 4) / 2
     assert float(terms.info_nce(apart, apart, 0.1).max()) < 1e-3
-    assert float(terms.info_nce(alike, alike, 0.1).min()) == pytest.approx(log(7), rel=1e-4)
+    assert float(terms.info_nce(alike, alike, 0.1).min()) == pytest.approx(log(4), rel=1e-4)
 
 
 def test_kl_to_normal_by_sampling():
