@@ -73,8 +73,8 @@ class Terms:
         o = self.options
         t, terms = self.of_dafl.look(ctx, images)
         if o.adversarial > 0:
-            divergence = clamped_js(t.detach(), ctx.student_logits(images), o.adv_temperature).mean()
-            terms["adversarial_term"] = -o.adversarial * divergence / ctx.shape.num_classes
+            divergence = ctx.ranks.gather(clamped_js(t.detach(), ctx.student_logits(images), o.adv_temperature)).mean()
+            terms["adversarial_term"] = -o.adversarial * (divergence / ctx.shape.num_classes).clamp(0, 1)
         return terms
 
 

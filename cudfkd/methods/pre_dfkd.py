@@ -124,9 +124,9 @@ class Replay:
         return losses.one_hot(t) - self.options.replay_entropy * losses.class_entropy(t) + moments(z)
 
     def improved(self, z: Float[Tensor, "count latent"], loss: Float[Tensor, ""]) -> Float[Tensor, "count latent"]:
-        """The latents after one Adam step down `loss`. The first step of Adam is the rate times the gradient's sign."""
+        """The latents after the first step of Adam down `loss`: the rate times g / (|g| + 1e-8) with the gradient g."""
         (gradient,) = torch.autograd.grad(loss, z, retain_graph=True)
-        return z.detach() - self.options.latent_lr * gradient.sign()
+        return z.detach() - self.options.latent_lr * gradient / (gradient.abs() + 1e-8)
 
     @torch.no_grad()
     def made_of(self, ctx: Context, z: Float[Tensor, "count latent"]) -> Images:
