@@ -13,12 +13,13 @@ A generator makes images for the student. The terms of its loss ask for four pro
 A round is a step of the generator and ten student steps on fresh images. The authors published no code. The code of CMI
 (Fang et al., 2021), with which the published comparisons were made, is the source of the details:
 
-    | code of CMI                            | ours                       | why                         |
-    |----------------------------------------|----------------------------|-----------------------------|
-    | latents of 256, generator of width 64  | latents of 64, width 8     | small networks              |
-    | the generator's rate is 1e-3           | 1e-2                       | shorter runs                |
-    | batch 256, 200 epochs of 400 steps     | the run's batch and length | one length for every method |
-    | the student's rate falls once an epoch | it falls at each step      | one schedule for all        |
+    | code of CMI                              | ours                       | why                         |
+    |------------------------------------------|----------------------------|-----------------------------|
+    | latents of 256, generator of width 64    | latents of 64, width 8     | small networks              |
+    | the generator's rate is 1e-3             | 1e-2                       | shorter runs                |
+    | torch's initial weights of the generator | N(0, 0.02)                 | one generator for all       |
+    | batch 256, 200 epochs of 400 steps       | the run's batch and length | one length for every method |
+    | the student's rate falls once an epoch   | it falls at each step      | one schedule for all        |
 """
 
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ Synthetic Data", 2022): a generator that looks for what the student does not kno
 
 The student's batch holds fresh images and images from the bank; memory_share is the share of images from the bank. So
 the student does not forget images that the generator no longer makes. JS_T is the quantity of
-`cudfkd.methods.parts.terms.clamped_js`.
+`cudfkd.methods.parts.terms.clamped_js`. Its mean over samples and classes counts from 0.
 
 The authors' code is not public. The abstract says three things: a collection of generated samples is kept over time;
 the generator targets the largest gain of information; and it is held to the distribution of the real data. The authors'
@@ -20,8 +20,8 @@ next method, PRE-DFKD, has public code with these aims. So its loss stands here.
     | terms that match the real data               | abstract | the terms of DAFL, as in the code of PRE-DFKD |
     | weights, temperature, modes, student's loss  | guess    | as in the code of PRE-DFKD                    |
     | student steps for each step of the generator | guess    | 10, as in the code of PRE-DFKD                |
-    | images that enter the bank                   | guess    | one batch a round                             |
-    | the bank's share of a student batch          | guess    | a quarter, drawn uniformly                    |
+    | images that enter the bank                   | guess    | the fresh images of a round's first batch     |
+    | the bank's share of a student batch          | guess    | a quarter, drawn uniformly with replacement   |
     | the end of the generator                     | guess    | tanh and BatchNorm, as in PRE-DFKD            |
 """
 
@@ -78,8 +78,8 @@ class Terms:
         o = self.options
         t, terms = self.of_dafl.look(ctx, images)
         if o.adversarial > 0:
-            divergence = clamped_js(t.detach(), ctx.student_logits(images), o.adv_temperature).mean()
-            terms["adversarial_term"] = -o.adversarial * divergence / ctx.shape.num_classes
+            divergence = ctx.ranks.gather(clamped_js(t.detach(), ctx.student_logits(images), o.adv_temperature)).mean()
+            terms["adversarial_term"] = -o.adversarial * (divergence / ctx.shape.num_classes).clamp(0, 1)
         return terms
 
 

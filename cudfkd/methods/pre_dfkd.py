@@ -9,8 +9,9 @@ image. The student's batch holds fresh images and a share of replay_share replay
     L_VAE = mean |x' - x| + logits * mean |t' - t| + prior * KL(N(mu, sigma^2) || N(0, 1)),   x' = D(mu + sigma e)
     L_S   = mean_i mean_c |t_ic - s_ic|
 
-x and x' are in the teacher's units. JS_T is the quantity of `cudfkd.methods.parts.terms.clamped_js`. Its gradient
-passes through the student only. The student is in train mode in the generator's step.
+x and x' are in the teacher's units. JS_T is the quantity of `cudfkd.methods.parts.terms.clamped_js`. Its mean over
+samples and classes counts from 0, and its gradient passes through the student only. The student is in train mode in
+the generator's step.
 
 A round is a step of the generator and ten student steps. The autoencoder takes a step in each of the first four: on
 half of the student's fresh images, and on an eighth of a batch of replayed images, so that it does not forget these. In
@@ -22,18 +23,23 @@ with means and variances over the batch. In a step of the autoencoder the decode
 code adds up both gradients. The decoder is in train mode for the autoencoder, in eval mode for the student.
 Where we differ from the authors' code:
 
-    | authors' code                                         | ours                          | why                   |
-    |-------------------------------------------------------|-------------------------------|-----------------------|
-    | class_entropy, replay_entropy 5, logarithm to base 10 | 2.17, natural logarithm       | the same weight       |
-    | 128 replayed images are added to 1,024                | they replace others           | one batch for all     |
-    | the generator has spectral normalisation              | none                          | one generator for all |
-    | weights start uniform, two BatchNorm of eps 0.8       | N(0, 0.02), eps 1e-5          | one generator for all |
-    | the encoder sees images with rows of norm 1           | images in the teacher's units | a plain autoencoder   |
-    | the encoder has three convolutions                    | two convolutions              | small networks        |
-    | latents of 1,000, width 64                            | latents of 64, width 8        | small networks        |
-    | the generator's rate is 0.02                          | 1e-2                          | a small generator     |
-    | the student's schedule lasts 400 epochs, always       | it lasts as long as the run   | one schedule for all  |
-    | MNIST: the student has Adam                           | SGD                           | one engine for all    |
+    | authors' code                                           | ours                           | why                   |
+    |---------------------------------------------------------|--------------------------------|-----------------------|
+    | class_entropy, replay_entropy 5, logarithm to base 10   | 2.17, natural logarithm        | the same weight       |
+    | 128 replayed images are added to 1,024                  | they replace others            | one batch for all     |
+    | the generator has spectral normalisation                | none                           | one generator for all |
+    | generators start uniform, two BatchNorm of eps 0.8      | N(0, 0.02), eps 1e-5           | one generator for all |
+    | maps of 2, 2 and 1 times the width                      | of 4, 2 and 1 times the width  | one generator for all |
+    | the encoder sees images with columns of norm 1          | images in the teacher's units  | a plain autoencoder   |
+    | the encoder has three convolutions, two of eps 0.8      | two convolutions, eps 1e-5     | small networks        |
+    | the encoder's weights start uniform                     | torch's initial weights        | a plain autoencoder   |
+    | latents of 1,000, width 64                              | latents of 64, width 8         | small networks        |
+    | the generator's rate is 0.02                            | 1e-2                           | a small generator     |
+    | the student's rate falls once an epoch, for 400 epochs  | at each step, to the run's end | one schedule for all  |
+    | weight decay 5e-4 (MNIST: none)                         | the run's, 1e-4                | one setting for all   |
+    | batch 1,024, epochs of 36 rounds                        | the run's batch and length     | one length for all    |
+    | LeNet: f is the input of the first of two linear layers | of the last linear layer       | any teacher           |
+    | MNIST: the student has Adam                             | SGD                            | one engine for all    |
 """
 
 from collections.abc import Sequence
@@ -134,8 +140,8 @@ class Replay:
     def improved(
         self, z: Float[Tensor, "count latent"], gradient: Float[Tensor, "count latent"]
     ) -> Float[Tensor, "count latent"]:
-        """The latents after one Adam step. The first step of Adam is the rate times the gradient's sign."""
-        return z.detach() - self.options.latent_lr * gradient.sign()
+        """The latents after the first step of Adam: the rate times g / (|g| + 1e-8) with the gradient g."""
+        return z.detach() - self.options.latent_lr * gradient / (gradient.abs() + 1e-8)
 
     @torch.no_grad()
     def made_of(self, ctx: Context, z: Float[Tensor, "count latent"]) -> Images:

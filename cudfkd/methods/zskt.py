@@ -16,21 +16,28 @@ layers for each map size that both networks have: the last layer of this size in
 
 Where we differ from the authors' code:
 
-    | authors' code                                  | ours                       | why                      |
-    |------------------------------------------------|----------------------------|--------------------------|
-    | the student's optimizer is Adam with rate 2e-3 | SGD                        | one engine for all       |
-    | losses are means over classes                  | means times classes        | a rate that suits SGD    |
-    | no factor T^2 in KL                            | a factor T^2               | 1 at the published T = 1 |
-    | LeNet: maps of two convolutions before ReLU    | one pair for each map size | any two networks         |
-    | Wide-ResNet: outputs of three blocks           | one pair for each map size | any two networks         |
-    | rates fall once a round                        | the student's at each step | one schedule for all     |
-    | the first layer's convolutions have a bias     | no bias, N(0, 0.02)        | one generator for all    |
-    | latents of 100, width 64                       | latents of 64, width 8     | small networks           |
-    | the generator's rate is 1e-3                   | 1e-2                       | shorter runs             |
-    | batch 128                                      | the run's batch            | one batch for all        |
+    | authors' code                                    | ours                               | why                      |
+    |--------------------------------------------------|------------------------------------|--------------------------|
+    | the student has Adam, rate 2e-3, no weight decay | SGD, the run's lr and weight decay | one engine for all       |
+    | losses are means over classes                    | means times classes                | a rate that suits SGD    |
+    | no factor T^2 in KL                              | a factor T^2                       | 1 at the published T = 1 |
+    | LeNet: maps of two convolutions after ReLU       | one pair for each map size         | any two networks         |
+    | Wide-ResNet: outputs of three blocks             | one pair for each map size         | any two networks         |
+    | rates fall once a round                          | the student's at each step         | one schedule for all     |
+    | the images are made again for each student step  | once a round                       | the same images          |
+    | convolutions with bias, torch's initial weights  | bias in the last, N(0, 0.02)       | one generator for all    |
+    | maps of 2, 2 and 1 times the width               | of 4, 2 and 1 times the width      | one generator for all    |
+    | latents of 100, width 64                         | latents of 64, width 8             | small networks           |
+    | the generator's rate is 1e-3                     | 1e-2                               | shorter runs             |
+    | batch 128                                        | the run's batch                    | one batch for all        |
+    | 80,000 rounds                                    | the run's length                   | one length for all       |
+
+In the authors' LeNet, ReLU overwrites the maps that are kept before it. Clipping limits the length of a step of SGD; it
+hardly changes a step of the authors' Adam.
 
 The copy of ZSKT in the code of CMI, with which the later papers compare, has five student steps on fresh images, no
-attention, no clipping, and a constant rate of the generator. These options come close to it:
+attention, no clipping, and a constant rate of the generator. Its student is in eval mode in the generator's step, and
+its generator's Adam has betas (0.5, 0.999). These options come close to it:
 
     round_steps=5, store="fresh", sampling_mode="eval", generator_output="sigmoid", generator_schedule="constant",
     attention=0

@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy, softmax
 from cudfkd.callbacks import Callback
 from cudfkd.methods import pre_dfkd
 from cudfkd.methods.parts.generator import fresh_images
+from cudfkd.methods.parts.terms import clamped_js
 from cudfkd.models.normalize import Normalize
 from tests.cudfkd.methods.tiny import build, config, context, distill, images
 
@@ -78,6 +79,44 @@ def test_the_autoencoders_terms():
     logits = (ctx.teacher(again) - ctx.teacher(units)).abs().mean()
     assert float(values["replay_logits_term"]) == pytest.approx(2 * float(logits), rel=1e-3)
     assert float(values["replay_prior_term"]) == pytest.approx(0.1 * float(prior), rel=1e-4)
+
+
+def test_the_divergence_counts_from_0():
+    """It falls below 0 where the student is more certain than the teacher, and the authors' code then takes it as 0."""
+
+    class Certain(nn.Module):
+        """Logit 0 is larger than the other logits, by this number and the mean of the image."""
+
+        def __init__(self, by):
+            super().__init__()
+            self.by = by
+
+        def forward(self, x):
+            return (self.by + x.mean((1, 2, 3)))[:, None] * torch.eye(10)[0]
+
+    values = {}
+    for by in (6.0, 18.0):
+        ctx, plan = plan_of(activation=0.0)
+        ctx.teacher, ctx.student = Certain(13.0), Certain(by)
+        x = images().requires_grad_()
+        term = plan.synthesizer.generator.terms(ctx, x)["adversarial_term"]
+        values[by] = [float(y.detach()) for y in (clamped_js(ctx.teacher(x), ctx.student(x), 3.0).mean(), term)]
+        assert bool((torch.autograd.grad(term, x)[0] == 0).all()) == (by == 18.0)
+    assert values[18.0][0] < 0
+    assert values[18.0][1] == 0
+    assert values[6.0][1] == pytest.approx(-values[6.0][0] / 10)
+
+
+def test_latents_take_the_first_step_of_adam():
+    ctx, plan = plan_of(latent_lr=0.01)
+    z = torch.randn(8, 8, dtype=torch.float64).requires_grad_()
+    for size in (1.0, 1e-8):  # Adam adds 1e-8 to the size of a gradient
+        theirs = z.detach().clone().requires_grad_()
+        adam = torch.optim.Adam([theirs], lr=0.01)
+        (size * theirs.square().sum()).backward()
+        adam.step()
+        gradient = torch.autograd.grad(size * z.square().sum(), z)[0]
+        torch.testing.assert_close(plan.store.replay.improved(z, gradient), theirs.detach())
 
 
 def test_latents_step_down_what_they_are_to_improve():
