@@ -10,6 +10,8 @@ import yaml
 
 import cudfkd
 from analysis.origin import ROOT
+from cudfkd import DistillConfig, methods
+from tests.cudfkd.methods.tiny import context
 from tests.messages import Message, constants, messages, messages_in
 
 ERRORS = (ROOT / "ERRORS.md").read_text()
@@ -84,3 +86,32 @@ def test_links_between_the_documents_lead_somewhere():
     for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), (page.name, target)
+
+
+def _rivals() -> dict[str, list[str]]:
+    """The rows of the table of siblings in docs/rivals.md, by method."""
+    lines = (ROOT / "docs" / "rivals.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    return {row[0].strip("`"): row[1:] for row in rows}
+
+
+def test_the_table_of_the_rivals_is_that_of_every_trained_generator():
+    trained = {name for name in methods.names() if "sampling_mode" in methods.get(name).Options.model_fields}
+    assert set(_rivals()) == trained
+
+
+@pytest.mark.parametrize("method", list(_rivals()))
+def test_the_table_of_the_rivals_says_the_defaults(method):
+    ctx = context(DistillConfig(method=method, image_size=16, channels=1))
+    options, plan = ctx.config.options, methods.get(method).build(ctx.config.options, ctx)
+    betas = plan.optimizers["generator"].param_groups[0]["betas"]
+    assert _rivals()[method] == [
+        str(ctx.config.round_steps),
+        options.store,
+        options.generator_output,
+        options.sampling_mode,
+        "train" if plan.student_trains else "eval",
+        options.generator_schedule,
+        ", ".join(map(str, betas)),
+        "none" if plan.student_clip is None else f"{plan.student_clip:g}",
+    ]

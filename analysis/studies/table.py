@@ -113,6 +113,35 @@ def margins(runs: pd.DataFrame, over: str = "noise", axis: str = "method") -> pd
     return table.dropna().sort_values(by="mean", ascending=False).round(1)
 
 
+def falls(runs: pd.DataFrame, axis: str = "method") -> pd.DataFrame:
+    """Points of accuracy from the best epoch of a run down to its last epoch: median and largest over seeds, n.
+
+    Runs that stopped themselves are left out. The largest fall comes first.
+    """
+    finished = runs.dropna(subset=["accuracy"])
+    points = [100 * (max(each) - each[-1]) for each in finished["accuracies"]]
+    groups = finished.assign(fall=points).groupby(axis, sort=False)["fall"]
+    table = pd.DataFrame({"median": groups.median(), "largest": groups.max(), "n": groups.count()})
+    return table.rename_axis(None).sort_values(by="median", ascending=False).round(1)
+
+
+def effects(runs: pd.DataFrame, axis: str, base: Any, within: str = "method") -> pd.DataFrame:
+    """Accuracy at each place on an axis minus accuracy at the place `base`, in points, paired by seed.
+
+    A row for each place within each place of another axis: mean over seeds, its interval (low, high), n.
+    """
+    rows = {}
+    for group, cases in runs.groupby(within, sort=False):
+        wide = 100 * cases.pivot(index="seed", columns=axis, values="accuracy")
+        for place in dict.fromkeys(cases[axis]):
+            if place != base:
+                differences = _floats((wide[place] - wide[base]).dropna())
+                interval = mean_over_seeds(differences)
+                rows[group, place] = (interval.value, interval.low, interval.high, len(differences))
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "low", "high", "n"])
+    return table.set_index(pd.MultiIndex.from_tuples(rows, names=[within, axis])).round(1)
+
+
 def costs(runs: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Seconds (mean over seeds) and MB (largest) of a run, by method: what `cudfkd methods` shows."""
     groups = runs.groupby("method")

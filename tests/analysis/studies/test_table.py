@@ -91,3 +91,30 @@ def test_the_figures_show_every_method():
     assert figure.axes[0].lines[0].get_ydata().tolist() == pytest.approx([10, 20, 30])
     axes = plots.accuracies(table.summary(table.frame(record)))
     assert [label.get_text() for label in axes.get_yticklabels()] == ["dafl", "noise"]
+
+
+def test_falls_are_from_the_best_epoch_to_the_last():
+    rows = [("a", 0, [0.5, 0.9, 0.6]), ("a", 1, [0.5, 0.6, 0.6]), ("a", 2, [0.7, 0.6, 0.65]), ("b", 0, [0.1, 0.2, 0.3])]
+    runs = pd.DataFrame(
+        [{"method": m, "seed": s, "accuracies": a, "accuracy": a[-1]} for m, s, a in rows]
+        + [{"method": "c", "seed": 0, "accuracies": np.nan, "accuracy": np.nan}]
+    )
+    falls = table.falls(runs)
+    assert falls.loc["a"].tolist() == [5.0, 30.0, 3.0]
+    assert falls.loc["b"].tolist() == [0.0, 0.0, 1.0]
+    assert list(falls.index) == ["a", "b"]
+
+
+def test_effects_are_paired_by_seed_within_a_method():
+    scores = {("a", "plain"): (0.5, 0.6, 0.7), ("a", "changed"): (0.6, 0.7, 0.9), ("b", "plain"): (0.2, 0.3, 0.4),
+              ("b", "changed"): (0.1, 0.2, 0.3)}  # fmt: skip
+    runs = pd.DataFrame(
+        [{"method": m, "form": f, "seed": s, "accuracy": x} for (m, f), xs in scores.items() for s, x in enumerate(xs)]
+    )
+    effects = table.effects(runs, "form", "plain")
+    assert effects.loc[("b", "changed")].tolist() == [-10.0, -10.0, -10.0, 3.0]
+    mean, low, high, n = effects.loc[("a", "changed")]
+    assert (mean, n) == (pytest.approx(13.3), 3)
+    assert mean - low == pytest.approx(4.303 * 5.77 / 3**0.5, abs=0.2)  # t with two degrees
+    assert high - mean == pytest.approx(mean - low, abs=0.1)
+    assert len(effects) == 2
