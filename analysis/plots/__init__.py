@@ -20,6 +20,7 @@ from analysis.plots.descent import (
     rate_bound,
     towards_plain,
 )
+from analysis.plots.effects import effects, terms
 from analysis.plots.live import accounts, dead_maps, drift_bounds, paces, parts_by_variant
 from analysis.plots.measuring import batch_sizes, best_of, curves, loyalty_scales, mean_change, modes, walk
 from analysis.plots.methods import accuracies, races, studied
@@ -63,6 +64,7 @@ __all__ = [
     "drift_bounds",
     "dynamics",
     "easy_to_hard",
+    "effects",
     "effort",
     "entropies",
     "gallery",
@@ -88,6 +90,7 @@ __all__ = [
     "soft_minimum",
     "studied",
     "tangent_lines",
+    "terms",
     "theorem_matrix",
     "through_the_weight",
     "throughput",
