@@ -142,6 +142,20 @@ def effects(runs: pd.DataFrame, axis: str, base: Any, within: str = "method") ->
     return table.set_index(pd.MultiIndex.from_tuples(rows, names=[within, axis])).round(1)
 
 
+def ladder(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """Accuracy at each place on an axis minus accuracy at the place before, in points, paired by seed; then last - first.
+
+    A row a difference, named "from -> to": mean over seeds, its interval (low, high), n.
+    """
+    wide, rows = 100 * runs.pivot(index="seed", columns=axis, values="accuracy"), {}
+    places = list(dict.fromkeys(runs[axis]))
+    for start, end in [*zip(places, places[1:], strict=False), (places[0], places[-1])]:
+        differences = _floats((wide[end] - wide[start]).dropna())
+        interval = mean_over_seeds(differences)
+        rows[f"{start} -> {end}"] = (interval.value, interval.low, interval.high, len(differences))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "low", "high", "n"]).round(1)
+
+
 def costs(runs: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Seconds (mean over seeds) and MB (largest) of a run, by method: what `cudfkd methods` shows."""
     groups = runs.groupby("method")

@@ -69,7 +69,7 @@ class Options(ImageOptions):
     generator_lr: Positive = 1e-2
     """learning rate of the inner steps (3e-3); the rate of the meta step is inner_steps times as large"""
     latent_lr: Positive = 1e-2
-    """learning rate of the latents in the inner steps (0.01; 0.015 for 2 inner steps)"""
+    """learning rate of the steps of the latents (0.01; 0.015 for 2 inner steps)"""
     bn: Weight = 10.0
     """weight of matching the teacher's BatchNorm statistics; 0 for a teacher without BatchNorm"""
     bn_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9

@@ -118,3 +118,14 @@ def test_effects_are_paired_by_seed_within_a_method():
     assert mean - low == pytest.approx(4.303 * 5.77 / 3**0.5, abs=0.2)  # t with two degrees
     assert high - mean == pytest.approx(mean - low, abs=0.1)
     assert len(effects) == 2
+
+
+def test_a_ladder_goes_from_place_to_place_and_from_the_first_to_the_last():
+    scores = {"start": (0.5, 0.6), "middle": (0.6, 0.7), "end": (0.6, 0.8)}
+    runs = pd.DataFrame(
+        [{"form": form, "seed": seed, "accuracy": x} for form, xs in scores.items() for seed, x in enumerate(xs)]
+    )
+    ladder = table.ladder(runs, "form")
+    assert ladder["mean"].to_dict() == {"start -> middle": 10.0, "middle -> end": 5.0, "start -> end": 15.0}
+    assert ladder["n"].tolist() == [2, 2, 2]
+    assert ladder.loc["middle -> end", "high"] == pytest.approx(5 + 12.706 * 5, abs=0.1)  # t with one degree
