@@ -143,9 +143,9 @@ def effects(runs: pd.DataFrame, axis: str, base: Any, within: str = "method") ->
 
 
 def ladder(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
-    """Accuracy at each place on an axis minus accuracy at the place before, in points, paired by seed; then last - first.
+    """Accuracy at each place on an axis minus accuracy at the place before, in points; then the last minus the first.
 
-    A row a difference, named "from -> to": mean over seeds, its interval (low, high), n.
+    A row a difference, paired by seed and named "from -> to": mean over seeds, its interval (low, high), n.
     """
     wide, rows = 100 * runs.pivot(index="seed", columns=axis, values="accuracy"), {}
     places = list(dict.fromkeys(runs[axis]))
