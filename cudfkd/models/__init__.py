@@ -12,6 +12,7 @@ from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 from cudfkd.base import process
 from cudfkd.base.errors import ConfigError, unknown
 from cudfkd.base.randomness import seeded
+from cudfkd.models.families.convnet import ConvNet
 from cudfkd.models.families.lenet import LeNet5
 from cudfkd.models.families.resnet import ResNet
 from cudfkd.models.families.vgg import VGG11
@@ -34,6 +35,8 @@ class _Architecture:
 
 
 _CLASSIFIERS = {
+    "convnet": _Architecture(ConvNet, smallest=8),
+    "convnet-half": _Architecture(partial(ConvNet, width=0.5), smallest=8),
     "lenet5": _Architecture(LeNet5, smallest=16, any_size=False),
     "lenet5-half": _Architecture(partial(LeNet5, width=0.5), smallest=16, any_size=False),
     "resnet18": _Architecture(partial(ResNet, (2, 2, 2, 2)), smallest=8),

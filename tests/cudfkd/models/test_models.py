@@ -17,8 +17,9 @@ from cudfkd.models.generator import UpConv2d
 SIZES = pytest.mark.parametrize("size", [16, 28, 32, 64])
 CHANNELS = pytest.mark.parametrize("channels", [1, 3])
 LENETS = ["lenet5", "lenet5-half"]
+CONVNETS = ["convnet", "convnet-half"]
 PAPER = ["resnet18", "resnet34", "vgg11-bn", "wrn-16-1", "wrn-16-2", "wrn-40-1", "wrn-40-2"]
-SMALL = ["resnet18", "vgg11-bn", "wrn-16-1"]  # one a family
+SMALL = ["resnet18", "vgg11-bn", "wrn-16-1", "convnet-half"]  # one a family
 
 
 def parameters(module: nn.Module) -> int:
@@ -34,7 +35,7 @@ def equal_weights(a: nn.Module, b: nn.Module) -> bool:
 
 @SIZES
 @CHANNELS
-@pytest.mark.parametrize("name", LENETS)
+@pytest.mark.parametrize("name", LENETS + CONVNETS)
 @pytest.mark.parametrize("classes", [2, 10])
 def test_classifier_maps_images_to_logits(name, size, channels, classes):
     network = build(name, classes, channels, size)
@@ -57,6 +58,9 @@ def test_lenet_takes_any_size_from_16_pixels_on(size):
     ("name", "size", "channels", "classes", "count"),
     [
         ("lenet5", 28, 1, 10, 61_848),
+        ("convnet", 32, 3, 10, 864 + 64 + 18_432 + 128 + 36_864 + 128 + 73_728 + 256 + 147_456 + 256 + 1_290),
+        ("convnet-half", 32, 3, 10, 432 + 32 + 4_608 + 64 + 9_216 + 64 + 18_432 + 128 + 36_864 + 128 + 650),
+        ("convnet-half", 8, 1, 10, 70_618 - 288),
         ("lenet5", 28, 3, 10, 61_848 + 300),
         ("lenet5", 16, 1, 10, 61_848 - 48_000 + 7_680),
         ("lenet5", 32, 1, 10, 61_848 - 48_000 + 69_120),
@@ -402,7 +406,7 @@ def test_a_foreign_network_has_no_description():
 
 
 def test_names_are_what_build_knows():
-    assert set(LENETS + PAPER) <= set(models.names())
+    assert set(LENETS + PAPER + CONVNETS) <= set(models.names())
     assert models.names() == sorted(models.names())
     for name in models.names():
         assert models.check(name) == name
@@ -429,7 +433,7 @@ def test_unknown_name_suggests_the_nearest(function, wrong, right):
     assert "\n" not in line
 
 
-@pytest.mark.parametrize(("name", "least"), [*((n, 16) for n in LENETS), *((n, 8) for n in PAPER)])
+@pytest.mark.parametrize(("name", "least"), [*((n, 16) for n in LENETS), *((n, 8) for n in PAPER + CONVNETS)])
 def test_images_that_are_too_small_are_refused(name, least):
     for size in (least - 1, 4, 0, -4):
         line = rf"^image_size = {size} is not allowed: {name} needs {least} pixels or more$"
