@@ -66,7 +66,7 @@ def cmi(w: ImageTwin) -> None:
             at += 1
         w.keep(best)
         w.learn()
-    w.networks |= {"generator": generator, "head": head}
+    w.networks["generator"] = generator
 
 
 def between(s: Tensor, t: Tensor, *, true: bool) -> Tensor:
