@@ -83,7 +83,7 @@ class Options(ImageOptions):
     """learning rate of the generator, the latents and the head (1e-3)"""
     bn: Weight = 1.0
     """weight of matching the teacher's BatchNorm statistics; 0 for a teacher without BatchNorm"""
-    one_hot: Weight = 0.5
+    one_hot: Weight = 1.0
     """weight of the cross-entropy of the teacher with the class that was drawn for the image (0.5 if the pool begins
     with given images, else 1)"""
     adversarial: Weight = 0.5
@@ -99,7 +99,7 @@ class Options(ImageOptions):
     bank_draw: Whole = 256
     """images of the bank that are drawn for a step (4,096); 0: the contrastive term uses the batch only"""
     crop_padding: Whole = 4
-    """largest shift of a global crop in pixels"""
+    """largest shift in pixels of the views that the networks get in the inner steps; they are mirrored at random"""
     local_crop: Fraction = 0.25
     """smallest area of a local crop, as a share of the image"""
     temperature: Positive = 20.0
