@@ -36,7 +36,7 @@ def cmi(w: ImageTwin) -> None:
             whole = views(w, x, 4)
             t, inputs = w.look(w.seen(x if w.fault == "losses of the uncropped image" else whole))
             s = w.student(w.seen(x if w.fault == "losses of the uncropped image" else whole))
-            loss = 1 * w.distance(*moments(inputs)) + 0.5 * functional.cross_entropy(t, targets)
+            loss = 1 * w.distance(*moments(inputs)) + 1 * functional.cross_entropy(t, targets)
             loss = loss + 0.5 * disagreement(w, s, t)
             _, local_inputs = w.look(w.seen(boxes(w, x)))
             local, overall = pooled(local_inputs), pooled(inputs)
