@@ -137,7 +137,8 @@ def _parts(root: Path) -> dict[str, Listing]:
     listings = {name: listed(root / name) for name in splits} or {WHOLE: listed(root)}
     for listing in listings.values():
         if len(listing.classes) < 2:
-            raise DataError(f"{listing.folder} holds one class folder, {listing.classes[0]}: classes are 2 or more")
+            alone = "".join(listing.classes)
+            raise DataError(f"{listing.folder} holds one class folder, {alone}: classes are 2 or more")
     _refuse_other_classes(list(listings.values()))
     return listings
 
