@@ -158,7 +158,7 @@ def _add_teacher(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=flags.path, required=True, help="folder for weights and card")
     parser.add_argument("--data-root", type=flags.path, help="folder with the training images of a set with a name")
     parser.add_argument(
-        "--image-size", type=flags.number, metavar="X", help="pixels a side to which a folder's images are brought"
+        "--image-size", type=flags.pixels, metavar="X", help="pixels a side to which a folder's images are brought"
     )
     parser.add_argument("--device", default="cpu", help="where to train: cpu, cuda, cuda:N or mps")
     _add_resume(parser)

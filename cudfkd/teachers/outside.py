@@ -49,7 +49,7 @@ def _card(
     image_size: int | None,
     version: tuple[int, int, str],  # noqa: ARG001
 ) -> dict[str, Any]:
-    """The card of one version of a file and of a folder of images: the runs of a grid ask for the card of one teacher again and again."""
+    """The card of one version of a file, and of a folder of images: the runs of a grid ask for it again and again."""
     network = read(path, arch, dataset, image_size)
     return {"data": dataset, "model": models.spec_of(network), "sha256": fingerprint(network)}
 
