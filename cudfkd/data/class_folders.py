@@ -51,17 +51,19 @@ def listed(folder: Path, endings: tuple[str, ...] = ENDINGS) -> Listing:
         raise DataError(f"{folder / loose} lies in no class folder: move it to {folder}/CLASS")
     if not classes:
         raise DataError(f"{folder} holds no class folders: put the images into {folder}/CLASS")
-    files, numbers, digest = [], [], sha256()
+    files: list[str] = []
+    numbers: list[int] = []
+    states: list[str] = []
     for number, name in enumerate(classes):
         within = entries(folder / name)
         if not within:
             raise DataError(f"the class folder {folder / name} holds no images: fill or remove it")
         for file, entry in within.items():
-            size, changed = _checked(entry, endings)
-            digest.update(f"{name}/{file}\0{size}\0{changed}\0".encode(errors="surrogateescape"))
             files.append(f"{name}/{file}")
-            numbers.append(number)
-    return Listing(folder, classes, tuple(files), tuple(numbers), digest.hexdigest())
+            states.append(f"{name}/{file}\0{_checked(entry, endings)}")
+        numbers += [number] * len(within)
+    key = sha256("\0".join(states).encode(errors="surrogateescape")).hexdigest()
+    return Listing(folder, classes, tuple(files), tuple(numbers), key)
 
 
 def entries(folder: Path) -> dict[str, os.DirEntry[str]]:
@@ -90,8 +92,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _checked(entry: os.DirEntry[str], endings: tuple[str, ...]) -> tuple[int, int]:
-    """Size in bytes and time of the last change of an image file. Raises DataError if it cannot be an image."""
+def _checked(entry: os.DirEntry[str], endings: tuple[str, ...]) -> str:
+    """Size in bytes and time of the last change of a file, as text. Raises DataError if it can be no image."""
     if _is_folder(entry):
         raise DataError(f"{entry.path} is a folder in a class folder: a class folder holds images alone")
     if not entry.name.lower().endswith(endings):
@@ -103,4 +105,4 @@ def _checked(entry: os.DirEntry[str], endings: tuple[str, ...]) -> tuple[int, in
         raise DataError(f"{entry.path} cannot be read ({error.strerror}): copy it again, or remove it") from error
     if not about.st_size:
         raise DataError(f"{entry.path} is empty: copy it again, or remove it")
-    return about.st_size, about.st_mtime_ns
+    return f"{about.st_size} {about.st_mtime_ns}"

@@ -29,6 +29,7 @@ from cudfkd.data.decoding import coloured, decoded, several_sizes
 
 PARTS, WHOLE = ("train", "test"), "whole"
 MOST_TEST = 10_000
+CHUNK = 1_024  # images that are summed up at once
 _KNOWN: dict[Hashable, "FolderInfo"] = {}
 """facts of the folders that this process has read, by their states"""
 
@@ -43,18 +44,13 @@ class FolderInfo(DataInfo):
 
 @dataclass(frozen=True)
 class _Part:
-    """One listing of the folder with its images in the order of their hashes.
-
-    name: "train", "test" or "whole".
-    files: for each image, its number in `listing`.
-    """
+    """One listing of the folder, "train", "test" or "whole", with its images in the order of the listing."""
 
     name: str
     listing: Listing
     pixels: Tensor
     labels: Tensor
     keys: list[bytes]
-    files: list[int]
 
     @property
     def side(self) -> int:
@@ -120,8 +116,10 @@ def read(root: Path, split: str, size: int | None = None) -> tuple[UInt8[Tensor,
     mask = part.splits()[split]
     if not mask.any():
         raise DataError(f"{root} has too few images for a split {split}: each class needs 3 or more that differ")
-    pixels = coloured(part.pixels) if facts.channels == 3 else part.pixels
-    return pixels[mask], part.labels[mask]
+    chosen = order(part.keys, part.labels)
+    chosen = chosen[mask[chosen]]
+    pixels = part.pixels[chosen]
+    return coloured(pixels) if facts.channels == 3 else pixels, part.labels[chosen]
 
 
 def _parts(root: Path) -> dict[str, Listing]:
@@ -186,33 +184,34 @@ def _facts(root: Path, size: int | None, listings: dict[str, Listing], parts: li
 
 def _part(name: str, listing: Listing, size: int | None) -> _Part:
     pixels, labels = cached(listing, size, lambda: decoded(listing, size)), torch.tensor(listing.numbers)
-    keys = hashes(pixels)
-    chosen = order(keys, labels)
-    files = chosen.tolist()
-    return _Part(name, listing, pixels[chosen], labels[chosen], [keys[i] for i in files], files)
+    return _Part(name, listing, pixels, labels, hashes(pixels))
 
 
 def _refuse_shared(one: _Part, other: _Part) -> None:
     shared = sorted(set(one.keys) & set(other.keys))
     if shared:
-        paths = [part.listing.path(part.files[part.keys.index(shared[0])]) for part in (one, other)]
+        paths = [part.listing.path(part.keys.index(shared[0])) for part in (one, other)]
         count = f", and {len(shared) - 1} more" if len(shared) > 1 else ""
         raise DataError(f"{paths[0]} and {paths[1]} are one image in two splits{count}: remove it from one of them")
 
 
 def _statistics(part: _Part, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and std of the pixels of the split train, from counts of bytes, so that they are the same everywhere."""
+    """Mean and std of the pixels of the split train, from sums of whole numbers, so that they are the same everywhere.
+
+    A channel of one shade gets the std 1.
+    """
     mask = part.splits().get("train")
     if mask is None:
         return (), ()
-    values = torch.arange(256, dtype=torch.float64) / 255
-    mean, std = [], []
-    for channel in part.pixels[mask].unbind(1):
-        share = torch.bincount(channel.reshape(-1), minlength=256).double()
-        share /= share.sum()
-        middle = float(share @ values)
-        mean.append(round(middle, 4))
-        std.append(round(float(share @ (values - middle) ** 2) ** 0.5, 4) or 1.0)
+    sums, squares = torch.zeros(2, part.pixels.shape[1], dtype=torch.int64)
+    for images, chosen in zip(part.pixels.split(CHUNK), mask.split(CHUNK), strict=True):
+        values = images[chosen].int()
+        sums += values.sum((0, 2, 3))
+        squares += (values * values).sum((0, 2, 3))
+    count, mean, std = int(mask.sum()) * part.side**2, [], []
+    for one, two in zip(sums.tolist(), squares.tolist(), strict=True):
+        mean.append(round(one / count / 255, 4))
+        std.append(round(((two * count - one * one) ** 0.5) / count / 255, 4) or 1.0)
     repeats = channels // len(mean)
     return tuple(mean * repeats), tuple(std * repeats)
 
@@ -220,5 +219,7 @@ def _statistics(part: _Part, channels: int) -> tuple[tuple[float, ...], tuple[fl
 def _content(parts: list[_Part], channels: int, classes: tuple[str, ...]) -> str:
     digest = sha256(repr((channels, parts[0].side, classes)).encode(errors="surrogateescape"))
     for part in parts:
-        digest.update(part.name.encode() + b"".join(part.keys) + part.labels.numpy().tobytes())
+        chosen = order(part.keys, part.labels)
+        keys = b"".join(part.keys[i] for i in chosen.tolist())
+        digest.update(part.name.encode() + keys + part.labels[chosen].numpy().tobytes())
     return digest.hexdigest()
