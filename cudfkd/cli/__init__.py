@@ -39,6 +39,8 @@ PLAIN_WEIGHTS = (
     " a name as for --student; images are normalised with the data set's mean and std, as for every teacher"
 )
 
+_DATA = f"{', '.join(data.names())}; or the path of a folder of images: train/CLASS/* and test/CLASS/*, or CLASS/*"
+
 
 class _Help(argparse.HelpFormatter):
     """The help format of argparse, with an option's default in [] after its text."""
@@ -87,7 +89,7 @@ def _parser() -> Parser:
 
 def _add_distill(parser: argparse.ArgumentParser) -> None:
     """distill one of our teachers without data, evaluating on held-out images"""
-    parser.add_argument("--data", default="fashion-mnist", help="evaluation data: " + ", ".join(data.names()))
+    parser.add_argument("--data", default="fashion-mnist", help=f"evaluation data: {_DATA}")
     parser.add_argument("--data-root", type=flags.path, help="folder with the data set, if it does not ship")
     parser.add_argument("--teacher", default="lenet5", help="a teacher that ships, or the file of your own teacher")
     parser.add_argument("--teacher-seed", type=flags.whole, default=0, help="training seed of a teacher that ships")
@@ -135,26 +137,29 @@ def _distill(args: argparse.Namespace) -> None:
             data_root=args.data_root,
         )  # fmt: skip
         if ranks.Ranks.here().leads:
-            _report(done)
+            _report(done, data.evaluation_split(args.data))
 
 
-def _report(done: Run) -> None:
+def _report(done: Run, split: str) -> None:
     if not done.summary:
         _say(f"stopped after epoch {done.rows[-1]['epoch']} of {done.config.epochs}: go on with --resume")
         return
     if "accuracy" in done.summary:  # a finished run that Python code made without evaluation has no accuracy
-        _say(f"accuracy of the last epoch on dev: {_interval(done.summary['accuracy'])}")
+        _say(f"accuracy of the last epoch on {split}: {_interval(done.summary['accuracy'])}")
     if done.path:
         _say(f"run folder: {done.path}")
 
 
 def _add_teacher(parser: argparse.ArgumentParser) -> None:
     """train a teacher, and compare it with the teacher that ships"""
-    parser.add_argument("--data", default="fashion-mnist", help="training data: " + ", ".join(data.names()))
+    parser.add_argument("--data", default="fashion-mnist", help=f"training data: {_DATA}")
     parser.add_argument("--model", default="lenet5", help=", ".join(models.names()))
     parser.add_argument("--seed", type=flags.whole, default=0, help="seed of weights, order and augmentation")
     parser.add_argument("--out", type=flags.path, required=True, help="folder for weights and card")
-    parser.add_argument("--data-root", type=flags.path, help="folder with the training images")
+    parser.add_argument("--data-root", type=flags.path, help="folder with the training images of a set with a name")
+    parser.add_argument(
+        "--image-size", type=flags.pixels, metavar="X", help="pixels a side to which a folder's images are brought"
+    )
     parser.add_argument("--device", default="cpu", help="where to train: cpu, cuda, cuda:N or mps")
     _add_resume(parser)
     parser.add_argument("--recipe", default="default", help=f"{', '.join(recipes.names())}; options below change it")
@@ -171,8 +176,9 @@ def _teacher(args: argparse.Namespace) -> None:
         epochs.append(epoch)
         _say(f"epoch {epoch:>3}  loss {loss:.4f}  dev accuracy {accuracy:.4f}")
 
+    size = {} if args.image_size is None else {"image_size": args.image_size}
     card = training.train_teacher(
-        args.data, args.model, args.seed, out=args.out, recipe=recipe, data_root=args.data_root,
+        args.data, args.model, args.seed, out=args.out, recipe=recipe, data_root=args.data_root, **size,
         device=args.device, on_epoch=tell, resume=args.resume, stop_after=args.stop_after,
     )  # fmt: skip
     if not card:
@@ -200,7 +206,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     """accuracy, agreement and loyalty of a run's student against its teacher"""
     parser.add_argument("path", type=flags.path, metavar="RUN", help="a run folder")
     parser.add_argument("--split", default="dev", help="dev for choices; test for the number that is reported")
-    parser.add_argument("--data", help="default: the run's; one of " + ", ".join(data.names()))
+    parser.add_argument("--data", help=f"default: the run's; one of {_DATA}")
     parser.add_argument("--data-root", type=flags.path, help="folder with the data set, if it does not ship")
     parser.add_argument("--teacher", help="default: the run's")
     parser.add_argument("--teacher-seed", type=flags.whole, help="default: the run's")
@@ -217,13 +223,28 @@ def _evaluate(args: argparse.Namespace) -> None:
     if args.teacher is not None:  # another teacher has another architecture
         names["teacher_arch"] = ""
     names |= explicit
-    dataset = data.load(names["data"], args.split, args.data_root)
-    teacher = teachers.named(names["data"], names["teacher"], names["teacher_seed"], names["teacher_arch"])
+    dataset, size = _evaluation_images(args, names, finished)
+    teacher = teachers.named(names["data"], names["teacher"], names["teacher_seed"], names["teacher_arch"], size)
     if not explicit and fingerprint(teacher) != read_description(args.path)["teacher_sha256"]:
         raise ConfigError(f"{names['teacher']} is not the teacher of {args.path} any more: name one with --teacher")
     scores = evaluate(finished.student, teacher, dataset, finished.config.mean, finished.config.std)
     for name in Evaluation._fields:
         _say(f"{name:<18}{getattr(scores, name)}")
+
+
+def _evaluation_images(args: argparse.Namespace, names: dict[str, Any], done: Run) -> tuple[data.ImageSet, int | None]:
+    """Loads the images of `cudfkd evaluate`; also returns the size asked for, which only a folder of images has."""
+    name, split = names["data"], args.split
+    if not data.is_folder(name):
+        return data.load(name, split, args.data_root), None
+    size = done.config.image_size
+    content = names.get("data_content")
+    if args.data is None and content and getattr(data.info(name, size), "sha256", None) != content:
+        raise ConfigError(f"{name} holds other images than in the run {args.path}: name it with --data if you mean it")
+    if split == "dev" and data.evaluation_split(name) != split:
+        split = data.evaluation_split(name)
+        _say(f"{name} has no dev: evaluation is on its images in {split}/")
+    return data.load(name, split, args.data_root, size), size
 
 
 def _add_methods(parser: argparse.ArgumentParser) -> None:
