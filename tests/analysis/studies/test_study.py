@@ -83,6 +83,22 @@ def test_a_study_is_a_file(tmp_path):
             study.load(path)
 
 
+def test_an_axis_can_be_taken_from_another_study(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(VALUES, sort_keys=False))
+    path = tmp_path / "part.yaml"
+    for like, taken in [({"like": "tiny"}, tiny().cases), ({"like": "tiny", "only": ["none"]}, tiny().cases[1:])]:
+        path.write_text(yaml.safe_dump(VALUES | {"name": "part", "axes": {"granularity": like}}))
+        assert study.load(path).cases == taken
+    for axes, line in [
+        ({"granularity": {"like": "large"}}, "large.yaml is missing"),
+        ({"granulation": {"like": "tiny"}}, "unknown axis of tiny 'granulation': did you mean 'granularity'"),
+        ({"granularity": {"like": "tiny", "only": ["non"]}}, "unknown place on the axis granularity of tiny 'non'"),
+    ]:
+        path.write_text(yaml.safe_dump(VALUES | {"name": "part", "axes": axes}))
+        with pytest.raises(ConfigError, match=line):
+            study.load(path)
+
+
 def test_an_unknown_study_or_case_is_named_with_its_neighbours():
     with pytest.raises(ConfigError, match="unknown study 'drifts': did you mean 'drift'"):
         catalog.get("drifts")
