@@ -35,10 +35,9 @@ def _teacher(args: argparse.Namespace) -> None:
         epochs.append(epoch)
         say(f"epoch {epoch:>3}  loss {loss:.4f}  dev accuracy {accuracy:.4f}")
 
-    size = {} if args.image_size is None else {"image_size": args.image_size}
     card = training.train_teacher(
-        args.data, args.model, args.seed, out=args.out, recipe=recipe, data_root=args.data_root, **size,
-        device=args.device, on_epoch=tell, resume=args.resume, stop_after=args.stop_after,
+        args.data, args.model, args.seed, out=args.out, recipe=recipe, data_root=args.data_root,
+        image_size=args.image_size, device=args.device, on_epoch=tell, resume=args.resume, stop_after=args.stop_after,
     )  # fmt: skip
     if not card:
         say(f"stopped after epoch {epochs[-1]} of {recipe.epochs}: go on with --resume")
