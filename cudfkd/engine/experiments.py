@@ -16,7 +16,7 @@ from cudfkd.config import DistillConfig, Experiment
 from cudfkd.engine.loop import distill
 from cudfkd.engine.run import Run, load_run
 from cudfkd.runs.context import Context
-from cudfkd.runs.folder import BusyError, is_busy, wait_until_free
+from cudfkd.runs.lock import BusyError, is_busy, wait_until_free
 from cudfkd.runs.records import SUMMARY
 from cudfkd.teachers import folders
 
