@@ -132,12 +132,9 @@ def effects(runs: pd.DataFrame, axis: str, base: Any, within: str = "method") ->
     """
     rows = {}
     for group, cases in runs.groupby(within, sort=False):
-        wide = 100 * cases.pivot(index="seed", columns=axis, values="accuracy")
         for place in dict.fromkeys(cases[axis]):
             if place != base:
-                differences = _floats((wide[place] - wide[base]).dropna())
-                interval = mean_over_seeds(differences)
-                rows[group, place] = (interval.value, interval.low, interval.high, len(differences))
+                rows[group, place] = _points(cases, axis, place, base)
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "low", "high", "n"])
     return table.set_index(pd.MultiIndex.from_tuples(rows, names=[within, axis])).round(1)
 
@@ -147,12 +144,9 @@ def ladder(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
 
     A row a difference, paired by seed and named "from -> to": mean over seeds, its interval (low, high), n.
     """
-    wide, rows = 100 * runs.pivot(index="seed", columns=axis, values="accuracy"), {}
     places = list(dict.fromkeys(runs[axis]))
-    for start, end in [*zip(places, places[1:], strict=False), (places[0], places[-1])]:
-        differences = _floats((wide[end] - wide[start]).dropna())
-        interval = mean_over_seeds(differences)
-        rows[f"{start} -> {end}"] = (interval.value, interval.low, interval.high, len(differences))
+    pairs = [*zip(places, places[1:], strict=False), (places[0], places[-1])]
+    rows = {f"{start} -> {end}": _points(runs, axis, end, start) for start, end in pairs}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "low", "high", "n"]).round(1)
 
 
@@ -167,6 +161,12 @@ def costs(runs: pd.DataFrame) -> dict[str, dict[str, float]]:
         }
         for method, group in groups
     }
+
+
+def _points(runs: pd.DataFrame, axis: str, first: Any, second: Any) -> tuple[float, float, float, int]:
+    """The paired difference of accuracy between two places, first - second, in points: mean, low, high, n."""
+    difference = paired(runs, "accuracy", axis, first, second)
+    return 100 * difference.value, 100 * difference.low, 100 * difference.high, difference.n
 
 
 def _floats(values: Any) -> np.ndarray:

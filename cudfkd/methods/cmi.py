@@ -20,8 +20,8 @@ all other images, in the batch and in a bank of earlier images.
 BN(x), t and the student's logits are of the global crops. The images with the lowest L of the round go into the pool,
 and their features go into the bank.
 
-Published: 200 inner steps for 400 student steps, batches of 256 images, latents of length 256, a bank of 40,960 images.
-A step draws 4,096 images of the bank.
+Published: 200 inner steps for 400 student steps, or for 2,000 student steps if the pool begins with given images. The
+batches have 256 images. The bank has 40,960 images, of which a step draws 4,096.
 
 Where we differ from the authors' code:
 
@@ -32,9 +32,16 @@ Where we differ from the authors' code:
     | the generator's first map has 2 x width channels | 4 x width                         | one generator for all     |
     | generator, latents and head learn at rate 1e-3   | 1e-2                              | shorter runs              |
     | 200 inner steps a round                          | half the student steps of a round | the published ratio       |
-    | rounds of 400 student steps                      | one round an epoch                | one length for all        |
+    | 200 rounds of 400 student steps                  | one round an epoch                | one length for all        |
+    | the student's rate falls once an epoch           | it falls at each step             | one schedule for all      |
+    | a box that fills the image is drawn again        | a side that is too long is cut    | no search on a GPU        |
+    | local crops have whole pixels                    | a box may begin between pixels    | no search on a GPU        |
+    | a just filled bank gives no image for a round    | it gives images                   | a slip of the code        |
+    | a round keeps the generator's averages           | it starts them again              | no image depends on them  |
     | ResNet-34: the stages give the features          | all layers with BatchNorm do      | one rule for all networks |
-    | the pool is passed through in order              | random draws, with replacement    | exact resume              |
+    | the pool is shuffled and passed through          | random draws, with replacement    | exact resume              |
+    | the pool's images are cut off to bytes           | they are rounded                  | half the error            |
+    | the pool's images are shifted by up to 4 pixels  | up to an eighth, at most 4        | small images              |
     | the pool may begin with given images             | it begins empty                   | no images ship            |
 """
 
@@ -76,14 +83,15 @@ class Options(ImageOptions):
     """learning rate of the generator, the latents and the head (1e-3)"""
     bn: Weight = 1.0
     """weight of matching the teacher's BatchNorm statistics; 0 for a teacher without BatchNorm"""
-    one_hot: Weight = 0.5
-    """weight of the cross-entropy of the teacher with the class that was drawn for the image"""
+    one_hot: Weight = 1.0
+    """weight of the cross-entropy of the teacher with the class that was drawn for the image (0.5 if the pool begins
+    with given images, else 1)"""
     adversarial: Weight = 0.5
     """weight of the divergence of student and teacher"""
     contrast: Weight = 0.8
     """weight of the contrastive term, which makes images differ; 0 switches the head and the bank off"""
     contrast_temperature: Positive = 0.1
-    """temperature of the contrastive term"""
+    """temperature of the contrastive term (0.1 or 0.2)"""
     head_width: Count = 64
     """length of the head's embeddings (256)"""
     bank_size: Count = 4096
@@ -91,7 +99,7 @@ class Options(ImageOptions):
     bank_draw: Whole = 256
     """images of the bank that are drawn for a step (4,096); 0: the contrastive term uses the batch only"""
     crop_padding: Whole = 4
-    """largest shift of a global crop in pixels"""
+    """largest shift in pixels of the views that the networks get in the inner steps; they are mirrored at random"""
     local_crop: Fraction = 0.25
     """smallest area of a local crop, as a share of the image"""
     temperature: Positive = 20.0

@@ -49,14 +49,14 @@ from cudfkd.base.errors import ConfigError
 from cudfkd.base.precision import at_least_float32
 from cudfkd.methods.parts.contract import About, Method
 from cudfkd.methods.parts.generator import Divergence, Images, Logits, generator_method
-from cudfkd.methods.parts.options import Count, GeneratorOptions, Mode, Output, Positive, Store, Weight
+from cudfkd.methods.parts.options import Count, Positive, StandardisedOptions, Store, Weight
 from cudfkd.models.watch import Watch, names_of
 from cudfkd.runs.context import Context
 
 ABOUT = About("Chen et al., 2019", "a linear layer in the teacher, unless activation = 0", round_steps=1, ranks=True)
 
 
-class GeneratorLoss(GeneratorOptions):
+class GeneratorLoss(StandardisedOptions):
     """Settings of the terms that DAFL, MB-DFKD and PRE-DFKD share. Published values that differ are in parentheses."""
 
     latent_dim: Count = 64
@@ -65,12 +65,6 @@ class GeneratorLoss(GeneratorOptions):
     """channels before the generator's last convolution (64)"""
     generator_lr: Positive = 1e-2
     """learning rate of the generator's Adam (0.02; DAFL for MNIST: 0.2)"""
-    generator_output: Output = "standardised"
-    """end of the generator: standardised: tanh and BatchNorm without scale, mean 0 and variance 1 in the teacher's
-    units (published); sigmoid: images in [0, 1]; scaled: BatchNorm with scale, in the teacher's units"""
-    sampling_mode: Mode = "train"
-    """mode of the generator while it makes images for the student: train: BatchNorm uses the statistics of the batch
-    (published); eval: BatchNorm uses its running averages"""
     one_hot: Weight = 1.0
     """weight of the teacher's certainty (DAFL for CIFAR-10: 0.05, CIFAR-100: 0.5)"""
     class_entropy: Weight = 20.0

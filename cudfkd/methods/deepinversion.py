@@ -12,23 +12,29 @@ With adversarial > 0 the method is ADI: it makes images on which student and tea
 `cudfkd.methods.parts.terms.clamped_js`. TV and the norm are of the batch before jitter, in the teacher's units. The
 public repositories disagree. Our default follows the code of CMI (Fang et al., 2021):
 
-    | NVIDIA's code                                         | code of CMI, our default                |
+    | NVIDIA's code for CIFAR-10                            | code of CMI, our default                |
     |-------------------------------------------------------|-----------------------------------------|
-    | ends with the images; distillation was never released | the whole method                        |
-    | bn 10                                                 | bn 10, one_hot 1, adversarial 1         |
+    | ends with the images; distillation was never released | temperature 20 for the student          |
+    | bn 10, one_hot 1, adversarial 0                       | bn 10, one_hot 1, adversarial 1         |
     | TV of the L2 norms of differences, weight 2.5e-5      | TV of absolute differences, weight 1e-3 |
+    | TV and the norm are of the batch after jitter         | of the batch before jitter              |
+    | the jitter is a shift by up to 2 pixels               | a shift by up to an eighth, a mirror    |
+    | rate 0.05, Adam's betas (0.9, 0.999)                  | rate 0.1, betas (0.5, 0.99)             |
+    | pixels may leave the range of an image                | they are cut to the range at each step  |
     | 2,000 steps                                           | 1,000 steps for 400 student steps       |
-    | no distillation                                       | temperature 20 for the student          |
 
 Where we differ from the code of CMI:
 
-    | code of CMI                         | ours                            | why                               |
-    |-------------------------------------|---------------------------------|-----------------------------------|
-    | keeps the last images               | keeps the images of lowest loss | it means to, but its copy is none |
-    | batches of 256 images               | 64                              | small networks                    |
-    | 1,000 steps a round                 | 2.5 times the student steps     | the published ratio               |
-    | rounds of 400 student steps         | one round an epoch              | one length for all                |
-    | the pool is passed through in order | random draws, with replacement  | exact resume                      |
+    | code of CMI                                     | ours                           | why                  |
+    |-------------------------------------------------|--------------------------------|----------------------|
+    | keeps the last images                           | the images of lowest loss      | a missing copy       |
+    | batches of 256 images                           | 64                             | small networks       |
+    | 1,000 steps a round                             | 2.5 times the student steps    | the published ratio  |
+    | 200 rounds of 400 student steps                 | one round an epoch             | one length for all   |
+    | the student's rate falls once an epoch          | it falls at each step          | one schedule for all |
+    | the pool is shuffled and passed through         | random draws, with replacement | exact resume         |
+    | the pool's images are cut off to bytes          | they are rounded               | half the error       |
+    | the pool's images are shifted by up to 4 pixels | up to an eighth, at most 4     | small images         |
 """
 
 from dataclasses import dataclass, field

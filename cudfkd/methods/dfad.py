@@ -31,14 +31,14 @@ from torch import Tensor
 
 from cudfkd.methods.parts.contract import About, Method
 from cudfkd.methods.parts.generator import Divergence, Images, generator_method
-from cudfkd.methods.parts.options import Count, GeneratorOptions, Loss, Mode, Output, Positive, Schedule, Weight
+from cudfkd.methods.parts.options import Count, Loss, Positive, Schedule, StandardisedOptions, Weight
 from cudfkd.methods.parts.terms import gap
 from cudfkd.runs.context import Context
 
 ABOUT = About("Fang et al., 2019", "nothing", round_steps=5, ranks=True)
 
 
-class Options(GeneratorOptions):
+class Options(StandardisedOptions):
     """Settings of DFAD. Published values that differ are in parentheses."""
 
     latent_dim: Count = 64
@@ -50,12 +50,6 @@ class Options(GeneratorOptions):
     generator_schedule: Schedule = "cosine"
     """cosine: generator_lr falls along half a cosine to 0 over the run, together with the student's rate (published: a
     joint schedule of steps); constant: generator_lr stays the same"""
-    generator_output: Output = "standardised"
-    """end of the generator: standardised: tanh and BatchNorm without scale, mean 0 and variance 1 in the teacher's
-    units (published); sigmoid: images in [0, 1]; scaled: BatchNorm with scale, in the teacher's units"""
-    sampling_mode: Mode = "train"
-    """mode of the generator while it makes images for the student: train: BatchNorm uses the statistics of the batch
-    (published); eval: BatchNorm uses its running averages"""
     loss: Loss = "l1"
     """divergence that the generator raises and the student lowers: kl, l1, l2 or js"""
     adversarial: Weight = 1.0

@@ -14,24 +14,31 @@ rates of the latents and of the inner steps are constant.
 
 Published:
 
-    inner steps   2, 5 or 10 for one batch of 256 images and 400 student steps; our defaults are the settings for 5
+    inner steps   2, 5 or 10 for one batch of 256 images and 400 student steps
+    weights       set for each teacher; ours are for VGG-11
     warm-up       20 rounds without a student step, the last with the adversarial term
-    reset         the generator's first layer starts again after 0.6 of the run
+    reset         the generator's first layer starts again after 119 of 200 rounds with student steps
 
 Where we differ from the authors' code:
 
-    | authors' code                               | ours                           | why                     |
-    |---------------------------------------------|--------------------------------|-------------------------|
-    | all batches of the warm-up go into the pool | the last batch does            | 20 of 45 in a quick run |
-    | the student's rate is 0.2, and ends at 2e-4 | the run's lr, and ends at 0    | one schedule for all    |
-    | latents of 256, generator of width 64       | 64 and 8                       | small networks          |
-    | the first map has 2 x width channels        | 4 x width                      | one generator for all   |
-    | torch's initial weights                     | N(0, 0.02)                     | one generator for all   |
-    | the inner steps have rate 2e-3 to 5e-3      | 1e-2                           | shorter runs            |
-    | rounds of 400 student steps                 | one round an epoch             | one length for all      |
-    | the pool is passed through in order         | random draws, with replacement | exact resume            |
+    | authors' code                                   | ours                           | why                     |
+    |-------------------------------------------------|--------------------------------|-------------------------|
+    | all batches of the warm-up go into the pool     | none does                      | 20 of 45 in a quick run |
+    | the student's rate is 0.2, and ends at 2e-4     | the run's lr, and ends at 0    | one schedule for all    |
+    | the student's rate falls once an epoch          | it falls at each step          | one schedule for all    |
+    | the reset comes after 119 of 200 rounds         | after 120 of 200               | a share of the run      |
+    | REPTILE is a choice                             | first-order MAML only          | the published choice    |
+    | latents of 256, generator of width 64           | 64 and 8                       | small networks          |
+    | the first map has 2 x width channels            | 4 x width                      | one generator for all   |
+    | torch's initial weights                         | N(0, 0.02)                     | one generator for all   |
+    | the inner steps have rate 2e-3 to 5e-3          | 1e-2                           | shorter runs            |
+    | 200 rounds of 400 student steps                 | one round an epoch             | one length for all      |
+    | the pool is shuffled and passed through         | random draws, with replacement | exact resume            |
+    | the pool's images are cut off to bytes          | they are rounded               | half the error          |
+    | the pool's images are shifted by up to 4 pixels | up to an eighth, at most 4     | small images            |
 
-The repository passes the teacher as student to its own baselines, which switches their adversarial terms off.
+For DAFL, DFAD, DFQ and ZSKT, the repository passes the teacher as student to the synthesis. So their adversarial terms
+are 0 in its comparisons.
 """
 
 import copy

@@ -1,5 +1,6 @@
 """Parts that several methods share: the generator, its training, and the student's plain objective."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -162,7 +163,15 @@ def generator_method(
         betas: betas of the generator's Adam.
         clip: largest norm of the generator's gradient and of the student's gradient; None: no limit.
         student_trains: the student is in train mode in the generator's steps.
+
+    Warns if the generator standardises its images and the config does not say in which units.
     """
+    if options.generator_output == "standardised" and ctx.config.mean is None:
+        warnings.warn(
+            f"mean and std are not set: {ctx.config.method} makes images of mean 0 and variance 1, as normalised images"
+            " have: set mean and std, or generator_output='sigmoid'",
+            stacklevel=2,
+        )
     generator = new_generator(ctx, options.latent_dim, options.generator_width, options.generator_output)
     training = GeneratorTraining(
         generator,

@@ -70,6 +70,17 @@ class GeneratorOptions(StoreOptions):
         return values
 
 
+class StandardisedOptions(GeneratorOptions):
+    """Settings of a generator in the teacher's units that is always in train mode, as DAFL, DFAD and others have it."""
+
+    generator_output: Output = "standardised"
+    """end of the generator: standardised: tanh and BatchNorm without scale, mean 0 and variance 1 in the teacher's
+    units (published); sigmoid: images in [0, 1]; scaled: BatchNorm with scale, in the teacher's units"""
+    sampling_mode: Mode = "train"
+    """mode of the generator while it makes images for the student: train: BatchNorm uses the statistics of the batch
+    (published); eval: BatchNorm uses its running averages"""
+
+
 class ImageOptions(StoreOptions):
     """Settings of a method that makes a batch of images a round, by inner steps, and keeps it."""
 

@@ -1,5 +1,7 @@
 """DAFL, DFQ and DFAD: each term against a slow implementation; a term of weight 0 is off."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -138,3 +140,21 @@ def test_the_student_is_in_train_mode_during_synthesis_where_the_paper_has_it_so
         for method in ("dfad", "zskt", "dafl", "dfq", "cudfkd"):
             distill(config(method, epochs=1), callbacks=[Callback()])
     assert seen == {"dfad": True, "zskt": True, "dafl": False, "dfq": False, "cudfkd": False}
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "warns"),
+    [
+        ("dafl", {"mean": None, "std": None}, True),
+        ("dafl", {}, False),
+        ("dafl", {"mean": None, "std": None, "options": {"generator_output": "sigmoid"}}, False),
+        ("zskt", {"mean": None, "std": None}, False),
+    ],
+)
+def test_a_generator_that_standardises_wants_to_know_the_units(method, changes, warns):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        build(context(config(method, **changes)))
+    lines = [str(warning.message) for warning in caught if "mean and std are not set" in str(warning.message)]
+    assert len(lines) == warns
+    assert all("set mean and std, or generator_output='sigmoid'" in line for line in lines)
