@@ -12,9 +12,9 @@ A study is a file in `analysis/studies/catalog/`. Values are as `Case` has them:
     cases: [{at: {start: 0.1, growth: 3}, set: {...}}]                   optional: points that no single axis gives
     seeds: [0, 1, 2]
 
-An axis can be taken from another study of the same folder, wholly or in part:
+An axis can be taken from another study of the same folder, wholly or in part, with further values at single places:
 
-    axes: {method: {like: methods, only: [dfq, cmi]}}
+    axes: {method: {like: methods, only: [dfq, cmi], set: {cmi: {experiment: {distill: {epochs: 12}}}}}}
 """
 
 from collections.abc import Iterator, Mapping
@@ -176,19 +176,21 @@ def _places(axis: str, places: dict[Place, Any], folder: Path) -> dict[Place, An
     name = places.get("like")
     if not isinstance(name, str):
         return places
-    if other := [str(key) for key in places if key not in ("like", "only")]:
-        raise ConfigError(unknown(f"word beside like of the axis {axis}", other[0], ("only",)))
+    if other := [str(key) for key in places if key not in ("like", "only", "set")]:
+        raise ConfigError(unknown(f"word beside like of the axis {axis}", other[0], ("only", "set")))
     described = values_of(folder / f"{name}.yaml").get("axes", {})
     if axis not in described:
         raise ConfigError(unknown(f"axis of {name}", axis, map(str, described)))
     held = described[axis]
     if isinstance(held.get("like"), str):
         raise ConfigError(f"the axis {axis} of {name} is taken from {held['like']}: take it from there")
-    chosen = places.get("only", list(held))
-    for place in chosen:
+    chosen, further = places.get("only", list(held)), places.get("set", {})
+    for place in (*chosen, *further):
         if place not in held:
             raise ConfigError(unknown(f"place on the axis {axis} of {name}", str(place), map(str, held)))
-    return {place: held[place] for place in chosen}
+    if left_out := [str(place) for place in further if place not in chosen]:
+        raise ConfigError(f"the axis {axis} sets values of {left_out[0]}, which it leaves out: name it under only")
+    return {place: merged(held[place] or {}, further.get(place, {})) for place in chosen}
 
 
 def _crossed(base: dict[str, Any], axes: dict[str, dict[Place, Any]], points: list[dict[str, Any]]) -> Iterator[Any]:

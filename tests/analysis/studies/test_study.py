@@ -89,6 +89,10 @@ def test_an_axis_can_be_taken_from_another_study(tmp_path):
     for like, taken in [({"like": "tiny"}, tiny().cases), ({"like": "tiny", "only": ["none"]}, tiny().cases[1:])]:
         path.write_text(yaml.safe_dump(VALUES | {"name": "part", "axes": {"granularity": like}}))
         assert study.load(path).cases == taken
+    longer = {"like": "tiny", "set": {"none": {"experiment": {"distill": {"epochs": 7}}}}}
+    path.write_text(yaml.safe_dump(VALUES | {"name": "part", "axes": {"granularity": longer}}))
+    assert study.load(path).cases == (tiny().cases[0], tiny().cases[1].changed(epochs=7))
+    left_out = longer | {"only": ["sample"]}
     for axes, line in [
         ({"granularity": {"like": "large"}}, "large.yaml is missing"),
         ({"granulation": {"like": "tiny"}}, "unknown axis of tiny 'granulation': did you mean 'granularity'"),
@@ -98,6 +102,8 @@ def test_an_axis_can_be_taken_from_another_study(tmp_path):
             {"granularity": {"like": "tiny", "olny": ["none"]}},
             "unknown word beside like of the axis granularity 'olny'",
         ),
+        ({"granularity": {"like": "tiny", "set": {"non": {}}}}, "unknown place on the axis granularity of tiny 'non'"),
+        ({"granularity": left_out}, "the axis granularity sets values of none, which it leaves out"),
         ({"granularity": {"like": "part"}}, "the axis granularity of part is taken from part: take it from there"),
     ]:
         path.write_text(yaml.safe_dump(VALUES | {"name": "part", "axes": axes}))
