@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.stats import binom, norm
+from scipy.stats import binom, norm, ttest_1samp
 
 from analysis.checks import hypotheses
 from analysis.checks.hypotheses import (
@@ -77,6 +77,11 @@ def test_fewest_pairs():
     assert [pairs_for_difference(1.0, effect) for effect in (1.0, 0.5, 0.2)] == [10, 34, 199]
     assert pairs_for_difference(2.0, 1.0) == pairs_for_difference(1.0, 0.5)
     assert pairs_for_difference(1.0, 0.5, power=0.9) == 44
+
+
+def test_above_is_a_one_sided_t_test():
+    values = np.random.default_rng(2).normal(0.3, 1.0, 9)
+    assert above(values, 0.1) == pytest.approx(ttest_1samp(values, 0.1, alternative="greater").pvalue, abs=1e-14)
 
 
 def test_above_keeps_its_level_at_the_bound():
