@@ -91,36 +91,19 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: float(adjusted[name]) for name in p_values}
 
 
-def restricted(times: Float[np.ndarray, " n"], horizon: float) -> Float[np.ndarray, " n"]:
-    """Times to a level, cut at the horizon; a run that never reached the level has the horizon.
-
-    The mean of these times is the restricted mean time (Royston and Parmar, 2013), where no run ended before the
-    horizon. It compares runs of which some never get there, and needs no model of when they would have.
-
-    Arguments:
-        times: times to the level, in any unit; NaN for a run that never reached it.
-        horizon: time up to which all runs were looked at, in the same unit.
-
-    Raises:
-        ConfigError: a horizon that is not positive, a negative time, or times that are not a vector.
-    """
-    values, horizon = _times(times), validate.positive("horizon", horizon)
-    return np.minimum(np.where(np.isnan(values), horizon, values), horizon)
-
-
 def log_rank(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " m"], horizon: float) -> float:
     """The two-sided p-value of "both reach the level at the same rate", by the log-rank test (Mantel, 1966).
 
     It does not use the pairs. Where no run of either kind reaches the level, it is 1.
 
     Arguments:
-        first, second: times to the level; NaN for a run that never reached it.
-        horizon: time up to which all runs were looked at; a run without the level is censored there.
+        first, second: times to the level, in any unit; NaN for a run that never reached it.
+        horizon: time up to which all runs were looked at, in the same unit; a run without the level is censored there.
 
     Raises:
-        ConfigError: for the same values as `restricted`.
+        ConfigError: a horizon that is not positive, a negative time, or times that are not a vector.
     """
-    cut = [restricted(times, horizon) for times in (first, second)]
+    cut = [np.fmin(_times(times), validate.positive("horizon", horizon)) for times in (first, second)]
     reached = [np.asarray(times, dtype=np.float64) <= horizon for times in (first, second)]
     if not any(each.any() for each in reached):
         return 1.0

@@ -4,7 +4,7 @@ import base64
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import as_completed
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from analysis.live.probe import Probe
 from analysis.studies import records
 from analysis.studies.grid import architecture_in, place
 from analysis.studies.processes import pool
+from analysis.studies.readers import READERS, Outcome, Reader
 from analysis.studies.records import CaseRecord, Entry, StudyRecord
 from analysis.studies.study import Case, Study
 from analysis.studies.watch import Pruned, Watch
@@ -37,19 +38,6 @@ from cudfkd.runs.records import SUMMARY
 IMAGES = 10  # of the student's last batch
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A finished run of a case, and its account where the case has a probe."""
-
-    run: Run
-    account: Account | None
-
-
-Reader = Callable[[Outcome], dict[str, Any]]
-READERS: dict[str, Reader] = {}
-"""Further numbers of a run by name, for `Study.reads`; each gives a dictionary of numbers."""
-
-
 def perform(case: Case, *callbacks: Callback, gradient: bool = False, data_root: Path | None = None) -> Outcome:
     """Runs a case, evaluating on dev. The callbacks come before the probe; `gradient` as in `Probe`."""
     held = [] if case.held == "no" else [Held(case.held_after, case.held)]
@@ -57,7 +45,7 @@ def perform(case: Case, *callbacks: Callback, gradient: bool = False, data_root:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="the curriculum is dead")  # some cases are there to show it
         run = experiments.run(case.experiment, callbacks=[*held, *callbacks, *probes], data_root=data_root)
-    return Outcome(run, account(probes[0]) if probes else None)
+    return Outcome(case, run, account(probes[0]) if probes else None, data_root=data_root)
 
 
 def entry(study: Study, case: Case, seed: int, data_root: Path | None = None, watch: Watch | None = None) -> Entry:
@@ -77,6 +65,7 @@ def entry(study: Study, case: Case, seed: int, data_root: Path | None = None, wa
     except TrainingError as error:
         return Entry(made=made, stopped=str(error), **_seen(watch))
     further = classes.numbers() | (_accounted(outcome.account) if outcome.account else {})
+    outcome = replace(outcome, split="test" if study.reads_test else "dev")
     for name in study.reads:
         further |= _reader(name)(outcome)
     test = _test_scores(outcome.run, seeded.experiment, data_root) if study.reads_test else None

@@ -106,7 +106,7 @@ class Study(Described):
     keep: Literal["numbers", "rows", "images"] = "numbers"
     """how much of a run its record holds: numbers; also the metrics of each epoch; also images of the first seed"""
     reads: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """further numbers of a run, by the names of `analysis.studies.run.READERS`"""
+    """further numbers of a run, by the names of `analysis.studies.readers.READERS`"""
     reads_test: bool = False
     """whether the last student is also evaluated on the test images, which only a reported number may be"""
 
@@ -178,12 +178,12 @@ def _places(axis: str, places: dict[Place, Any], folder: Path) -> dict[Place, An
         return places
     described = values_of(folder / f"{name}.yaml").get("axes", {})
     if axis not in described:
-        raise ConfigError(unknown(f"axis of {name}", axis, described))
+        raise ConfigError(unknown(f"axis of {name}", axis, map(str, described)))
     held = _places(axis, described[axis], folder)
     chosen = places.get("only", list(held))
     for place in chosen:
         if place not in held:
-            raise ConfigError(unknown(f"place on the axis {axis} of {name}", place, held))
+            raise ConfigError(unknown(f"place on the axis {axis} of {name}", str(place), map(str, held)))
     return {place: held[place] for place in chosen}
 
 
