@@ -78,13 +78,14 @@ def here(claim: Claim, checks: Sequence[Check]) -> Verdict:
 
         "not tested yet"   no check bears on the claim
         "not supported"    a check fails
-        "inconclusive"     a check is void; or a claim about training has only exact checks, not measured over runs
+        "inconclusive"     a check is void or undecided; or a claim about training has only exact checks, none of them
+                           measured over runs
         "supported"        all checks hold
     """
     evidence = [check for check in checks if claim.id in check.claims and not check.by_construction]
     if not evidence:
         return Verdict("not tested yet", "no current check bears on it")
-    for verdict, word in (("fails", "not supported"), ("void", "inconclusive")):
+    for verdict, word in (("fails", "not supported"), ("void", "inconclusive"), ("undecided", "inconclusive")):
         wrong = [check.name for check in evidence if check.verdict == verdict]
         if wrong:
             basis = f"{len(wrong)} of {len(evidence)} checks: {verdict}: {', '.join(wrong)}"
