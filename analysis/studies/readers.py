@@ -8,7 +8,6 @@ from typing import Any, Literal
 from analysis.live import fidelity
 from analysis.live.accounts import Account
 from analysis.studies.study import Case
-from cudfkd import data
 from cudfkd.engine import experiments
 from cudfkd.engine.run import Run
 
@@ -37,7 +36,7 @@ Reader = Callable[[Outcome], dict[str, Any]]
 def _fidelity(outcome: Outcome) -> dict[str, Any]:
     experiment = outcome.case.experiment
     teacher, _, config = experiments.build(experiment)
-    held_out = data.load(experiment.data, outcome.split, outcome.data_root)
+    held_out = experiment.images(outcome.split, outcome.data_root)
     return fidelity.numbers(outcome.run.student, teacher, held_out, config)
 
 

@@ -106,7 +106,7 @@ class Study(Described):
     keep: Literal["numbers", "rows", "images"] = "numbers"
     """how much of a run its record holds: numbers; also the metrics of each epoch; also images of the first seed"""
     reads: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """further numbers of a run, by the names of `analysis.studies.readers.READERS`"""
+    """further numbers of a run, by the names of `analysis.studies.run.READERS`"""
     reads_test: bool = False
     """whether the last student is also evaluated on the test images, which only a reported number may be"""
 
@@ -176,10 +176,14 @@ def _places(axis: str, places: dict[Place, Any], folder: Path) -> dict[Place, An
     name = places.get("like")
     if not isinstance(name, str):
         return places
+    if other := [str(key) for key in places if key not in ("like", "only")]:
+        raise ConfigError(unknown(f"word beside like of the axis {axis}", other[0], ("only",)))
     described = values_of(folder / f"{name}.yaml").get("axes", {})
     if axis not in described:
         raise ConfigError(unknown(f"axis of {name}", axis, map(str, described)))
-    held = _places(axis, described[axis], folder)
+    held = described[axis]
+    if isinstance(held.get("like"), str):
+        raise ConfigError(f"the axis {axis} of {name} is taken from {held['like']}: take it from there")
     chosen = places.get("only", list(held))
     for place in chosen:
         if place not in held:
