@@ -30,11 +30,13 @@ from cudfkd.config import Experiment
 from cudfkd.data.images import to_bytes
 from cudfkd.engine import experiments
 from cudfkd.engine.run import Run, load_run
-from cudfkd.evaluation import evaluate
+from cudfkd.evaluation import Evaluation, evaluate
 from cudfkd.runs.context import Context
 from cudfkd.runs.records import SUMMARY
 
 IMAGES = 10  # of the student's last batch
+CLOCKS = ("epoch", "student_steps", "generator_steps", "teacher_images", "seconds", "total_seconds")
+CURVE = (*CLOCKS, *Evaluation._fields)
 
 
 def perform(case: Case, *callbacks: Callback, gradient: bool = False, data_root: Path | None = None) -> Outcome:
@@ -69,8 +71,7 @@ def entry(study: Study, case: Case, seed: int, data_root: Path | None = None, wa
         further |= _reader(name)(outcome)
     test = _test_scores(outcome.run, seeded.experiment, data_root) if study.reads_test else None
     kept = of_run(outcome.run, made, further | (watch.numbers if watch else {}), test)
-    whole = {} if study.keep != "numbers" else {"summary": None, "rows": None}
-    return kept.model_copy(update=whole | {"images": last.plain})
+    return kept.model_copy(update=_less(kept, study.keep) | {"images": last.plain})
 
 
 def of_run(run: Run, made: dict[str, Any], further: dict[str, Any] | None = None, test: Any = None) -> Entry:
@@ -207,6 +208,15 @@ def _average(values: Any) -> float | None:
     """The mean; None where there is nothing to average: a dead curriculum has no effective share of samples."""
     array = np.asarray(values, dtype=np.float64)
     return float(array.mean()) if array.size and np.isfinite(array).all() else None
+
+
+def _less(kept: Entry, keep: str) -> dict[str, Any]:
+    """The fields that a study does not keep whole, as it keeps them."""
+    if keep == "numbers":
+        return {"summary": None, "rows": None}
+    if keep == "curves":
+        return {"rows": [{name: row[name] for name in CURVE} for row in kept.rows or []]}
+    return {}
 
 
 def _reader(name: str) -> Reader:
