@@ -74,17 +74,28 @@ def test_being_first_is_neither_shown_nor_refuted_between_equals():
     "judge",
     [
         lambda made: comparison.most_faithful(made, "loyalty"),
-        lambda made: comparison.steadiest(made, "mean accuracy", 1),
-        lambda made: comparison.steadiest(-made, "standard deviation", -1),
+        lambda made: comparison.most_robust(made, 100 - made),
         lambda made: comparison.soonest(100 - made, "student updates", "90 %"),
         lambda made: comparison.better_than_data(made.assign(scratch=79.0)),
     ],
-    ids=["faithful", "high", "steady", "soon", "data"],
+    ids=["faithful", "robust", "soon", "data"],
 )
 def test_clear_cases_are_decided(judge):
     found = {ours: judge(values(ours)) for ours in (83.0, 75.0)}
     assert [found[ours].verdict for ours in (83.0, 75.0)] == ["holds", "fails"]
     assert not any(check.control.holds for check in found.values())
+
+
+def test_the_steadiest_curve_is_that_of_noise_and_does_not_make_it_robust():
+    """The deviation of noise is the lowest, and its mean too: the control fails by its mean."""
+    mu, steady = values(83.0), values(83.0) / 100
+    found = comparison.most_robust(mu, steady)
+    assert not found.control.holds
+    assert found.verdict == "fails"  # the rivals have a lower deviation than CuDFKD
+    assert comparison.most_robust(mu, steady.assign(cudfkd=0.0)).verdict == "holds"
+    assert comparison.most_robust(mu, steady.assign(cudfkd=steady["cmi"])).verdict == "fails"  # dafl is steadier
+    alike = steady.assign(dafl=steady["cmi"], dfq=steady["cmi"], cudfkd=steady["cmi"])
+    assert comparison.most_robust(mu, alike).verdict == "undecided"
 
 
 def test_a_control_that_holds_makes_the_check_void():
@@ -96,10 +107,18 @@ def test_no_verdict_from_runs_that_are_missing_doubled_or_too_few():
     made = runs(80.0)
     gone = (made["method"] == "cmi") & (made["teacher"] == 1) & (made["seed"] == 4)
     for wrong, line in [
-        (made[~gone], "the run cmi, teacher 1, seed 4 is missing, or has no accuracy"),
-        (made.assign(accuracy=made["accuracy"].mask(gone)), "the run cmi, teacher 1, seed 4 is missing"),
-        (pd.concat([made, made[gone]]), "the run cmi, teacher 1, seed 4 stands twice"),
+        (made[~gone], "the run of method cmi, teacher 1, seed 4 is missing, or has no accuracy"),
+        (made.assign(accuracy=made["accuracy"].mask(gone)), "the run of method cmi, teacher 1, seed 4 is missing"),
+        (pd.concat([made, made[gone]]), "the run of method cmi, teacher 1, seed 4 stands twice"),
         (made[made["seed"] < 5], "5 seeds are too few for a test: take 6 or more"),
     ]:
         with pytest.raises(DataError, match=line):
             comparison.units(wrong, "accuracy")
+
+
+def test_means_over_seeds_have_their_intervals():
+    table = comparison.over_seeds(runs(80.0), "accuracy", scale=0.01)
+    assert list(table.index) == list(METHODS)
+    assert table.loc["cmi", "value"] == pytest.approx(values(80.0)["cmi"].mean() / 100)
+    assert (table["low"] < table["value"]).all()
+    assert set(table["n"]) == {10}
