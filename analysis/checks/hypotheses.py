@@ -95,7 +95,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 def log_rank(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " m"], horizon: float) -> float:
     """The two-sided p-value of "both reach the level at the same rate", by the log-rank test (Mantel, 1966).
 
-    It does not use the pairs. Where no run of either kind reaches the level, it is 1.
+    It does not use the pairs. It is 1 where no run of either kind reaches the level, and where all reach it at once.
 
     Arguments:
         first, second: times to the level, in any unit; NaN for a run that never reached it.
@@ -107,6 +107,8 @@ def log_rank(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " m"], ho
     cut = [np.fmin(_times(times), validate.positive("horizon", horizon)) for times in (first, second)]
     reached = [np.asarray(times, dtype=np.float64) <= horizon for times in (first, second)]
     if not any(each.any() for each in reached):
+        return 1.0
+    if all(each.all() for each in reached) and np.ptp(np.concatenate(cut)) == 0:
         return 1.0
     one, other = (CensoredData.right_censored(times, ~each) for times, each in zip(cut, reached, strict=True))
     return float(logrank(one, other).pvalue)

@@ -55,6 +55,7 @@ def bands(curves: pd.DataFrame, clock: str) -> dict[str, pd.DataFrame]:
 def steadiness(curves: pd.DataFrame) -> pd.DataFrame:
     """A row a run, over all epochs, in percent or percent^2.
 
+    last: accuracy after the last epoch.
     mu: mean accuracy.
     sigma2: variance around the mean, with divisor n.
     sigma2_detrended: variance around a straight line, with divisor n.
@@ -62,11 +63,10 @@ def steadiness(curves: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for place, run in _runs(curves):
-        plain, detrended = (stability.stability(run["accuracy"], detrend=without) for without in (False, True))
-        rows.append(
-            {**place, "mu": plain.mu, "sigma2": plain.variance, "sigma2_detrended": detrended.variance,
-             "deviation": detrended.sigma}
-        )  # fmt: skip
+        accuracies = run["accuracy"].to_numpy(dtype=np.float64)
+        plain, detrended = (stability.stability(accuracies, detrend=without) for without in (False, True))
+        spread = {"sigma2": plain.variance, "sigma2_detrended": detrended.variance, "deviation": detrended.sigma}
+        rows.append({**place, "last": 100 * accuracies[-1], "mu": plain.mu, **spread})
     return pd.DataFrame(rows)
 
 
@@ -91,14 +91,21 @@ def times(curves: pd.DataFrame, level: float, clocks: tuple[str, ...] = tuple(CL
     """
     counted, rows = ("epoch", *clocks), []
     for place, run in _runs(curves):
-        reach = stability.reaches(run["accuracy"], level)
+        reach = stability.reaches(run["accuracy"].to_numpy(dtype=np.float64), level)
         at, end = run.iloc[reach.epoch - 1], run.iloc[-1]
         row = {f"{clock}_at": np.nan if reach.censored else at[clock] for clock in counted}
-        rows.append({**place, "reached": not reach.censored, **row, **{f"{clock}_end": end[clock] for clock in counted}})
+        row |= {f"{clock}_end": end[clock] for clock in counted}
+        rows.append({**place, "reached": not reach.censored, **row})
     table = pd.DataFrame(rows)
     if not table["reached"].any():
         raise DataError(f"no run reaches {100 * level:.1f} % on dev: take a lower level")
     return table.assign(**{clock: table[f"{clock}_at"].fillna(table[f"{clock}_end"].max()) for clock in counted})
+
+
+def reached(timed: pd.DataFrame) -> dict[str, str]:
+    """By method, how many of its runs reached the level, in words."""
+    groups = timed.groupby("method", sort=False)["reached"]
+    return {str(method): f"{runs.sum()} of {len(runs)}" for method, runs in groups}
 
 
 def log_ranks(timed: pd.DataFrame, clock: str, ours: str = "cudfkd") -> dict[str, float]:

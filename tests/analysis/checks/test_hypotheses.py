@@ -135,6 +135,10 @@ def test_log_rank_with_none_that_arrives_decides_nothing():
     assert log_rank(np.array([NAN, 8.0]), np.array([NAN, NAN]), 5.0) == 1.0
 
 
+def test_log_rank_where_all_arrive_at_once_decides_nothing():
+    assert log_rank(np.array([2.0, 2.0]), np.array([2.0]), 5.0) == 1.0
+
+
 def test_log_rank_keeps_its_level_and_sees_an_effect():
     def two(rng, factor):
         return rng.exponential(10.0, 30), rng.exponential(10.0 * factor, 30)
