@@ -59,13 +59,15 @@ def steadiness(curves: pd.DataFrame) -> pd.DataFrame:
     mu: mean accuracy.
     sigma2: variance around the mean, with divisor n.
     sigma2_detrended: variance around a straight line, with divisor n.
-    deviation: square root of sigma2_detrended.
+    deviation: square root of sigma2_detrended. A curve that rises fast and then stays flat is far from a straight line.
+    fall: largest fall below the best epoch so far, which no rise can raise.
     """
     rows = []
     for place, run in _runs(curves):
         accuracies = run["accuracy"].to_numpy(dtype=np.float64)
         plain, detrended = (stability.stability(accuracies, detrend=without) for without in (False, True))
         spread = {"sigma2": plain.variance, "sigma2_detrended": detrended.variance, "deviation": detrended.sigma}
+        spread["fall"] = 100 * stability.drawdown(accuracies)
         rows.append({**place, "last": 100 * accuracies[-1], "mu": plain.mu, **spread})
     return pd.DataFrame(rows)
 
