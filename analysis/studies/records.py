@@ -141,8 +141,9 @@ def whole(study: Study) -> StudyRecord:
     missing = lacking(study, record)
     if missing:
         case, seed = missing[0]
+        wanted = len(study.cases) * len(study.seeds)
         raise DataError(
-            f"the record {study.name} lacks {len(missing)} runs, the first is {case.label}, seed {seed}: "
+            f"the record {study.name} lacks {len(missing)} of {wanted} runs, the first is {case.label}, seed {seed}: "
             f"make them with python -m analysis.studies record {study.name}"
         )
     for case, seed, _ in record.runs():
