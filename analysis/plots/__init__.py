@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from analysis.plots.comparison import against, on_test
 from analysis.plots.curriculum import dynamics, easy_to_hard, granularities, weighted_difficulty
 from analysis.plots.descent import (
     chased,
@@ -21,9 +22,11 @@ from analysis.plots.descent import (
     towards_plain,
 )
 from analysis.plots.effects import effects, terms
+from analysis.plots.fidelity import errors, histograms, measures
 from analysis.plots.live import accounts, dead_maps, drift_bounds, paces, parts_by_variant
 from analysis.plots.measuring import batch_sizes, best_of, curves, loyalty_scales, mean_change, modes, walk
 from analysis.plots.methods import accuracies, races, studied
+from analysis.plots.robustness import bands, gains, repeated, steadiness, times
 from analysis.plots.scorecard import scorecard
 from analysis.plots.search import effort
 from analysis.plots.speed import throughput
@@ -52,7 +55,9 @@ __all__ = [
     "accounts",
     "accuracies",
     "activity",
+    "against",
     "area",
+    "bands",
     "batch_sizes",
     "best_of",
     "breakers",
@@ -67,33 +72,41 @@ __all__ = [
     "effects",
     "effort",
     "entropies",
+    "errors",
+    "gains",
     "gallery",
     "granularities",
     "growing_pace",
+    "histograms",
     "hysteresis_loop",
     "learning",
     "limit_cycle",
     "lines_and_parabolas",
     "loyalty_scales",
     "mean_change",
+    "measures",
     "modes",
     "momentum_energy",
+    "on_test",
     "one_weight",
     "paces",
     "parts_by_variant",
     "races",
     "rate_bound",
+    "repeated",
     "samples_by_class",
     "scorecard",
     "shares",
     "slider_frames",
     "soft_minimum",
+    "steadiness",
     "studied",
     "tangent_lines",
     "terms",
     "theorem_matrix",
     "through_the_weight",
     "throughput",
+    "times",
     "towards_plain",
     "valleys",
     "walk",

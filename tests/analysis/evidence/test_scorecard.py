@@ -272,7 +272,7 @@ def test_the_picture_shows_a_failure_in_red_and_says_so(out):
     dots, title = drawn(load(out))
     assert dots["o"].get_color() == dots["D"].get_color() == "red"
     assert dots["o"].get_xdata()[0] > 1e-10
-    assert title == "1 of 1 checks fail or are void"
+    assert title == "1 of 1 checks fail, are void or undecided"
     assert drawn(load(out / "empty"))[1] == "No checks yet"
 
 

@@ -103,6 +103,23 @@ def test_the_generators_steps_are_counted(method):
     assert counted[0] == (taken * extra if method == "cmi" else taken + rounds * extra)
 
 
+@pytest.mark.parametrize("method", ALL)
+def test_the_images_that_the_teacher_looks_at_are_counted(method):
+    seen = []
+
+    class Passes(Callback):
+        """Counts the images of each pass of the teacher, from the first epoch on."""
+
+        def before_epoch(self, ctx):
+            for network in {ctx.teacher, ctx.labeller or ctx.teacher}:
+                network.register_forward_pre_hook(lambda _network, inputs: seen.append(len(inputs[0])))
+
+    run = distill(config(method, epochs=1), callbacks=[Passes()])
+    asked = method != "scratch"
+    assert run.rows[0]["teacher_images"] == sum(seen)
+    assert (run.rows[0]["teacher_images"] > 0) == asked
+
+
 @pytest.mark.parametrize("method", GENERATING)
 def test_an_equal_budget_of_generator_steps_is_a_configuration(method):
     options = {"warmup": 0} if method == "fast-dfkd" else {"replay_steps": 0} if method == "pre-dfkd" else {}
