@@ -118,12 +118,7 @@ def test_an_unknown_study_or_case_is_named_with_its_neighbours():
         tiny().case("samples")
 
 
-OUTDATED = pytest.mark.xfail(reason="its methods became their authors', its settings are still searched", strict=True)
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=OUTDATED if name == "methods" else ()) for name in catalog.names()]
-)
+@pytest.mark.parametrize("name", catalog.names())
 def test_the_projects_studies_say_what_they_are_for_and_their_records_are_theirs(name):
     described = catalog.get(name)
     assert described.name == name
