@@ -1,6 +1,9 @@
 import pytest
+import sympy as sp
 
 from analysis.theory import theorems
+from analysis.theory.algebra.proof import by_hand, identity
+from analysis.theory.algebra.theorem import Theorem
 from cudfkd.base.errors import ConfigError
 
 
@@ -8,7 +11,8 @@ from cudfkd.base.errors import ConfigError
 def test_algebra_is_proved(name):
     theorem = theorems.theorem(name)
     assert theorem.id == name
-    assert [proof.name for proof in theorem.proofs if not proof.proved] == []
+    assert [proof.name for proof in theorem.proofs if not proof.proved] == list(theorem.by_hand)
+    assert theorem.proved
     assert theorem.proofs
     assert theorem.hypotheses
     assert theorem.literature
@@ -21,6 +25,15 @@ def test_table_lists_ten():
     table = theorems.table()
     assert list(table.index) == ["T1", "T2", "T3", "T4", "T5", "T5'", "T6", "T7", "T8", "T9"]
     assert table["algebra proved"].all()
+    assert "limit points" in table["by hand"]["T4"]
+
+
+def test_words_alone_prove_no_algebra():
+    step = by_hand("step", "A step.", "x", "Because.")
+    assert not Theorem("T0", "", "", (), "", (step,), "").proved
+    half = identity("half", "", sp.S.One, sp.S.One)
+    both = Theorem("T0", "", "", (), "", (step, half), "")
+    assert (both.proved, both.by_hand) == (True, ("step",))
 
 
 def test_unknown_theorem():
