@@ -16,6 +16,7 @@ from analysis.checks import validate
 from cudfkd.base.errors import CudfkdError
 
 Violations = float | Tensor | np.ndarray | Iterable[float]
+STILL: tuple[str, Violations] = ("nothing moved", [0.0])  # a control that holds: the check that takes it is void
 
 
 class CheckError(CudfkdError):

@@ -6,7 +6,6 @@ in which the theorem would claim too much, and demands that a check sees it.
 Symbols: eta a step length, L a curvature, G = |grad Phi|^2, c the constant of Armijo's rule, beta the momentum factor.
 """
 
-from collections.abc import Iterable
 from math import exp, expm1
 
 import torch
@@ -107,11 +106,9 @@ def energy_drop(eta: float, curvature: float, beta: float, squared: float) -> fl
 
 
 def gradient_sum(available: float, eta: float, curvature: float, beta: float) -> float:
-    """T8: the most that sum |g_k|^2 can be at constant eta, (1 + beta)^2 (Phi_0 - inf Phi) / [eta (1 - beta - L eta / 2)]."""
+    """T8: the most that sum |g_k|^2 can be at constant eta, (1 + beta)^2 Phi_0 / [eta (1 - beta - L eta / 2)].
+
+    Arguments:
+        available: Phi_0 - inf Phi.
+    """
     return (1 + beta) ** 2 * available / (eta * (1 - beta - curvature * eta / 2))
-
-
-def names() -> Iterable[str]:
-    """The names of the right sides, in the order of the theorems."""
-    return [name for name, entry in globals().items() if callable(entry) and getattr(entry, "__module__", "") == __name__
-            and name != "names"]  # fmt: skip

@@ -17,8 +17,9 @@ _V, _F = _LOG.weight, _LOG.latent
 _RAW = _F - lam * _E
 _LOG_LAM = ({lam: sp.log(u)},)
 SUPREMUM = (
-    r"The derivative in $\lambda$ has a formula, and the limit is taken in this formula: nothing is exchanged. It grows with "
-    r"$\ell$, because its slope in $\ell$ is $\partial v^* / \partial\lambda \ge 0$; so the limit is the supremum."
+    r"The derivative in $\lambda$ has a formula, and the limit is taken in this formula: nothing is exchanged. It "
+    r"grows with $\ell$, because its slope in $\ell$ is $\partial v^* / \partial\lambda \ge 0$; so the limit is the "
+    r"supremum."
 )
 
 

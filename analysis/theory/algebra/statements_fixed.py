@@ -51,11 +51,12 @@ def t1() -> Theorem:
             needs(r"for the gradients: $\ell_i$ and $F$ are differentiable there", "hard is stuck"),
         ),
         r"By Fenchel's equality, proved for each regularizer in notebook 03, $v_i \ell + g(v_i)$ is the line "
-        r"$F(\ell_i(\theta_k)) + v_i\,(\ell - \ell_i(\theta_k))$. A supergradient is the slope of a line that touches $F$ "
-        r"and lies nowhere below it, so $Q \ge \Phi$ holds loss by loss, and $\ell_i$ may be any function of $\theta$. "
-        r"Where $F$ is differentiable its only supergradient is $v^* = F'$, and the gap is the integral below: a concave "
-        r"function that is continuous on $[0, \infty)$ is the integral of its slope, and $F'(a) - F'(x)$ is nonnegative "
-        r"for $x \ge a$ and nonpositive before $a$, so the integral is nonnegative for $b$ on either side of $a$.",
+        r"$F(\ell_i(\theta_k)) + v_i\,(\ell - \ell_i(\theta_k))$. A supergradient is the slope of a line that touches "
+        r"$F$ and lies nowhere below it, so $Q \ge \Phi$ holds loss by loss, and $\ell_i$ may be any function of "
+        r"$\theta$. Where $F$ is differentiable its only supergradient is $v^* = F'$, and the gap is the integral "
+        r"below: a concave function that is continuous on $[0, \infty)$ is the integral of its slope, and $F'(a) - "
+        r"F'(x)$ is nonnegative for $x \ge a$ and nonpositive before $a$, so the integral is nonnegative for $b$ on "
+        r"either side of $a$.",
         (
             identity(
                 "tangent gap",
@@ -70,7 +71,8 @@ def t1() -> Theorem:
                 difference,
                 latex=r"\frac{d}{d\theta}\Big[F(\ell_k) + F'(\ell_k)(\ell(\theta)-\ell_k) - "
                 r"F(\ell(\theta))\Big]_{\theta_k} = 0",
-                reason=r"Here $\theta$ is one coordinate. The gradient consists of the slopes in all coordinates, and the "
+                reason=r"Here $\theta$ is one coordinate. The gradient consists of the slopes in all coordinates, and "
+                r"the "
                 "chain rule is the same in each.",
             ),
         ),
@@ -98,11 +100,12 @@ def t2() -> Theorem:
                 "weights drawn towards 1/2",
             ),
         ),
-        r"The identity is algebra, loss by loss; $R$ cancels. $D \ge 0$ is T1, and so is $D' \ge 0$ for the way back. The "
-        r"two add up to $(v - v')(b - a)$, which gives the upper bound; no derivative of $F$ is needed. As "
+        r"The identity is algebra, loss by loss; $R$ cancels. $D \ge 0$ is T1, and so is $D' \ge 0$ for the way back. "
+        r"The two add up to $(v - v')(b - a)$, which gives the upper bound; no derivative of $F$ is needed. As "
         r"$0 \le v^* \le 1$, the bound is at most $|\Delta\ell|$; where $v^*$ is Lipschitz in $\ell$ it is of second "
         r"order in $\Delta\ell$. It is attained in the limit: from $a = 0$ to $b \to \infty$, $D / (|\Delta v|\,b)$ "
-        r"tends to 1. Hence $\Phi_{k+1} \le Q(\theta_{k+1}) \le Q(\theta_k) = \Phi_k$ whenever $Q$ does not rise: that is "
+        r"tends to 1. Hence $\Phi_{k+1} \le Q(\theta_{k+1}) \le Q(\theta_k) = \Phi_k$ whenever $Q$ does not rise: that "
+        r"is "
         "sufficient, and not necessary.",
         (
             identity(
@@ -117,7 +120,8 @@ def t2() -> Theorem:
                 "The Bregman parts of a move and of its way back.",
                 bregman + back,
                 (weight - later) * (_b - _a),
-                latex=r"D + D' = \left[F(a) + v(b-a) - F(b)\right] + \left[F(b) + v'(a-b) - F(a)\right] = (v - v')(b - a)",
+                latex=r"D + D' = \left[F(a) + v(b-a) - F(b)\right] + \left[F(b) + v'(a-b) - F(a)\right] = (v - v')(b - "
+                r"a)",
             ),
         ),
         "Hunter and Lange (2004)",
@@ -147,10 +151,11 @@ def t3() -> Theorem:
             needs(r"for descent: $0 < \eta < 2 / L$", "step too large"),
             needs(r"$R$ is part of $\Phi$", "weight decay rises"),
         ),
-        r"As $\nabla Q = \nabla\Phi$ at $\theta_k$, the second hypothesis bounds $Q$ after the step by the quadratic below "
-        r"with $G = \|\nabla\Phi\|^2$, and T1 says $\Phi \le Q$. Only the upper curvature of $Q$ enters: the bend of $F$ "
-        r"helps. For losses with two continuous derivatives a curvature of at most $L$ on the segment suffices, by "
-        r"Taylor's remainder; $L = \frac1n\sum v_i L_i + L_R$ will do for $L_i$-smooth losses. The bound is attained by one "
+        r"As $\nabla Q = \nabla\Phi$ at $\theta_k$, the second hypothesis bounds $Q$ after the step by the quadratic "
+        r"below with $G = \|\nabla\Phi\|^2$, and T1 says $\Phi \le Q$. Only the upper curvature of $Q$ enters: the "
+        r"bend of $F$ helps. For losses with two continuous derivatives a curvature of at most $L$ on the segment "
+        r"suffices, by Taylor's remainder; $L = \frac1n\sum v_i L_i + L_R$ will do for $L_i$-smooth losses. The bound "
+        r"is attained by one "
         "quadratic loss of weight 1.",
         (
             identity(

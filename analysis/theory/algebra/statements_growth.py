@@ -31,10 +31,11 @@ def t5() -> Theorem:
         ),
         r"One step splits exactly into the student's descent at the old $\lambda$ and the growth $\Lambda$ at the new "
         r"student. $F_{k+1} - F_k$ is 0 at $\ell = 0$ and has the slope $v_{k+1} - v_k \ge 0$, so it is nonnegative, "
-        r"and no larger at $b$ than at $M$; at $M$ the growths telescope, and $0 \le F(M) \le M$. The budget is attained "
-        r"when all losses equal $M$ and stay. $\Phi$ need not fall. With T4's steps the mean of $\|\nabla\Phi_k\|^2$, "
-        r"weighted by $\eta_k$, is at most $(\Phi_0 + \text{budget}) / (c \sum\eta_k)$, where $\Phi_k$ is the objective at "
-        r"$\lambda_k$. Hard attains this, too: a sample above $\lambda$ waits, the growth lifts its cost to its loss, "
+        r"and no larger at $b$ than at $M$; at $M$ the growths telescope, and $0 \le F(M) \le M$. The budget is "
+        r"attained when all losses equal $M$ and stay. $\Phi$ need not fall. With T4's steps the mean of "
+        r"$\|\nabla\Phi_k\|^2$, weighted by $\eta_k$, is at most $(\Phi_0 + \text{budget}) / (c \sum\eta_k)$, where "
+        r"$\Phi_k$ is the objective at $\lambda_k$. Hard attains this, too: a sample above $\lambda$ waits, the growth "
+        r"lifts its cost to its loss, "
         "and one step takes it down.",
         (
             identity(
@@ -71,24 +72,26 @@ def t5_limit() -> Theorem:
             needs(r"losses $\le M$ and loss gradients $\le G$ at $\theta$", "M the smallest loss"),
             needs(r"for the limit: $v^* \to 1$ as $\lambda \to \infty$", "jiang-log in the matrix"),
             needs(
-                r"for limit points: T4's steps at $\lambda_k \to \infty$ with $\inf\eta_k > 0$; $M$ and $G$ serve the whole "
-                r"path; $\ell_i$ and $R$ are continuously differentiable; T5's hypotheses"
+                r"for limit points: T4's steps at $\lambda_k \to \infty$ with $\inf\eta_k > 0$; $M$ and $G$ serve the "
+                r"whole path; $\ell_i$ and $R$ are continuously differentiable; T5's hypotheses"
             ),
         ),
-        r"$R$ cancels, and $\nabla\Phi_\lambda$ has the terms $v_i\nabla\ell_i$: what is left is the mean of $(1 - v_i) "
-        r"\nabla\ell_i$. Then the triangle inequality, and $1 - v^*$ does not fall as $\ell$ grows. One sample attains both "
-        r"inequalities. For log the last factor is at most $e^{-\lambda}(e^M - 1)\,G$, by the first line below.",
+        r"$R$ cancels, and $\nabla\Phi_\lambda$ has the terms $v_i\nabla\ell_i$: what is left is the mean of $(1 - "
+        r"v_i) \nabla\ell_i$. Then the triangle inequality, and $1 - v^*$ does not fall as $\ell$ grows. One sample "
+        r"attains both inequalities. For log the last factor is at most $e^{-\lambda}(e^M - 1)\,G$, by the first line "
+        r"below.",
         (
             log_weight.weight_tail(),
             log_weight.latent_tail(),
             by_hand(
                 "limit points of plain distillation",
                 r"Limit points of the path are critical for the plain mean loss with $R$.",
-                r"\Big\|\nabla\Big(\tfrac1n\sum_i \ell_i + R\Big)(\theta_k)\Big\| \le \|\nabla\Phi_{\lambda_k}(\theta_k)\| + "
-                r"\left(1 - v^*(M;\lambda_k)\right) G \to 0",
-                r"The budget of T5 is at most $M$ for every $K$, so $\sum_k \eta_k\|\nabla\Phi_{\lambda_k}(\theta_k)\|^2$ is "
-                r"finite, and with $\inf\eta_k > 0$ the first term tends to 0. The second does by the third hypothesis. The "
-                r"left side is continuous in $\theta$, so it is 0 at a limit point.",
+                r"\Big\|\nabla\Big(\tfrac1n\sum_i \ell_i + R\Big)(\theta_k)\Big\| \le "
+                r"\|\nabla\Phi_{\lambda_k}(\theta_k)\| + \left(1 - v^*(M;\lambda_k)\right) G \to 0",
+                r"The budget of T5 is at most $M$ for every $K$, so $\sum_k "
+                r"\eta_k\|\nabla\Phi_{\lambda_k}(\theta_k)\|^2$ is finite, and with $\inf\eta_k > 0$ the first term "
+                r"tends to 0. The second does by the third hypothesis. The left side is continuous in $\theta$, so it "
+                r"is 0 at a limit point.",
             ),
         ),
         "Graduated non-convexity (Blake and Zisserman, 1987) runs lambda the other way",

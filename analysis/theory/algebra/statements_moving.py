@@ -27,12 +27,15 @@ def t6() -> Theorem:
         (
             needs("$F$ is concave with $0 \\le v^* \\le 1$", "v*(max(l, l'))"),
             needs("the same $z$ before and after"),
-            needs(r"for transport: $\operatorname{Lip}_x(\ell)$ serves all images of both generators", "W1 of another pair"),
+            needs(
+                r"for transport: $\operatorname{Lip}_x(\ell)$ serves all images of both generators",
+                "W1 of another pair",
+            ),
             needs(r"for total variation: $F(\infty) < \infty$", "cauchy in the matrix"),
         ),
         r"$F(\ell') - F(\ell)$ is the integral of $F'$ between the two losses; $F' \ge 0$, and $F' \le v^*$ at the "
-        r"smaller one. So $0 \le F(b) - F(a) \le v^*(a)\,(b - a)$ for $a < b$: average over $z$. Small moves of losses that "
-        r"all rise attain the first bound, small losses the second.",
+        r"smaller one. So $0 \le F(b) - F(a) \le v^*(a)\,(b - a)$ for $a < b$: average over $z$. Small moves of losses "
+        r"that all rise attain the first bound, small losses the second.",
         (
             identity(
                 "drift of one sample",
@@ -46,8 +49,8 @@ def t6() -> Theorem:
                 "The bound for every coupling of old and new samples.",
                 r"|\Gamma| \le \operatorname{Lip}_x(\ell)\,W_1(P, P')",
                 r"$F$ is 1-Lipschitz in $\ell$, so $F(\ell(x))$ is $\operatorname{Lip}_x(\ell)$-Lipschitz in $x$; take "
-                r"the best coupling of the two samples. This is the easy half of Kantorovich's duality; a function with the "
-                r"slope 1 along the moves attains it.",
+                r"the best coupling of the two samples. This is the easy half of Kantorovich's duality; a function "
+                r"with the slope 1 along the moves attains it.",
             ),
             by_hand(
                 "total variation",
@@ -87,20 +90,21 @@ def t7() -> Theorem:
                 "L half as large",
             ),
             needs(
-                r"$\sigma^2 = \mathbb{E}\|v_i\nabla\ell_i - \mathbb{E}\,v_i\nabla\ell_i\|^2 < \infty$, the trace of the "
+                r"$\sigma^2 = \mathbb{E}\|v_i\nabla\ell_i - \mathbb{E}\,v_i\nabla\ell_i\|^2 < \infty$, the trace of "
+                r"the "
                 "covariance of one sample's gradient",
                 "variance left out, near a critical point",
             ),
             needs(
-                r"for a law of infinitely many samples: near $\theta$ each $\ell(\cdot\,; z)$ is Lipschitz with a constant "
-                r"$C(z)$, $\mathbb{E}\,C(z) < \infty$"
+                r"for a law of infinitely many samples: near $\theta$ each $\ell(\cdot\,; z)$ is Lipschitz with a "
+                r"constant $C(z)$, $\mathbb{E}\,C(z) < \infty$"
             ),
         ),
         r"$g_B$ is unbiased: $F$ is 1-Lipschitz, so by the last hypothesis the difference quotients of $F(\ell)$ are "
         r"dominated and $\nabla\mathbb{E}\,F(\ell) = \mathbb{E}\,v\,\nabla\ell$ (for finitely many samples there is "
-        r"nothing to exchange). So the cross term in the quadratic bound of $Q$ is $-\eta\|\nabla\Phi\|^2$ in the mean, "
-        r"and $\mathbb{E}\|g_B\|^2 = \|\nabla\Phi\|^2 + \sigma^2/B$. Quadratic losses of equal curvature and weight 1 attain "
-        r"the bound. "
+        r"nothing to exchange). So the cross term in the quadratic bound of $Q$ is $-\eta\|\nabla\Phi\|^2$ in the "
+        r"mean, and $\mathbb{E}\|g_B\|^2 = \|\nabla\Phi\|^2 + \sigma^2/B$. Quadratic losses of equal curvature and "
+        r"weight 1 attain the bound. "
         r"With $G = \|\nabla\Phi\|^2$ expected descent is guaranteed for $\eta < 2G / (L (G + \sigma^2/B))$; beyond it "
         r"may or may not hold.",
         (
@@ -165,8 +169,8 @@ def t8() -> Theorem:
         r"$m_k$ have a finite sum; with the second line at constant $\eta$ the squares of the gradients have one, too: "
         r"$\|g_k\|^2 \le (1 + \beta)\|m_{k+1}\|^2 + \beta (1 + \beta)\|m_k\|^2$ adds up to "
         r"$\sum_k \|g_k\|^2 \le (1 + \beta)^2 (\Phi_0 - \inf\Phi) / [\eta (1 - \beta - L\eta/2)]$. At $\beta = 0$ "
-        r"both lines are T3's and one quadratic loss of weight 1 attains them. For $\beta > 0$ the second cannot be attained: "
-        r"it would need $m' = m$ in the energy and $m' = -m$ in the gradients.",
+        r"both lines are T3's and one quadratic loss of weight 1 attains them. For $\beta > 0$ the second cannot be "
+        r"attained: it would need $m' = m$ in the energy and $m' = -m$ in the gradients.",
         (
             identity(
                 "energy",

@@ -19,8 +19,8 @@ def t4() -> Theorem:
         r"\frac{\Phi_0 - \Phi_K}{c \sum_{k<K} \eta_k}",
         (
             needs(
-                r"one $c > 0$ serves all steps: $\Phi_{k+1} \le \Phi_k - c\,\eta_k \|\nabla\Phi_k\|^2$, by Armijo's rule, "
-                r"by T3 with $c = \min_k (1 - L\eta_k/2)$, or by exact steps with $c\,\eta_k = 1/(2L)$",
+                r"one $c > 0$ serves all steps: $\Phi_{k+1} \le \Phi_k - c\,\eta_k \|\nabla\Phi_k\|^2$, by Armijo's "
+                r"rule, by T3 with $c = \min_k (1 - L\eta_k/2)$, or by exact steps with $c\,\eta_k = 1/(2L)$",
                 "step too large",
             ),
             needs(r"for $O(1/K)$: $\inf \eta_k > 0$, which the two lemmas below prove", "steps run out"),
@@ -30,16 +30,17 @@ def t4() -> Theorem:
                 "hard stops on the way",
             ),
             needs(
-                "for convergence of the whole sequence: bounded iterates and the Kurdyka-Lojasiewicz inequality (cited and "
-                "not tested)"
+                "for convergence of the whole sequence: bounded iterates and the Kurdyka-Lojasiewicz inequality (cited "
+                "and not tested)"
             ),
         ),
-        r"Sum the descent inequality over the steps; $F \ge 0$ and $R \ge 0$, so $\Phi_0 - \Phi_K \le \Phi_0$ for every "
-        r"$K$. Where $F$ has a kink (hard) $\nabla\Phi$ stands for the selected supergradient $\frac1n\sum v_i \nabla\ell_i "
-        r"+ \nabla R$, here and in T3, T7 and T8. Every limit point is critical in the sense of Clarke, for all ten "
-        r"regularizers; where $v^*$ is continuous, $\nabla\Phi = 0$ there. Hard loses the last statement: $\Phi$ may still "
-        "fall to one side of its limit point. The rate is attained by one quadratic loss of weight 1, with Armijo's longest "
-        "step.",
+        r"Sum the descent inequality over the steps; $F \ge 0$ and $R \ge 0$, so $\Phi_0 - \Phi_K \le \Phi_0$ for "
+        r"every $K$. Where $F$ has a kink (hard) $\nabla\Phi$ stands for the selected supergradient $\frac1n\sum v_i "
+        r"\nabla\ell_i + \nabla R$, here and in T3, T7 and T8. Every limit point is critical in the sense of Clarke, "
+        r"for all ten regularizers; where $v^*$ is continuous, $\nabla\Phi = 0$ there. Hard loses the last statement: "
+        r"$\Phi$ may still "
+        "fall to one side of its limit point. The rate is attained by one quadratic loss of weight 1, with Armijo's "
+        "longest step.",
         (_telescoping(), _mean(), _armijo(), _exact(), _limit_points()),
         "Absil, Mahony and Andrews (2005); Attouch, Bolte and Svaiter (2013); Clarke (1983)",
         notebook="05",
@@ -90,7 +91,8 @@ def _exact() -> Proof:
         r"The minimiser of $Q$ is at least as low as the best gradient step, $\eta = 1/L$.",
         quadratic_model().subs(_eta, 1 / _L),
         -_G / (2 * _L),
-        latex=r"\Phi_{k+1} \le \min Q \le Q(\theta_k - \tfrac1L \nabla\Phi_k) \le \Phi_k - \frac{\|\nabla\Phi_k\|^2}{2L}",
+        latex=r"\Phi_{k+1} \le \min Q \le Q(\theta_k - \tfrac1L \nabla\Phi_k) \le \Phi_k - "
+        r"\frac{\|\nabla\Phi_k\|^2}{2L}",
         reason="This needs a minimiser of $Q$: without weight decay, KL may have none.",
     )
 
@@ -101,9 +103,9 @@ def _limit_points() -> Proof:
         "Every limit point is Clarke critical.",
         r"0 \in \partial_C \Phi(\theta^*) = \tfrac1n\sum_i \partial F(\ell_i(\theta^*))\,\nabla\ell_i(\theta^*) + "
         r"\nabla R(\theta^*)",
-        r"$-F$ is convex (continued below 0 with slope $F'(0) = 1$) and $\ell_i$ is continuously differentiable, so $-F "
-        r"\circ \ell_i$ is regular in Clarke's sense and the sum rule holds with equality. Along the subsequence that "
-        r"tends to $\theta^*$ the weights lie in $[0, 1]$; take a further subsequence on which they converge. The limits are "
-        r"supergradients of $F$ at $\ell_i(\theta^*)$, because the graph of $\partial F$ is closed, and the selected "
-        r"gradients tend to 0. A continuous $v^*$ is the only supergradient: then $\nabla\Phi(\theta^*) = 0$.",
+        r"$-F$ is convex (continued below 0 with slope $F'(0) = 1$) and $\ell_i$ is continuously differentiable, so "
+        r"$-F \circ \ell_i$ is regular in Clarke's sense and the sum rule holds with equality. Along the subsequence "
+        r"that tends to $\theta^*$ the weights lie in $[0, 1]$; take a further subsequence on which they converge. The "
+        r"limits are supergradients of $F$ at $\ell_i(\theta^*)$, because the graph of $\partial F$ is closed, and the "
+        r"selected gradients tend to 0. A continuous $v^*$ is the only supergradient: then $\nabla\Phi(\theta^*) = 0$.",
     )

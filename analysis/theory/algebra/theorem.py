@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from analysis.theory.algebra.proof import Proof, prose
 
-
 NOT_SHOWN = "no counterexample here"
 
 
