@@ -27,9 +27,9 @@ def test_tables(full):
     assert list(table.columns) == theorems.names()
     assert len(table) == 10
     counts = table.stack().value_counts()
-    assert counts.to_dict() == {"holds": 87, "changed": 10, "fails": 3}
+    assert counts.to_dict() == {"holds": 89, "changed": 8, "fails": 3}
     assert (table == "fails").loc["jiang-log"].sum() == 3
-    assert len(full.reasons()) == 13
+    assert len(full.reasons()) == 11
     assert full.reasons()["reason"].str.len().min() > 20
     assert full.violations().shape == (10, 10)
 
