@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from analysis.theory.algebra.proof import Proof, prose
 
+HEADING = "Hypotheses, each with the control or counterexample that shows that the theorem needs it:"
 NOT_SHOWN = "no counterexample here"
 
 
@@ -14,7 +15,7 @@ def needs(hypothesis: str, *shown_by: str) -> str:
         shown_by: names of counterexamples (`analysis.theory.counterexamples`) or of controls. Without a name the line
             says that this project gives no counterexample.
     """
-    return f"{hypothesis} (left out: {', '.join(shown_by) or NOT_SHOWN})"
+    return f"{hypothesis} (without it: {'; '.join(shown_by) or NOT_SHOWN})"
 
 
 @dataclass(frozen=True)
@@ -56,5 +57,5 @@ class Theorem:
     def _repr_markdown_(self) -> str:
         needs = "\n".join(f"- {prose(hypothesis)}" for hypothesis in self.hypotheses)
         algebra = "\n\n".join(proof._repr_markdown_() for proof in self.proofs)
-        head = f"### {self.id}: {self.title}\n\n$$ {self.statement} $$\n\nHypotheses:\n\n{needs}"
+        head = f"### {self.id}: {self.title}\n\n$$ {self.statement} $$\n\n{HEADING}\n\n{needs}"
         return f"{head}\n\n**Proof.** {prose(self.argument)}\n\n{algebra}\n\n*{self.literature}*"

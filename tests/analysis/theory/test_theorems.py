@@ -1,10 +1,14 @@
+import re
+
 import pytest
 import sympy as sp
 
-from analysis.theory import theorems
+from analysis.theory import counterexamples, majorization, matrix, minibatch, theorems
 from analysis.theory.algebra.proof import by_hand, identity
-from analysis.theory.algebra.theorem import Theorem
+from analysis.theory.algebra.theorem import NOT_SHOWN, Theorem
+from cudfkd import regularizers
 from cudfkd.base.errors import ConfigError
+from tests.analysis.theory.toys import TOYS
 
 
 @pytest.mark.parametrize("name", theorems.names())
@@ -26,6 +30,35 @@ def test_table_lists_ten():
     assert list(table.index) == ["T1", "T2", "T3", "T4", "T5", "T5'", "T6", "T7", "T8", "T9"]
     assert table["algebra proved"].all()
     assert "limit points" in table["by hand"]["T4"]
+
+
+ONE_TO_EIGHT = [name for name in theorems.names() if name != "T9"]
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """Every counterexample, every control of a check on small problems, and every cell of the matrix that fails."""
+    columns = [check for name in ("hard", "log") for seed in (0, 1) for column in matrix.COLUMNS.values()
+               for check in column(regularizers.get(name), seed)]  # fmt: skip
+    others = [*majorization.checks(TOYS["ridge"], "log", 1.5), minibatch.batch_statistics("log", 2.0)]
+    names = {check.control.name for check in (*columns, *others)} | set(counterexamples.table().index)
+    return names | {f"{name} in the matrix" for _, name in matrix.EXPECTED}
+
+
+@pytest.mark.parametrize("name", ONE_TO_EIGHT)
+def test_every_hypothesis_says_what_shows_that_it_is_needed(name, shown):
+    for hypothesis in theorems.theorem(name).hypotheses:
+        reference = re.search(r" \(without it: (.*)\)$", hypothesis)
+        assert reference, hypothesis
+        assert reference[1] == NOT_SHOWN or set(reference[1].split("; ")) <= shown, hypothesis
+
+
+@pytest.mark.parametrize("name", ONE_TO_EIGHT)
+def test_the_page_lists_the_hypotheses(name):
+    theorem = theorems.theorem(name)
+    page = theorem._repr_markdown_()
+    assert page.count("\n- ") == len(theorem.hypotheses)
+    assert page.count("(without it: ") == len(theorem.hypotheses)
 
 
 def test_words_alone_prove_no_algebra():
