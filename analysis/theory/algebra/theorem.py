@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from analysis.theory.algebra.proof import Proof, prose
 
-HEADING = "Hypotheses, each with the control or counterexample that shows that the theorem needs it:"
+HEADING = "Hypotheses (in brackets: the control or counterexample that shows the need for it):"
 NOT_SHOWN = "no counterexample here"
 
 
