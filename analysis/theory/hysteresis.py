@@ -61,7 +61,7 @@ def proofs() -> tuple[Proof, ...]:
     branch_lambda = sp.log((sp.exp(lower) - ratio * sp.exp(upper)) / (ratio - 1))
     slope = weight.subs(l, upper) * (theta - a) + weight.subs(l, lower) * (theta + a)
     return (
-        identity("pitchfork", r"The curvature at 0 changes sign here ($a > 1$); $\lambda$ is above 0 for large $a$ only.",
+        identity("pitchfork", r"The curvature at 0 changes sign here; $\lambda > 0$ for large $a$ only.",
                  bend.subs(lam, at), 0,
                  latex=r"\Phi''(0) = 0\ \text{ at }\ \lambda = \tfrac{a^2}{2} + \ln(a^2 - 1)"),
         identity("subcritical", "The fourth derivative there: below 0 for $a > 3^{1/4}$, so the branch bends back.",
