@@ -212,8 +212,8 @@ def _t3(reg: Regularizer, seed: int) -> Iterable[Check]:
 def _t4(reg: Regularizer, seed: int) -> Iterable[Check]:
     toy = problem(seed)
     yield rates.rate(toy, reg, pace(reg), steps=15)
-    yield rates.armijo_steps(toy, reg, pace(reg))
-    yield rates.exact_step(toy, reg, pace(reg))
+    yield rates.armijo_steps(toy, reg, pace(reg), steps=5)
+    yield rates.exact_step(toy, reg, pace(reg), steps=5)
 
 
 def _t5(reg: Regularizer, seed: int) -> Iterable[Check]:
