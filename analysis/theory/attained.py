@@ -31,9 +31,9 @@ def at_rest(loss: float) -> Ridge:
     return points(distance, -distance)
 
 
-def one_sample(loss: float) -> Ridge:
+def one_sample(loss: float, decay: float = 0.0) -> Ridge:
     """One loss (theta - a)^2 / 2, of the given size at the start."""
-    return points((2 * loss) ** 0.5, decay=0.5)
+    return points((2 * loss) ** 0.5, decay=decay)
 
 
 def jump(lam: float) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,8 @@ class GrowthPath:
 
     table: one row per step, with the columns below.
     final: the objective at the end.
-    budget: F_{lambda_K}(M) - F_{lambda_0}(M) for M = the largest loss on the path.
+    last: lambda at the end.
+    reg: the regularizer.
 
     Columns of the table:
         lam: lambda of the step.
@@ -52,11 +53,18 @@ class GrowthPath:
 
     table: pd.DataFrame
     final: float
-    budget: float
+    last: float
+    reg: Regularizer
 
     def column(self, name: str) -> Float[np.ndarray, " k"]:
         """One column of the table."""
         return self.table[name].to_numpy(dtype=np.float64)
+
+    @property
+    def budget(self) -> float:
+        """The budget F_{lambda_K}(M) - F_{lambda_0}(M) for M = the largest loss after a step."""
+        most = float(self.column("largest").max())
+        return bounds.growth_budget(self.reg, float(self.column("lam")[0]), self.last, most)
 
     @property
     def residual(self) -> float:
@@ -95,9 +103,7 @@ def growing_run(
             "raw": before.value - raw_offset(phi.reg, phi.lam),
         })  # fmt: skip
         before = grown
-    most = max(row["largest"] for row in rows)
-    budget = bounds.growth_budget(phis[0].reg, phis[0].lam, phis[-1].lam, most)
-    return GrowthPath(pd.DataFrame(rows).rename_axis("k"), before.value, budget)
+    return GrowthPath(pd.DataFrame(rows).rename_axis("k"), before.value, phis[-1].lam, phis[-1].reg)
 
 
 def raw_offset(reg: Regularizer | str, lam: float) -> float:
@@ -170,9 +176,7 @@ def within_budget(problem: Problem, reg: Regularizer | str, lams: Sequence[float
     """
     regularizer = validate.known(reg)
     path = _run(problem, regularizer, validate.growing(lams))
-    loss, *far = attained.growing_far(regularizer)
-    paths = [path, growing_run(attained.at_rest(loss), regularizer, far)]
-    slack = [excess for one in paths for excess in _over_budget(one)]
+    slack = [excess for one in (path, _sharp_runs(regularizer)[0]) for excess in _over_budget(one)]
     total, least = float(path.column("growth").sum()), float(path.column("smallest").min())
     small = bounds.growth_budget(regularizer, float(lams[0]), float(lams[-1]), least)
     control = ("M the smallest loss", [total - small]) if path.column("growth").any() else STILL
@@ -187,7 +191,7 @@ def rate(problem: Problem, reg: Regularizer | str, lams: Sequence[float]) -> Che
     """
     regularizer = validate.known(reg)
     path = _run(problem, regularizer, validate.growing(lams))
-    slack = [_over_rate(path, C), *(_over_rate(one, 0.5) for one in _sharp_runs(regularizer))]
+    slack = [_over_rate(path, C), *(_over_rate(one, 0.5) for one in _sharp_runs(regularizer)[1:])]
     control = ("eta = 2.5 / L", [_over_rate(_cycling(), C)]) if path.column("gradient").any() else STILL
     return check("rate while lambda grows", "mean |grad|^2 <= (Phi_0 + budget) / (c sum eta)", "T5", slack, control)
 
@@ -203,14 +207,17 @@ def _cycling() -> GrowthPath:
     return growing_run(points(0.0, start=0.1), "log", np.linspace(2.0, 2.5, 121).tolist(), Gradient(2.5))
 
 
-def _sharp_runs(reg: Regularizer) -> list[GrowthPath]:
-    """The two runs with c = 1/2 and steps of 1 that `rate` names: near the minimum, and overtaken by lambda."""
+@cache
+def _sharp_runs(reg: Regularizer) -> tuple[GrowthPath, GrowthPath, GrowthPath]:
+    """Three runs with Armijo's c = 1/2 and steps of 1: at rest, near the minimum, and overtaken by lambda."""
+    loss, *far = attained.growing_far(reg)
     low = min(1.0, 0.5 * reg.lam_below)
     overtaken = [low, 1.5 * low, 1.8 * low]
-    return [
+    return (
+        growing_run(attained.at_rest(loss), reg, far),
         growing_run(attained.parabola(), reg, overtaken[:2], Armijo(0.5)),
         growing_run(attained.one_sample(1.2 * low), reg, overtaken, Armijo(0.5)),
-    ]
+    )
 
 
 def _over_budget(path: GrowthPath) -> tuple[float, float]:

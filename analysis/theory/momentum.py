@@ -138,7 +138,7 @@ def energy(
     """
     validate.within("share", share, 0, 1 + 1e-12)
     path = run(problem, reg, lam, cosine(share * largest_step(problem, beta), count), beta)
-    sharp = run(attained.parabola(), reg, lam, cosine(share * 2, 5), 0.0)
+    sharp = _sharp(reg, lam, tuple(cosine(share * 2, 5)))
     slack = [*_over_energy(path, _curvature(problem)), *_over_energy(sharp, 1.0)]
     control = ("Phi in place of H", np.diff(_swing(0.1).objective)) if path.momentum.any() else STILL
     return check("energy falls", "H_{k+1} <= H_k - eta (1 - beta - L eta / 2) |m_{k+1}|^2", "T8", slack, control)
@@ -153,7 +153,7 @@ def gradients(
     """
     validate.within("share", share, 0, 1)
     path = run(problem, reg, lam, constant(share * largest_step(problem, beta), count), beta)
-    sharp = run(attained.parabola(), reg, lam, constant(1.5, 40), 0.0)
+    sharp = _sharp(reg, lam, (1.5,) * 20)
     statement = "sum |g|^2 <= (1 + beta)^2 Phi_0 / [eta (1 - beta - L eta / 2)]"
     control = ("L half as large", [_over_sum(sharp, 0.5)]) if path.gradient.any() else STILL
     return check("gradients are summable", statement, "T8",
@@ -171,6 +171,12 @@ def _over_sum(path: MomentumPath, curvature: float) -> float:
     """The excess of the sum of squared gradients over its bound."""
     allowed = bounds.gradient_sum(float(path.objective[0]), float(path.steps[0]), curvature, path.beta)
     return float((path.gradient[:-1] ** 2).sum()) - allowed
+
+
+@cache
+def _sharp(reg: Regularizer | str, lam: float, steps: tuple[float, ...]) -> MomentumPath:
+    """Steps without momentum on one small quadratic loss, cached because every problem is checked beside it."""
+    return run(attained.parabola(), reg, lam, steps, 0.0)
 
 
 @cache

@@ -60,8 +60,7 @@ def rate(
     with Armijo's longest step attains the bound. The control takes steps of 2.5 / L, which end in a cycle.
     """
     path = run(problem, reg, lam, Armijo(c, first), steps)
-    longest = Armijo(c, attained.BELOW * 2 * (1 - c))
-    sharp = run(attained.parabola(), reg, lam, longest, 1)
+    sharp = _sharp(reg, lam, Armijo(c, attained.BELOW * 2 * (1 - c)))
     tables, wrong = [rate_table(one, c) for one in (path, sharp)], rate_table(_cycle(), c)
     slack = pd.concat([table["mean"] - table["bound"] for table in tables])
     control = (f"eta = {TOO_LONG} / L", (wrong["mean"] - wrong["bound"]).to_numpy())
@@ -79,7 +78,7 @@ def armijo_steps(
     """
     path = run(problem, reg, lam, Armijo(c, first), steps)
     too_long = attained.ABOVE * 2 * (1 - c)  # above 2 (1 - c) / L, though the weight is a little below 1
-    sharp = run(attained.parabola(), reg, lam, Armijo(c, too_long), 1).steps
+    sharp = _sharp(reg, lam, Armijo(c, too_long)).steps
     curvature = solvable(problem).curvature(torch.ones_like(problem.losses(problem.start)))
     slack = [*(bounds.armijo_step(first, c, curvature) - path.steps), *(bounds.armijo_step(too_long, c, 1.0) - sharp)]
     control = ("L half as large", bounds.armijo_step(too_long, c, 0.5) - sharp)
@@ -93,7 +92,7 @@ def exact_step(problem: Problem, reg: Regularizer | str, lam: float, steps: int 
     One small quadratic loss attains the bound. The control claims the lemma for it with half of L.
     """
     path = run(problem, reg, lam, Exact(), steps)
-    sharp = run(attained.parabola(), reg, lam, Exact(), 1)
+    sharp = _sharp(reg, lam, Exact())
     slack = [*_over_exact(problem, reg, lam, path), *_over_exact(attained.parabola(), reg, lam, sharp)]
     control = ("L half as large", _over_exact(attained.parabola(), reg, lam, sharp, 0.5))
     return check("exact steps descend", "Phi_{k+1} <= Phi_k - |grad|^2 / (2 L)", "T4", slack,
@@ -158,6 +157,12 @@ def _over_exact(problem: Problem, reg: Regularizer | str, lam: float, path: Path
     least = [bounds.exact_drop(share * solved.curvature(point.weights), float(point.gradient.square().sum()))
              for point in points_]  # fmt: skip
     return [float(rise + drop) for rise, drop in zip(np.diff(path.objective), least, strict=True)]
+
+
+@cache
+def _sharp(reg: Regularizer | str, lam: float, inner: Inner) -> Path:
+    """One step on one small quadratic loss, cached because every problem is checked beside it."""
+    return run(attained.parabola(), reg, lam, inner, 1)
 
 
 @cache

@@ -28,7 +28,7 @@ def bounded(problem: Problem, reg: Regularizer | str, lams: Sequence[float], see
     cases = [_bounds(phi, theta) for phi in phis for theta in _thetas(problem, seed, trials)]
     slack = [excess for case in cases for excess in case[:2]]
     sizes = [(phi, share * phi.lam) for phi in phis for share in (0.5, 1.5)]
-    singles = [objective(attained.one_sample(loss), phi.reg, phi.lam) for phi, loss in sizes]
+    singles = [objective(attained.one_sample(loss, decay=0.5), phi.reg, phi.lam) for phi, loss in sizes]
     slack += [excess for single in singles for excess in _bounds(single, single.problem.start)[:2]]
     if isinstance(phis[0].reg, Logistic):
         slack += [_over_tail(phis[0].reg, most, most + ahead) for most in (1.0, 4.0) for ahead in (-1.0, 0.0, 5.0)]
@@ -50,36 +50,30 @@ def reached(problem: Problem, reg: Regularizer | str, seed: int = 0, trials: int
                  ("lambda = 0.5", near))  # fmt: skip
 
 
-def distance(phi: Objective, theta: Theta) -> float:
-    """The distance |grad Phi - grad(mean l + R)|, relative to the largest |grad l_i| if that exceeds 1."""
-    plain = phi.problem.jacobian(theta).mean(0) + phi.problem.decay * theta
-    return float((_gradient(phi, theta) - plain).norm()) / _scale(phi, theta)
+def distance(phi: Objective, theta: Theta, slopes: Tensor | None = None) -> float:
+    """The distance |grad Phi - grad(mean l + R)|; `slopes` are the gradients grad l_i, if they are known already."""
+    variable = theta.detach().requires_grad_()
+    (through,) = torch.autograd.grad(phi.value(variable), variable)
+    each = phi.problem.jacobian(theta) if slopes is None else slopes
+    return float((through - each.mean(0) - phi.problem.decay * theta).norm())
 
 
 def _bounds(phi: Objective, theta: Theta) -> tuple[float, float, float]:
-    """The excess of the left side over the middle, of the middle over the right side, and the control's excess."""
-    losses, slopes = phi.problem.losses(theta), phi.problem.jacobian(theta).norm(dim=1)
-    middle = bounds.missing_gradient(1 - phi.reg.weight(losses, phi.lam), slopes)
-    most, least = (
-        bounds.missing_at_most(float(1 - phi.reg.weight(end[None], phi.lam)), float(slopes.max()))
-        for end in (losses.max(), losses.min())
-    )
-    scale = _scale(phi, theta)
-    return distance(phi, theta) - middle / scale, (middle - most) / scale, (middle - least) / scale
+    """The excess of the left side over the middle, of the middle over the right side, and the control's excess.
+
+    All three are relative to the largest |grad l_i|, if that exceeds 1.
+    """
+    losses, slopes = phi.problem.losses(theta), phi.problem.jacobian(theta)
+    norms, missing = slopes.norm(dim=1), 1 - phi.reg.weight(losses, phi.lam)
+    steepest, middle = float(norms.max()), bounds.missing_gradient(missing, norms)
+    most, least = (bounds.missing_at_most(float(end), steepest) for end in (missing.max(), missing.min()))
+    scale = max(1.0, steepest)
+    return (distance(phi, theta, slopes) - middle) / scale, (middle - most) / scale, (middle - least) / scale
 
 
 def _over_tail(reg: Regularizer, most: float, lam: float) -> float:
     weight = float(reg.weight(torch.tensor([most], dtype=torch.float64), lam))
     return (1 - weight) - bounds.log_tail(most, lam)
-
-
-def _gradient(phi: Objective, theta: Theta) -> Theta:
-    variable = theta.detach().requires_grad_()
-    return torch.autograd.grad(phi.value(variable), variable)[0]
-
-
-def _scale(phi: Objective, theta: Theta) -> float:
-    return max(1.0, float(phi.problem.jacobian(theta).norm(dim=1).max()))
 
 
 def _thetas(problem: Problem, seed: int, trials: int) -> Tensor:
