@@ -21,7 +21,7 @@ def parabola() -> Ridge:
 
 
 def scattered() -> Ridge:
-    """Four losses (theta - a)^2 / 2 near their common minimum 0: no gradient, only variance."""
+    """Four losses (theta - a)^2 / 2 at the minimum 0 of their mean: no gradient, only variance."""
     return points(-SMALL, 0.0, 0.0, SMALL)
 
 
