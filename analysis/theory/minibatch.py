@@ -82,8 +82,8 @@ def expectation(
 def expected(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, batch: int = 1) -> Check:
     """T7 over all batches, at random theta and close to a critical point, for steps of 0.2, 1 and 3 in units of 1 / L.
 
-    Four quadratic losses attain the bound, at their common minimum and beside it. The control leaves out the variance close to the
-    critical point, where expected descent is impossible.
+    Four quadratic losses attain the bound, at their common minimum and beside it. The control leaves out the variance
+    close to the critical point, where expected descent is impossible.
     """
     rng = torch.Generator().manual_seed(seed)
     shift = 0.5 * torch.randn(len(problem.start), generator=rng, dtype=torch.float64)

@@ -165,9 +165,9 @@ def t8() -> Theorem:
             needs(r"for the sum: $\eta_k = \eta < 2 (1 - \beta) / L$"),
         ),
         r"Write $m, m'$ for $m_k, m_{k+1}$ and put $g = m' - \beta m$ into the quadratic bound of $Q$: what is left "
-        r"over is minus a square, and a smaller $\eta_{k+1}$ only lowers $H_{k+1}$. Summed over $k$, the squares of "
-        r"$m_k$ have a finite sum; with the second line at constant $\eta$ the squares of the gradients have one, too: "
-        r"$\|g_k\|^2 \le (1 + \beta)\|m_{k+1}\|^2 + \beta (1 + \beta)\|m_k\|^2$ adds up to "
+        r"over is minus a square, and a smaller $\eta_{k+1}$ only lowers $H_{k+1}$. At constant $\eta$ the bracket is "
+        r"a positive constant, so $\sum_k\|m_{k+1}\|^2 \le (\Phi_0 - \inf\Phi) / [\eta (1 - \beta - L\eta/2)]$. By the "
+        r"second line $\|g_k\|^2 \le (1 + \beta)\|m_{k+1}\|^2 + \beta (1 + \beta)\|m_k\|^2$ adds up to "
         r"$\sum_k \|g_k\|^2 \le (1 + \beta)^2 (\Phi_0 - \inf\Phi) / [\eta (1 - \beta - L\eta/2)]$. At $\beta = 0$ "
         r"both lines are T3's and one quadratic loss of weight 1 attains them. For $\beta > 0$ the second cannot be "
         r"attained: it would need $m' = m$ in the energy and $m' = -m$ in the gradients.",
