@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from analysis.theory import bounds, matrix
-from cudfkd.regularizers import ALL, Logistic, Regularizer
-from tests.analysis.theory.toys import TEN, every
+from cudfkd.regularizers import ALL, Cauchy, Hard, Linear, Logistic, Polynomial, Regularizer
 
 LESS, MORE = 0.9, 1.1  # an upper bound that is too small; a descent, or a step, that is promised too large
 CLAIMS = [
@@ -18,8 +17,9 @@ CLAIMS = [
     ("moved_mass", "T6", LESS), ("step_drop", "T7", MORE), ("noise_rise", "T7", LESS), ("batch_variance", "T7", LESS),
     ("energy_drop", "T8", MORE), ("gradient_sum", "T8", LESS),
 ]  # fmt: skip
-VOID = {("moved_mass", reg.name) for reg in TEN if torch.isinf(reg.latent_limit(0.5))}
-VOID |= {("log_tail", reg.name) for reg in TEN if reg.name != "log"}
+FIVE = [kind() for kind in (Hard, Linear, Logistic, Polynomial, Cauchy)]  # a kink, a cut, a tail, steep, unbounded
+VOID = {("moved_mass", reg.name) for reg in FIVE if torch.isinf(reg.latent_limit(0.5))}
+VOID |= {("log_tail", reg.name) for reg in FIVE if reg.name != "log"}
 FAILS = {(theorem, name) for (theorem, name), (verdict, _) in matrix.EXPECTED.items() if verdict == "fails"}
 
 
@@ -33,10 +33,10 @@ def test_every_bound_has_a_mutation():
     assert public == {name for name, _, _ in CLAIMS}
 
 
-@every
+@pytest.mark.parametrize("reg", FIVE, ids=lambda reg: reg.name)
 @pytest.mark.parametrize(("name", "theorem", "factor"), CLAIMS)
 def test_a_bound_that_is_wrong_by_a_tenth_is_seen(name, theorem, factor, reg, monkeypatch):
-    if (name, reg.name) in VOID or (theorem, reg.name) in FAILS:
+    if (name, reg.name) in VOID:
         pytest.skip("the theorem makes no such claim for this regularizer")
     right = getattr(bounds, name)
     monkeypatch.setattr(bounds, name, lambda *given: factor * right(*given))
