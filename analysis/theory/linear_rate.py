@@ -1,0 +1,198 @@
+"""T11: a linear rate where some student fits all samples and the losses have no flat directions.
+
+Hypothesis (PL with the modulus mu): for weights w_i >= w the weighted gradient obeys
+|mean w_i grad l_i|^2 >= 2 mu w^2 mean l_i. Linear least squares without decay and with a perfect fit has it, with mu the
+smallest eigenvalue of X'X / n. Square losses of a network have it as long as the tangent kernel J J' / n stays above mu.
+
+The objective itself keeps the path in sight. If n Phi_0 < F(infinity), no loss ever exceeds M = F^-1(n Phi_0), because
+Phi does not rise. So all weights stay above w = v*(M), and with steps 0 < eta < 2 / L
+
+    Phi_K <= (1 - 2 mu w^2 eta (1 - L eta / 2))^K Phi_0
+
+Mini-batches need growth, E |g_B|^2 <= rho |grad Phi|^2: then L rho takes the place of L, in expectation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+
+from analysis.checks import Check, check, validate
+from analysis.theory.bias import inverse
+from analysis.theory.minibatch import sample_gradients
+from analysis.theory.toys.descent import Gradient, Path, run
+from analysis.theory.toys.objective import Objective, objective
+from analysis.theory.toys.problems import Losses, Problem, Ridge, Theta
+from cudfkd.regularizers import Hard, Regularizer
+
+Values = Float[np.ndarray, " k"]
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What T11 promises before the first step.
+
+    largest: M, the largest loss that the path can meet; infinite where n Phi_0 >= F(infinity).
+    weight: w = v*(M), the smallest weight on the path; 0 where M is infinite.
+    modulus: mu.
+    curvature: L.
+    """
+
+    largest: float
+    weight: float
+    modulus: float
+    curvature: float
+
+
+def promise(problem: Ridge, reg: Regularizer | str, lam: float) -> Promise:
+    """The promise for linear least squares at the problem's start.
+
+    Raises:
+        ConfigError: weight decay, which keeps the student from a perfect fit.
+    """
+    if problem.decay:
+        validate.refuse("decay", problem.decay, "0: T11 needs a student that fits all samples")
+    phi = objective(problem, reg, lam)
+    gram = problem.inputs.T @ problem.inputs / len(problem.inputs)
+    ends = torch.linalg.eigvalsh(gram)
+    total = len(problem.inputs) * float(phi.value(problem.start))
+    if total >= float(phi.reg.latent_limit(phi.lam)):
+        return Promise(float("inf"), 0.0, float(ends[0]), float(ends[-1]))
+    most = inverse(phi.reg, phi.lam, total)
+    weight = float(phi.reg.weight(torch.tensor([most], dtype=torch.float64), phi.lam))
+    return Promise(most, weight, float(ends[0]), float(ends[-1]))
+
+
+def rate(promised: Promise, step: float, growth: float = 1.0) -> float:
+    """The factor of one step: 1 - 2 mu w^2 eta (1 - L rho eta / 2)."""
+    slowed = 1 - promised.curvature * growth * step / 2
+    return 1 - 2 * promised.modulus * promised.weight**2 * step * slowed
+
+
+def fits(seed: int = 0, n: int = 12, d: int = 3, far: float = 0.3) -> Ridge:
+    """Linear least squares with a perfect fit; the start is off by `far` times a standard normal vector."""
+    rng = torch.Generator().manual_seed(seed)
+    inputs, truth, off = (torch.randn(*size, generator=rng, dtype=torch.float64) for size in ((n, d), (d,), (d,)))
+    return Ridge(truth + validate.at_least("far", far, 0) * off, 0.0, inputs, inputs @ truth)
+
+
+def evenly() -> Ridge:
+    """The case that attains T11: all curvatures of the mean loss are 1, and one of three samples has all the loss."""
+    start, fit = torch.tensor([0.3, 0.0, 0.0], dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    return Ridge(start, 0.0, 3**0.5 * torch.eye(3, dtype=torch.float64), fit)
+
+
+def linear(reg: Regularizer | str, lam: float, seed: int = 0, steps: int = 20) -> Check:
+    """T11 at every step, for three step lengths, and in the attained case with weights of 1.
+
+    The control claims mu = 0.1 for the valley, which has a perfect fit and no PL.
+    """
+    reg = validate.known(reg)
+    problem, attained, slack = _alive(reg, lam, seed), evenly(), []
+    for share in (0.3, 1.0, 1.7):
+        for toy, kind, pace in ((problem, reg, lam), (attained, Hard(), 1.0)):
+            promised = promise(toy, kind, pace)
+            step = share / promised.curvature
+            slack.append(_excess(run(toy, kind, pace, Gradient(step), steps), rate(promised, step)))
+    flat = run(valley(0.1), "log", 2.0, Gradient(0.5), steps)
+    return check("linear rate", "Phi_K <= (1 - 2 mu w^2 eta (1 - L eta / 2))^K Phi_0", "T11", np.concatenate(slack),
+                 ("a valley without PL", _excess(flat, rate(Promise(0.1, 1.0, 0.1, 1.0), 0.5))))  # fmt: skip
+
+
+def in_sight(reg: Regularizer | str, lam: float, seed: int = 0, steps: int = 20) -> Check:
+    """T11: all losses of the path are at most M = F^-1(n Phi_0), with equality where one sample has all the loss.
+
+    The control takes nine tenths of M in the attained case.
+    """
+    reg = validate.known(reg)
+    problem, single = _alive(reg, lam, seed), evenly()
+    promised, bound = promise(problem, reg, lam), promise(single, reg, lam).largest
+    path = run(problem, reg, lam, Gradient(1 / promised.curvature), steps)
+    most, at_start = float(torch.vmap(problem.losses)(path.thetas).max()), float(single.losses(single.start).max())
+    return check("the objective keeps the path in sight", "l_i <= M = F^-1(n Phi_0) on the whole path", "T11",
+                 [most - promised.largest, at_start - bound],
+                 ("nine tenths of M", [at_start - 0.9 * bound]))  # fmt: skip
+
+
+def batched(reg: Regularizer | str, lam: float, seed: int = 0, trials: int = 3) -> Check:
+    """T11 for batches of one sample, over all of them: growth with rho = max |x_i|^2 / (mu w^2), and the rate.
+
+    The attained case is among them. The control asks for descent in the valley, where growth fails.
+    """
+    reg, rng = validate.known(reg), torch.Generator().manual_seed(seed)
+    problem, attained = _alive(reg, lam, seed), evenly()
+    shifts = 0.1 * torch.randn(validate.count("trials", trials), len(problem.start), generator=rng, dtype=torch.float64)
+    fit = problem.start + torch.linalg.lstsq(problem.inputs, problem.targets - problem.inputs @ problem.start)[0]
+    slack = [_batch_excess(problem, reg, lam, fit + shift, share) for shift in shifts for share in (0.5, 1.5)]
+    slack += [_batch_excess(attained, Hard(), 1.0, attained.start, share) for share in (0.5, 1.5)]
+    wrong = _mean_after(objective(valley(0.1), "log", 2.0), valley(0.1).start, 0.5) - 1
+    return check("linear rate in the mean", "E Phi' <= (1 - 2 mu w^2 eta (1 - L rho eta / 2)) Phi", "T11",
+                 np.concatenate(slack), ("no growth: descent in the valley", [wrong]))  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Valley(Problem):
+    """Two samples that only theta = 0 fits, at the end of a flat valley: l = (y + x^2)^2 / 2 and (y - x^2)^2 / 2.
+
+    On y = 0 the objective is of the order x^4 and its squared gradient of the order x^6: there is no PL. The squared
+    gradient of a single sample is of the order x^4: there is no growth, so a constant step climbs near the fit.
+    """
+
+    def losses(self, theta: Theta) -> Losses:
+        x, y = theta
+        return torch.stack([y + x.square(), y - x.square()]).square() / 2
+
+
+def valley(x: float) -> Valley:
+    """The valley with the start (x, 0)."""
+    return Valley(torch.tensor([x, 0.0], dtype=torch.float64), 0.0)
+
+
+def climbs(xs: Sequence[float], step: float, reg: Regularizer | str = "log", lam: float = 2.0) -> pd.DataFrame:
+    """One row per start (x, 0) of the valley: the expected change of Phi by a step with one sample, relative to Phi.
+
+    Further columns: the same with both samples, and E |g_B|^2 / |grad Phi|^2, which growth would bound.
+    """
+    rows = []
+    for x in xs:
+        phi = objective(valley(x), reg, lam)
+        point, gradients = phi.point(phi.problem.start), sample_gradients(phi, phi.problem.start)
+        squared = float(point.gradient.square().sum())
+        rows.append({"x": x, "one sample": _mean_after(phi, point.theta, step) - 1,
+                     "both samples": float(phi.value(point.theta - step * point.gradient)) / point.value - 1,
+                     "growth needed": float(gradients.square().sum(1).mean()) / squared})  # fmt: skip
+    return pd.DataFrame(rows).set_index("x")
+
+
+def _alive(reg: Regularizer, lam: float, seed: int) -> Ridge:
+    """A problem with a perfect fit that starts so close to it that n Phi_0 <= F(infinity) / 2."""
+    far, most = 0.3, float(reg.latent_limit(lam)) / 2
+    while len((toy := fits(seed, far=far)).inputs) * float(objective(toy, reg, lam).value(toy.start)) > most:
+        far /= 2
+    return toy
+
+
+def _excess(path: Path, factor: float) -> Values:
+    """Phi_k / Phi_0 minus the promise, after every step."""
+    return (path.objective / path.objective[0] - factor ** np.arange(len(path.objective)))[1:]
+
+
+def _batch_excess(problem: Ridge, reg: Regularizer, lam: float, theta: Theta, share: float) -> list[float]:
+    """The excess over growth and over the rate for steps of `share` / (L rho), relative to Phi."""
+    phi = objective(problem, reg, lam)
+    point, each = phi.point(theta), sample_gradients(phi, theta)
+    promised = replace(promise(problem, reg, lam), weight=float(point.weights.min()))
+    steepest = float(problem.inputs.square().sum(1).max())
+    growth = steepest / (promised.modulus * promised.weight**2)
+    needed = float(each.square().sum(1).mean()) - growth * float(point.gradient.square().sum())
+    step = share / (promised.curvature * growth)
+    return [needed / point.value, _mean_after(phi, theta, step) - rate(promised, step, growth)]
+
+
+def _mean_after(phi: Objective, theta: Theta, step: float) -> float:
+    """The mean of Phi after a step with one sample, over all samples, relative to Phi."""
+    after = phi.values(theta - step * sample_gradients(phi, theta))
+    return float(after.mean() / phi.value(theta))
