@@ -133,7 +133,8 @@ def welsch_dual(lam: float = 1.5, seed: int = 0, trials: int = 20) -> Check:
     reached = optimum.mean_loss + lam * optimum.divergence("KL")
     return check("Welsch is optimistic robust optimisation", "-lambda ln E e^(-l / lambda) = min E_Q l + lambda KL",
                  "T12", [*(tilted - other for other in others), abs(reached - tilted)],
-                 ("nine tenths of the divergence", [tilted - reached + 0.1 * lam * optimum.divergence("KL")]))  # fmt: skip
+                 ("nine tenths of the divergence",
+                  [tilted - reached + 0.1 * lam * optimum.divergence("KL")]))  # fmt: skip
 
 
 def table() -> pd.DataFrame:
@@ -167,9 +168,7 @@ def _continuous(name: str, density: Callable[[Values], Values]) -> Prior:
 def _em_gaps(reg: Regularizer, lam: float, found: Prior) -> Values:
     losses = torch.linspace(0, 4 * lam, 41, dtype=torch.float64)
     weight, evidence = reg.weight(losses, lam).numpy(), torch.exp(-reg.latent(losses, lam) / found.temperature).numpy()
-    return np.abs(
-        [found.posterior_mean(losses.numpy()) - weight, found.evidence(losses.numpy()) - evidence]
-    ).ravel()
+    return np.abs([found.posterior_mean(losses.numpy()) - weight, found.evidence(losses.numpy()) - evidence]).ravel()
 
 
 def _roughest(reg: Regularizer, lam: float) -> float:

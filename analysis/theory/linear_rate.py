@@ -1,8 +1,11 @@
 """T11: a linear rate where some student fits all samples and the losses have no flat directions.
 
-Hypothesis (PL with the modulus mu): for weights w_i >= w the weighted gradient obeys
-|mean w_i grad l_i|^2 >= 2 mu w^2 mean l_i. Linear least squares without decay and with a perfect fit has it, with mu the
-smallest eigenvalue of X'X / n. Square losses of a network have it as long as the tangent kernel J J' / n stays above mu.
+The hypothesis is PL with the modulus mu: for weights w_i >= w
+
+    |mean w_i grad l_i|^2 >= 2 mu w^2 mean l_i
+
+Linear least squares with a perfect fit and no decay has it, with mu the smallest eigenvalue of X'X / n. Square losses of
+a network have it as long as the tangent kernel J J' / n stays above mu.
 
 The objective itself keeps the path in sight. If n Phi_0 < F(infinity), no loss ever exceeds M = F^-1(n Phi_0), because
 Phi does not rise. So all weights stay above w = v*(M), and with steps 0 < eta < 2 / L

@@ -124,7 +124,7 @@ def tracked(problem: Problem, reg: Regularizer | str, lams: Sequence[float], see
 
 
 def attained() -> Check:
-    """T10 is attained: a target that moves evenly, without momentum; nearly with momentum. Control: 0.9 of the bound."""
+    """T10 is attained by a target that moves evenly, and nearly with momentum. The control takes 0.9 of the bound."""
     cases = [chase(0.3), chase(0.3, steps=3), run_away()]
     gaps, wrong = zip(*((1 - each.gradients / bound(each), each.gradients / bound(each) - 0.9) for each in cases),
                       strict=True)  # fmt: skip
@@ -168,7 +168,8 @@ def run_away(beta: float = 0.9, steps: int = 40) -> Track:
 def expected(reg: Regularizer | str, lams: Sequence[float], seed: int = 0, steps: int = 4) -> Check:
     """T10 with batches of one sample, over all sequences of batches of a problem with three samples.
 
-        eta (1 - L eta / 2) sum E |grad Phi_k|^2 <= E [Phi_0 - Phi_K + sum Lambda + sum Gamma] + L eta^2 / 2 sum sigma_k^2
+        eta (1 - L eta / 2) sum E |grad Phi_k|^2
+            <= E [Phi_0 - Phi_K + sum Lambda + sum Gamma] + L eta^2 / 2 sum sigma_k^2
 
     One case has the weight 1, where both sides are equal. The control leaves the variance out there.
     """
