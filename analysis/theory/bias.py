@@ -96,7 +96,7 @@ def inverse(reg: Regularizer, lam: float, value: float) -> float:
     low, high = 0.0, 1.0
     while _latent(reg, lam, high) < value:
         high *= 2
-    for _ in range(100):
+    for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if _latent(reg, lam, middle) < value else (low, middle)
     return high

@@ -40,9 +40,9 @@ def t9() -> Theorem:
             "for $H$: $P$ is uniform on finitely many points",
         ),
         r"The proof by hand below is complete: it needs no derivative, and weights may be 0. The algebra after it "
-        r"shows the same for positive weights that are smooth in $\lambda$: with $s = \partial_\lambda \ln v^*$, TP2 says "
-        r"that $s$ grows with $\ell$, while $r = v^*/\alpha$ and $f'(r)$ do not grow with $\ell$, so each covariance "
-        r"has its sign by Chebyshev's inequality. For uniform $P$, $H = \ln n - \mathrm{KL}$.",
+        r"shows the same for positive weights that are smooth in $\lambda$: with $s = \partial_\lambda \ln v^*$, TP2 "
+        r"says that $s$ grows with $\ell$, while $r = v^*/\alpha$ and $f'(r)$ do not grow with $\ell$, so each "
+        r"covariance has its sign by Chebyshev's inequality. For uniform $P$, $H = \ln n - \mathrm{KL}$.",
         (
             by_hand(
                 "one crossing",
@@ -113,10 +113,10 @@ def t13() -> Theorem:
         ),
         r"TP2 suffices by T9. It is necessary: let $P$ give $p$ to the loss $b$ and $1 - p$ to $a < b$. "
         r"Then $D_f(Q\|P) = (1-p)\,f\big(\tfrac{1-q}{1-p}\big) + p\,f\big(\tfrac qp\big)$ is strictly convex in "
-        r"$q = Q(b)$ with its minimum at $q = p$, so it falls strictly on $[0, p]$. As $v_b \le v_a$, $q \le p$ at both "
-        r"paces, and $D_f$ falls exactly if $q$ rises, that is, if the determinant below is not negative. (If $v_a = 0$ at one "
-        r"pace then $v_b = 0$ there, and TP2 holds for this pair.) The bound is a chord of $f$, attained "
-        r"by weights that are 0 or 1: hard.",
+        r"$q = Q(b)$ with its minimum at $q = p$, so it falls strictly on $[0, p]$. As $v_b \le v_a$, $q \le p$ at "
+        r"both paces, and $D_f$ falls exactly if $q$ rises, that is, if the determinant below is not negative. (If "
+        r"$v_a = 0$ at one pace then $v_b = 0$ there, and TP2 holds for this pair.) The bound is a chord of $f$, "
+        r"attained by weights that are 0 or 1: hard.",
         (
             identity(
                 "two samples",

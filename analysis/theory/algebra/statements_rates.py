@@ -83,8 +83,8 @@ def t10() -> Theorem:
             ),
         ),
         "Popkov (2005) and Besbes, Gur and Zeevi (2015) on descent for objectives that move; Zavriev and Kostyuk "
-        "(1993) for the energy. New here: the split into lambda and samples for self-paced weights, and the constant for "
-        "momentum",
+        "(1993) for the energy. New here: the split into lambda and samples for self-paced weights, and the constant "
+        "for momentum",
         ("C3", "C4"),
         notebook="09",
     )
@@ -113,12 +113,12 @@ def t11() -> Theorem:
             r"at most $M$; then $L\rho$ takes the place of $L$, in expectation",
         ),
         r"$\Phi$ does not rise (T3), and one sample cannot cost more than all: $F(\ell_i) \le n\Phi_k \le n\Phi_0$. "
-        r"So $\ell_i \le M$ and $v_i \ge w$ on the whole path, without any assumption on it. PL, and $F(\ell) \le \ell$, "
-        r"give $\|\nabla\Phi\|^2 \ge 2\mu w^2\Phi$, and T3 gives the factor of one step. The bound is attained at "
-        r"every step where all weights are 1 and all curvatures are equal. Linear least squares with a perfect fit obeys "
-        r"PL with the smallest eigenvalue of $X'X/n$. The square loss of a network obeys it where the tangent kernel "
-        r"$JJ'/n$ stays above $\mu$; the path is at most $2\sqrt{2L\Phi_0} / (\mu w^2)$ long at $\eta = 1/L$, so it "
-        r"needs to stay so in that ball only. The theorem says nothing about a student that cannot fit its "
+        r"So $\ell_i \le M$ and $v_i \ge w$ on the whole path, without any assumption on it. PL, and $F(\ell) \le "
+        r"\ell$, give $\|\nabla\Phi\|^2 \ge 2\mu w^2\Phi$, and T3 gives the factor of one step. The bound is attained "
+        r"at every step where all weights are 1 and all curvatures are equal. Linear least squares with a perfect fit "
+        r"obeys PL with the smallest eigenvalue of $X'X/n$. The square loss of a network obeys it where the tangent "
+        r"kernel $JJ'/n$ stays above $\mu$; the path is at most $2\sqrt{2L\Phi_0} / (\mu w^2)$ long at $\eta = 1/L$, "
+        r"so it needs to stay so in that ball only. The theorem says nothing about a student that cannot fit its "
         r"samples, about samples that are not fitted, or about the KL divergence, whose modulus in the logits "
         r"vanishes with the teacher's smallest probability.",
         (

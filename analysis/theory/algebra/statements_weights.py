@@ -16,24 +16,24 @@ def t12() -> Theorem:
         r"v^* = c\,\mathbb{E}[w \mid \ell] \text{ for a prior of } w \iff e^{-F/c} \text{ completely monotone}",
         (
             r"$g$ is convex with $g(1) = 0$, and $D_g(vP \| P) = \mathbb{E}_P\,g(v)$",
-            r"for EM: a sample has a random weight $w \ge 0$ with prior $\mu$, and the likelihood $e^{-w\ell}$ (a factor "
-            r"that depends on $w$ alone, as $\sqrt w$ for a normal residual, is counted to $\mu$)",
+            r"for EM: a sample has a random weight $w \ge 0$ with prior $\mu$, and the likelihood $e^{-w\ell}$ (a "
+            r"factor that depends on $w$ alone, as $\sqrt w$ for a normal residual, is counted to $\mu$)",
             r"for EM: $e^{-F/c}$ is completely monotone for some $c > 0$ (log, welsch, cauchy, l1-l2)",
         ),
         r"The first part is Fenchel's equality, sample by sample; $g$ is nonnegative with its zero at $v = 1$, so "
         r"$D_g$ is a divergence between measures. At the optimum $M = v^*P$, which has the direction of T9's "
-        r"$Q_\lambda$. For the second part, $\mathbb{E}[w \mid \ell] = -\tfrac{d}{d\ell}\ln\int e^{-w\ell}d\mu$: it is $F'/c$ "
-        r"for all $\ell$ exactly when the integral is $e^{-F/c}$, and a function is such an integral "
+        r"$Q_\lambda$. For the second part, $\mathbb{E}[w \mid \ell] = -\tfrac{d}{d\ell}\ln\int e^{-w\ell}d\mu$: it is "
+        r"$F'/c$ for all $\ell$ exactly when the integral is $e^{-F/c}$, and a function is such an integral "
         r"exactly when it is completely monotone (Bernstein). Then the E-step computes $v^*/c$, and the M-step "
         r"minimises the weighted loss: EM for $\Phi/c$ is MM for $\Phi$. For log, $w$ is 0 or 1, "
         r"and $v^*/c$ is the probability that the sample is clean. For hard, linear, polynomial, mixture, jiang-log "
-        r"and huber no prior exists for any $c$: $e^{-F/c}$ would be analytic, and these $F$ are straight on one interval "
-        r"and not straight beyond it.",
+        r"and huber no prior exists for any $c$: $e^{-F/c}$ would be analytic, and these $F$ are straight on one "
+        r"interval and not straight beyond it.",
         (*_em(), *_robust(), *_divergences()),
-        "Andrews and Mallows (1974), West (1987), Lange, Little and Taylor (1989) on scale mixtures; Dempster, Laird and "
-        "Rubin (1980) on reweighting as EM; Polson and Scott (2016) on mixtures and envelopes; Fan, He, Liang and Hu "
-        "(2017) on self-paced learning and robust losses; Donsker and Varadhan (1975), Li, Beirami, Sanjabi and Smith "
-        "(2021) on tilted risk. We know no source for the priors of log and Welsch",
+        "Andrews and Mallows (1974), West (1987), Lange, Little and Taylor (1989) on scale mixtures; Dempster, Laird "
+        "and Rubin (1980) on reweighting as EM; Polson and Scott (2016) on mixtures and envelopes; Fan, He, Liang and "
+        "Hu (2017) on self-paced learning and robust losses; Donsker and Varadhan (1975), Li, Beirami, Sanjabi and "
+        "Smith (2021) on tilted risk. We know no source for the priors of log and Welsch",
         notebook="02",
     )
 
