@@ -12,6 +12,7 @@ Two samples and a single strictly convex f show that TP2 is necessary. The bound
 
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -110,7 +111,9 @@ def pairs(reg: Regularizer | str, problems: int, seed: int = 0) -> Iterator[Pair
     for _ in range(validate.count("problems", problems)):
         losses, share = torch.from_numpy(np.sort(rng.exponential(2.0, 2))), rng.uniform(0.05, 0.95)
         table = [reg.weight(losses, lam).tolist() for lam in paces]
-        yield from (Pair(*early, *late, share) for early, late in zip(table[:-1], table[1:], strict=True) if early[0])
+        for (easy, hard), (easy_late, hard_late) in pairwise(table):
+            if easy > 0:
+                yield Pair(easy, hard, easy_late, hard_late, share)
 
 
 def free_pairs(problems: int, seed: int = 0) -> Iterator[Pair]:

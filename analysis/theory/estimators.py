@@ -16,13 +16,13 @@ exactly when e^(-F / c) is a Laplace transform, that is, completely monotone (Be
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp
+from math import exp, log, pi
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from scipy.stats import gamma, invgauss, poisson
+from scipy.special import gammaln
 from torch import Tensor
 
 from analysis.checks import Check, check, validate
@@ -72,11 +72,11 @@ def prior(reg: Regularizer | str, lam: float) -> Prior | None:
             return Prior("Bernoulli", 1 + odds, np.array([0.0, 1.0]), np.array([odds, 1.0]) / (1 + odds))
         case "welsch":
             count = np.arange(int(lam + 12 * lam**0.5) + 40)
-            return Prior("Poisson / λ", 1.0, count / lam, poisson(lam).pmf(count))
+            return Prior("Poisson / λ", 1.0, count / lam, np.exp(count * log(lam) - lam - gammaln(count + 1)))
         case "cauchy":
-            return _continuous("Gamma", gamma(lam, scale=1 / lam).pdf)
+            return _continuous("Gamma", lambda w: lam * np.log(lam * w) - lam * w - gammaln(lam))
         case "l1-l2":
-            return _continuous("inverse Gaussian", invgauss(1 / (2 * lam), scale=2 * lam).pdf)
+            return _continuous("inverse Gaussian", lambda w: -lam * (w - 1) ** 2 / w + np.log(lam / (pi * w)) / 2)
     return None
 
 
@@ -158,11 +158,15 @@ ROWS = (
 )
 
 
-def _continuous(name: str, density: Callable[[Values], Values]) -> Prior:
-    """A quadrature of a density on w > 0: the trapezoid rule in ln w, which converges exponentially here."""
+def _continuous(name: str, log_density: Callable[[Values], Values]) -> Prior:
+    """A quadrature of a density on w > 0: the trapezoid rule in ln w, which converges exponentially here.
+
+    Arguments:
+        log_density: the logarithm of w times the density of w, that is, of the density of ln w.
+    """
     logs = np.linspace(-100, 6, 8001)
     nodes = np.exp(logs)
-    return Prior(name, 1.0, nodes, density(nodes) * nodes * (logs[1] - logs[0]))
+    return Prior(name, 1.0, nodes, np.exp(log_density(nodes)) * (logs[1] - logs[0]))
 
 
 def _em_gaps(reg: Regularizer, lam: float, found: Prior) -> Values:

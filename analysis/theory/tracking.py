@@ -55,7 +55,7 @@ class Track:
     @property
     def gradients(self) -> float:
         """The sum of the squared gradients: the left side of T10."""
-        return float(self.table["squared"].sum())
+        return float(self.table["squared"].to_numpy().sum())
 
     @property
     def moved(self) -> float:
