@@ -18,22 +18,21 @@ def t10() -> Theorem:
     return Theorem(
         "T10",
         "tracking",
-        r"\frac1K\sum_{k<K}\|\nabla\Phi_k(\theta_k)\|^2 \le \frac{\kappa}{\eta}\left(\frac{H_0 - H_K}{K} + "
-        r"\frac1K\sum_{k<K}\Lambda_k + \frac1K\sum_{k<K}\Gamma_k\right),\quad "
-        r"\kappa = \frac{(1-\beta)^2}{1 - \beta - L\eta/2} + 2\beta",
+        r"\sum_{k<K}\frac{\eta_k}{\kappa_k}\|\nabla\Phi_k(\theta_k)\|^2 \le \Phi_0 - H_K + \sum_{k<K}\Lambda_k + "
+        r"\sum_{k<K}\Gamma_k,\quad \kappa_k = \frac{(1-\beta)^2}{1 - \beta - L\eta_k/2} + 2\beta",
         (
             r"one step moves the student, then $\lambda$, then the samples; $\Phi_k$ is the objective of step $k$",
             r"$F$ is concave for every $\lambda_k$, and $Q_k(\cdot \mid \theta_k)$ has curvature at most $L$ along "
             r"the student's step, for all samples that it meets",
-            r"$m_{k+1} = \beta m_k + \nabla\Phi_k(\theta_k)$, $\theta_{k+1} = \theta_k - \eta\,m_{k+1}$, $m_0 = 0$; "
+            r"$m_{k+1} = \beta m_k + \nabla\Phi_k(\theta_k)$, $\theta_{k+1} = \theta_k - \eta_k m_{k+1}$, $m_0 = 0$; "
             r"$\beta = 0$ is gradient descent, where $H = \Phi$",
-            r"$0 < \eta < 2 (1 - \beta) / L$",
+            r"$\eta_k$ does not grow, and $0 < \eta_k < 2 (1 - \beta) / L$",
             r"for batches ($\beta = 0$): the hypotheses of T7 at every step, and $\sigma_k^2 / B$ the expected squared "
             r"distance of $g_B$ from $\nabla\Phi_k$",
         ),
         r"A step changes $\Phi$ in three parts, and only the student's part must fall. By T8's identity "
-        r"$H_k - H_{k+1} + \Lambda_k + \Gamma_k \ge \eta\,(A\,m'^2 + \tfrac\beta2 d^2)$ with "
-        r"$A = 1 - \beta - L\eta/2$, $m' = m_{k+1}$ and $d = m_{k+1} - m_k$. The gradient is "
+        r"$H_k - H_{k+1} + \Lambda_k + \Gamma_k \ge \eta_k (A\,m'^2 + \tfrac\beta2 d^2)$ with "
+        r"$A = 1 - \beta - L\eta_k/2$, $m' = m_{k+1}$ and $d = m_{k+1} - m_k$. The gradient is "
         r"$(1 - \beta)\,m' + \beta d$, and Cauchy and Schwarz compare its square with the bracket. Sum over $k$. As "
         r"$H_K \ge 0$, for $\beta = 0$ and $\eta = 1/L$ the mean squared gradient is at most "
         r"$2L\,(\Phi_0/K + \overline{\Lambda} + \overline{\Gamma})$: parts whose sum is $o(K)$ do no harm, and a "
