@@ -2,7 +2,8 @@
 
 A live run breaks two hypotheses of T10: it has momentum and mini-batches at once, and no bound of its curvature is
 known. So the comparison is a measurement, and no consequence of the theorem. The left side takes L = 0, where kappa is
-1 + beta and the bound of the gradients is smallest. A run that lies below this bound lies below the bound of every L.
+1 + beta and the bound of the gradients is smallest. A run below this bound lies below the bound of every L. A run above
+it needs a curvature, or batches, to explain its gradients.
 """
 
 from dataclasses import dataclass

@@ -146,6 +146,12 @@ def prices(reg: Regularizer | str, lams: Sequence[float], targets: Sequence[floa
     return pd.DataFrame(rows).set_index("lam")
 
 
+def approach(reg: Regularizer | str, lam: float, largest: float, counts: Sequence[int]) -> dict[int, float]:
+    """The price over its bound, by number of samples, where one sample of n is lost (`one_lost`)."""
+    found = {count: among(reg, lam, one_lost(reg, lam, largest, count)) for count in counts}
+    return {count: price.ratio / price.bound for count, price in found.items()}
+
+
 def _price(reg: Regularizer, lam: float, losses: Tensor, plain: Tensor, phi: Tensor) -> Price:
     chosen = int(phi.argmin())
     largest = float(losses[chosen].max())

@@ -104,6 +104,13 @@ def counts(kinds: Sequence[Regularizer | str], problems: int = 400, seed: int = 
     return pd.DataFrame(rows).set_index("weight")
 
 
+def moves(reg: Regularizer | str, problems: int = 60, seed: int = 0) -> pd.DataFrame:
+    """One row per random pair: the change of the ratio v(hard) / v(easy) and the change of KL, later minus earlier."""
+    rows = [{"ratio": pair.hard_late / pair.easy_late - pair.hard / pair.easy, "rise": rise(pair, "KL")}
+            for pair in pairs(reg, problems, seed)]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 def pairs(reg: Regularizer | str, problems: int, seed: int = 0) -> Iterator[Pair]:
     """Pairs of random losses at neighbouring paces; pairs without any weight are left out."""
     reg, rng = validate.known(reg), np.random.default_rng(seed)

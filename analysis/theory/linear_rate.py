@@ -100,6 +100,17 @@ def linear(reg: Regularizer | str, lam: float, seed: int = 0, steps: int = 20) -
                  ("a valley without PL", _in_valley()))  # fmt: skip
 
 
+def compared(reg: Regularizer | str, lam: float, seed: int = 0, steps: int = 60) -> pd.DataFrame:
+    """One row per step of 1 / L: Phi and T11's promise, both relative to Phi at the start."""
+    reg = validate.known(reg)
+    problem = _alive(reg, lam, seed)
+    promised = promise(problem, reg, lam)
+    path = run(problem, reg, lam, Gradient(1 / promised.curvature), steps, tolerance=1e-12)
+    count = np.arange(len(path.objective))
+    factor = rate(promised, 1 / promised.curvature)
+    return pd.DataFrame({"objective": path.objective / path.objective[0], "promise": factor**count})
+
+
 def in_sight(reg: Regularizer | str, lam: float, seed: int = 0, steps: int = 20) -> Check:
     """T11: all losses of the path are at most M = F^-1(n Phi_0), with equality where one sample has all the loss.
 

@@ -119,8 +119,8 @@ def tracked(problem: Problem, reg: Regularizer | str, lams: Sequence[float], see
     longest, count = 2 / max(map(_steepest, moving)), len(lams) - 1
     tracks = [follow(moving, reg, lams, cosine(share * (1 - beta) * longest, count), beta)
               for beta, share in ((0.0, 0.9), (0.5, 0.5), (0.9, 0.5))]  # fmt: skip
-    even = chase(0.3)
-    return check("the student tracks", "sum eta / kappa |grad Phi_k|^2 <= H_0 - H_K + sum (Lambda + Gamma)", "T10",
+    even, statement = chase(0.3), "sum eta / kappa |grad Phi_k|^2 <= H_0 - H_K + sum (Lambda_k + Gamma_k)"
+    return check("the student tracks", statement, "T10",
                  [_excess(track) for track in (*tracks, even, run_away())],
                  ("the samples' part left out", [even.left - even.bound + even.moved]), claims=("C3", "C4"))  # fmt: skip
 
@@ -132,15 +132,16 @@ def attained() -> Check:
                  np.abs(ratios - 1), ("nine tenths of the bound", ratios - 0.9), claims=("C3", "C4"))  # fmt: skip
 
 
-def floor(speeds: Sequence[float], steps: int = 50) -> pd.DataFrame:
-    """One row per speed of the target: the mean squared gradient, and the bound 2L (Phi_0 / K + mean Gamma)."""
-    rows = []
-    for speed in speeds:
-        table = chase(speed, steps).table
-        first, drift = float(table["objective"].to_numpy()[0]), float(table["drift"].mean())
-        rows.append({"speed": speed, "mean squared gradient": float(table["squared"].mean()),
-                     "bound": 2 * (first / steps + drift)})  # fmt: skip
-    return pd.DataFrame(rows).set_index("speed")
+def floor(speeds: Sequence[float], counts: Sequence[int]) -> pd.DataFrame:
+    """T10's bound 2L (Phi_0 / K + mean Gamma) of the mean squared gradient for a target that moves evenly.
+
+    Returns:
+        A row a number of steps K, a column a speed. The mean squared gradient itself is speed^2 for every K.
+    """
+    tables = {(count, speed): chase(speed, count).table for count in counts for speed in speeds}
+    bounds = {key: 2 * float(table["objective"].to_numpy()[0] / key[0] + table["drift"].mean())
+              for key, table in tables.items()}  # fmt: skip
+    return pd.Series(bounds).unstack().rename_axis("K")
 
 
 @cache

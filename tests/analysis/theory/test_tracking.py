@@ -46,9 +46,8 @@ def test_a_variance_that_is_a_tenth_too_small_is_seen(monkeypatch):
 
 
 def test_constant_drift_leaves_a_floor():
-    table = tracking.floor([0.1, 0.4], steps=200)
-    np.testing.assert_allclose(table["mean squared gradient"], [0.01, 0.16])
-    np.testing.assert_allclose(table["bound"], np.array([0.01, 0.16]) * (1 + 1 / 200))
+    table = tracking.floor([0.1, 0.4], [1, 200])
+    np.testing.assert_allclose(table, np.outer([2, 1 + 1 / 200], [0.01, 0.16]))
 
 
 def test_the_parts_of_a_track_add_up():
