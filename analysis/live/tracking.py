@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import fsum
 
 import numpy as np
+import pandas as pd
 
 from analysis.checks import validate
 from analysis.live.accounts import Account
@@ -51,6 +52,16 @@ class Tracking:
     def numbers(self) -> dict[str, float]:
         """The numbers of a record."""
         return {"gradients": self.gradients, "reached": self.reached, "generator_share": self.generator_share}
+
+
+def bound_shares(runs: pd.DataFrame) -> pd.DataFrame:
+    """What the bound of each recorded run is made of: `runs` with shares in the columns fallen, lambda and generator.
+
+    Runs in which the student never moves have no bound and are left out.
+    """
+    alive = runs[runs["student"] != 0]
+    parts = {"fallen": alive["start"] - alive["end"], "lambda": alive["lambda"], "generator": alive["generator"]}
+    return alive.assign(**{name: part / sum(parts.values()) for name, part in parts.items()})
 
 
 def tracking(account: Account, config: DistillConfig) -> Tracking:

@@ -122,7 +122,8 @@ def tracked(problem: Problem, reg: Regularizer | str, lams: Sequence[float], see
     even, statement = chase(0.3), "sum eta / kappa |grad Phi_k|^2 <= H_0 - H_K + sum (Lambda_k + Gamma_k)"
     return check("the student tracks", statement, "T10",
                  [_excess(track) for track in (*tracks, even, run_away())],
-                 ("the samples' part left out", [even.left - even.bound + even.moved]), claims=("C3", "C4"))  # fmt: skip
+                 ("the samples' part left out", [even.left - even.bound + even.moved]),
+                 claims=("C3", "C4"))  # fmt: skip
 
 
 def attained() -> Check:

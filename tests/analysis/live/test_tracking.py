@@ -1,8 +1,9 @@
+import pandas as pd
 import pytest
 
 from analysis.live.accounts import account
 from analysis.live.probe import Probe
-from analysis.live.tracking import Tracking, tracking
+from analysis.live.tracking import Tracking, bound_shares, tracking
 from cudfkd import ConfigError
 from tests.analysis.live.toys import config, probed
 
@@ -23,6 +24,12 @@ def test_shares():
     found = Tracking(gradients=1.0, fallen=1.0, growth=0.5, drift=2.5)
     assert (found.bound, found.reached, found.generator_share) == (4.0, 0.25, 0.625)
     assert str(Tracking(1.0, -1.0, 0.0, 0.5).reached) == "nan"
+
+
+def test_shares_of_recorded_runs_add_up():
+    runs = pd.DataFrame({"start": [3.0, 1.0], "end": [1.0, 1.0], "lambda": [1.0, 0.0], "generator": [1.0, 0.0],
+                         "student": [-4.0, 0.0]})  # fmt: skip
+    assert bound_shares(runs)[["fallen", "lambda", "generator"]].to_numpy().tolist() == [[0.5, 0.25, 0.25]]
 
 
 def test_bad_input():
