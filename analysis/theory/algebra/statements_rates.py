@@ -118,7 +118,7 @@ def t11() -> Theorem:
         r"obeys PL with the smallest eigenvalue of $X'X/n$. The square loss of a network obeys it where the tangent "
         r"kernel $JJ'/n$ stays above $\mu$; the path is at most $2\sqrt{2L\Phi_0} / (\mu w^2)$ long at $\eta = 1/L$, "
         r"so it needs to stay so in that ball only. The theorem says nothing about a student that cannot fit its "
-        r"samples, about samples that are not fitted, or about the KL divergence, whose modulus in the logits "
+        r"samples, about other samples, or about the KL divergence, whose modulus in the logits "
         r"vanishes with the teacher's smallest probability.",
         (
             identity(
