@@ -1,9 +1,9 @@
 """T10 evaluated on a live run: how large the student's gradients are, and what their bound is made of.
 
-A live run breaks two hypotheses of T10: it has momentum and mini-batches at once, and no bound of its curvature is
-known. So the comparison is a measurement, and no consequence of the theorem. The left side takes L = 0, where kappa is
-1 + beta and the bound of the gradients is smallest. A run below this bound lies below the bound of every L. A run above
-it needs a curvature, or batches, to explain its gradients.
+The curvature L and the noise of the batches are not known. So the left side takes L = 0, where kappa is 1 + beta, and
+the right side has no noise: no bound of T10 is smaller. A run below this bound lies below the bound of every L and
+every noise. A run above it is no counterexample: it needs curvature or noise to explain its gradients. Besides, the
+gradient is read at fixed latents in eval mode, and the student trains on fresh latents in train mode.
 """
 
 from dataclasses import dataclass

@@ -15,17 +15,16 @@ Without momentum H is Phi, and kappa = 1 / (1 - L eta / 2). Both moves enter wit
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from analysis.checks import Check, check, validate
 from analysis.theory.momentum import constant, cosine
-from analysis.theory.toys.objective import Objective, objective
+from analysis.theory.toys.objective import objective
 from analysis.theory.toys.problems import Logistic, Problem, Ridge, Solvable, points, solvable
 from cudfkd.regularizers import Hard, Regularizer
 
@@ -86,7 +85,7 @@ def follow(
         if len(given) != count:
             validate.refuse(f"the number of {name}", len(given), f"{count}, one more than steps")
     validate.within("beta", beta, 0, 1)
-    curvature = max(map(_steepest, problems))
+    curvature = max(map(steepest, problems))
     longest = 2 * (1 - beta) / curvature
     theta, m, rows = problems[0].start, torch.zeros_like(problems[0].start), []
     for k, step in enumerate(steps):
@@ -116,7 +115,7 @@ def tracked(problem: Problem, reg: Regularizer | str, lams: Sequence[float], see
     The step lengths fall along half a cosine. The control leaves the samples' part out, for a target that moves.
     """
     moving = list(drifting(problem, validate.count("number of lambdas", len(lams), 2), seed))
-    longest, count = 2 / max(map(_steepest, moving)), len(lams) - 1
+    longest, count = 2 / max(map(steepest, moving)), len(lams) - 1
     tracks = [follow(moving, reg, lams, cosine(share * (1 - beta) * longest, count), beta)
               for beta, share in ((0.0, 0.9), (0.5, 0.5), (0.9, 0.5))]  # fmt: skip
     even, statement = chase(0.3), "sum eta / kappa |grad Phi_k|^2 <= H_0 - H_K + sum (Lambda_k + Gamma_k)"
@@ -167,22 +166,6 @@ def run_away(beta: float = 0.9, steps: int = 40) -> Track:
     return follow(moving, Hard(), [WIDE] * (steps + 1), constant(step, steps), beta)
 
 
-def expected(reg: Regularizer | str, lams: Sequence[float], seed: int = 0) -> Check:
-    """T10 with batches of one sample, over all sequences of batches of a problem with three samples.
-
-        eta (1 - L eta / 2) sum E |grad Phi_k|^2
-            <= E [Phi_0 - Phi_K + sum Lambda + sum Gamma] + L eta^2 / 2 sum sigma_k^2
-
-    One case has the weight 1, where both sides are equal. The control leaves the variance out there.
-    """
-    moving = _three(seed, validate.count("number of lambdas", len(lams), 2))
-    given = _batched(moving, validate.known(reg), lams, 0.5)
-    equal = _batched(moving, Hard(), [WIDE] * len(lams), 0.5)
-    return check("the student tracks in the mean", "as T10, plus L eta^2 / 2 sum sigma_k^2", "T10",
-                 [given[0] - given[1] - given[2], abs(equal[0] - equal[1] - equal[2])],
-                 ("variance left out", [equal[0] - equal[1]]), claims=("C3", "C4"))  # fmt: skip
-
-
 def drifting(problem: Problem, count: int, seed: int = 0) -> Iterator[Solvable]:
     """The problem and its copies, in which the samples move by a random amount from one copy to the next.
 
@@ -199,44 +182,11 @@ def drifting(problem: Problem, count: int, seed: int = 0) -> Iterator[Solvable]:
                 present = replace(present, inputs=inputs + 0.1 * _like(inputs, rng))
 
 
-def _three(seed: int, count: int) -> list[Ridge]:
-    """Three samples on a line, and `count` - 1 copies in which they have drifted by 0.1 a step."""
-    rng = torch.Generator().manual_seed(seed)
-    targets = 2 * torch.rand(3, generator=rng, dtype=torch.float64)
-    return [points(*(targets + 0.1 * k).tolist()) for k in range(count)]
-
-
-def _batched(
-    problems: Sequence[Problem], reg: Regularizer, lams: Sequence[float], step: float
-) -> tuple[float, float, float]:
-    """The left side, E [Phi_0 - Phi_K + sum Lambda + sum Gamma], and the variance term, over all batch sequences."""
-    curvature = max(map(_steepest, problems))
-    thetas, left, noise, moved, n = problems[0].start[None], 0.0, 0.0, 0.0, len(problems[0].losses(problems[0].start))
-    phis = [objective(problem, reg, lam) for problem, lam in zip(problems, lams, strict=True)]
-    first = float(phis[0].value(thetas[0]))
-    for k, phi in enumerate(phis[:-1]):
-        each = torch.vmap(partial(_sample_gradients, phi))(thetas)  # (m, n, d)
-        mean = each.mean(1)
-        left += float(mean.square().sum(1).mean())
-        noise += float((each - mean[:, None]).square().sum(2).mean())
-        thetas = (thetas[:, None] - step * each).reshape(-1, thetas.shape[1])
-        moved += float((phis[k + 1].values(thetas) - phi.values(thetas)).mean())
-    fallen = first - float(phis[-1].values(thetas).mean())
-    assert len(thetas) == n ** (len(phis) - 1)
-    return step * (1 - curvature * step / 2) * left, fallen + moved, curvature * step**2 / 2 * noise
-
-
-def _sample_gradients(phi: Objective, theta: Tensor) -> Float[Tensor, "n d"]:
-    """The gradients v_i grad l_i, one row per sample."""
-    weights = phi.reg.weight(phi.problem.losses(theta), phi.lam)
-    return weights[:, None] * torch.func.jacrev(phi.problem.losses)(theta)
-
-
 def _excess(track: Track) -> float:
     return (track.left - track.bound) / max(1.0, abs(track.bound))
 
 
-def _steepest(problem: Problem) -> float:
+def steepest(problem: Problem) -> float:
     """L for all weights: they are at most 1."""
     solved = solvable(problem)
     return solved.curvature(torch.ones_like(solved.losses(solved.start)))
