@@ -116,7 +116,9 @@ def t13() -> Theorem:
         r"$q = Q(b)$ with its minimum at $q = p$, so it falls strictly on $[0, p]$. As $v_b \le v_a$, $q \le p$ at "
         r"both paces, and $D_f$ falls exactly if $q$ rises, that is, if the determinant below is not negative. (If "
         r"$v_a = 0$ at one pace then $v_b = 0$ there, and TP2 holds for this pair.) The bound is a chord of $f$, "
-        r"attained by weights that are 0 or 1: hard.",
+        r"attained by weights that are 0 or 1: hard. Both hypotheses on $v$ are needed: with the weights "
+        r"$(0.5, 0.6)$ and then $(0.5, 0.9)$ TP2 holds and $Q$ leaves $P$; with the weights $(0, 2)$ and an even $P$ "
+        r"the bound is 0.",
         (
             identity(
                 "two samples",

@@ -121,9 +121,10 @@ def t11() -> Theorem:
         r"at every step where all weights are 1 and all curvatures are equal. Linear least squares with a perfect fit "
         r"obeys PL with the smallest eigenvalue of $X'X/n$. The square loss of a network obeys it where the tangent "
         r"kernel $JJ'/n$ stays above $\mu$; the path is at most $2\sqrt{2L\Phi_0} / (\mu w^2)$ long at $\eta = 1/L$, "
-        r"so it needs to stay so in that ball only. The theorem says nothing about a student that cannot fit its "
-        r"samples, about other samples, or about the KL divergence, whose modulus in the logits "
-        r"vanishes with the teacher's smallest probability.",
+        r"so it needs to stay so in that ball only. Each condition is needed: the losses $(y \pm x^2)^2/2$ have a "
+        r"perfect fit without PL and without growth, and a sample far beyond hard's $\lambda$ never moves the student. "
+        r"The theorem says nothing about a student that cannot fit its samples, about other samples, or about the KL "
+        r"divergence, whose modulus in the logits vanishes with the teacher's smallest probability.",
         (
             identity(
                 "one step",

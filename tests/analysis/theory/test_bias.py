@@ -43,6 +43,12 @@ def test_a_perfect_student_has_no_price():
     assert (price.paid, price.least, price.ratio, price.bound) == (0.0, 0.0, 1.0, 1.0)
 
 
+def test_a_local_minimiser_may_pay_more():
+    price = bias.local_minimiser()
+    assert (price.paid, price.least) == pytest.approx((4.05, 0.405), abs=1e-5)
+    assert price.excess == pytest.approx(4.05 - 4.5 * 0.405, abs=1e-4)
+
+
 def test_prices_fall_with_the_pace():
     table = bias.prices("log", [1.0, 20.0], [0.0, 0.1, 0.2, 4.0])
     assert table.loc[1.0, "ratio"] > 1.1

@@ -42,6 +42,14 @@ def test_counts_agree():
     assert table.loc["random weights", ["TP2 holds", "KL falls"]].tolist() == [150, 150]
 
 
+def test_both_hypotheses_on_the_weight_are_needed():
+    pair = Pair(easy=0.5, hard=0.6, easy_late=0.5, hard_late=0.9, share=0.5)  # the hard sample weighs more
+    assert equivalence.tp2(pair) > 0
+    assert equivalence.rise(pair, "KL") > 0
+    two = Pair(easy=1.0, hard=1.0, easy_late=0.0, hard_late=2.0, share=0.5)  # a weight above 1
+    assert equivalence.rise(two, "KL") > equivalence.activity_bound("KL", 1.0) == 0
+
+
 def test_a_pair_without_hard_weight():
     pair = Pair(easy=1.0, hard=0.0, easy_late=0.5, hard_late=0.25, share=0.5)
     assert equivalence.tp2(pair) > 0
