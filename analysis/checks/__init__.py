@@ -43,7 +43,7 @@ class Check:
 
     name: a short name.
     statement: a sentence with the formula.
-    theorem: "T1" ... "T9" or "T5'"; "axioms" or "table" for the regularizers themselves.
+    theorem: "T1" ... "T14" or "T5'"; "axioms" or "table" for the regularizers themselves.
     holds: worst_violation <= tolerance.
     worst_violation: the largest of n violations; <= 0 means that the statement held with room.
     tolerance: the largest violation that still counts as holding.

@@ -15,6 +15,7 @@ from analysis.live.accounts import Account, account
 from analysis.live.classes import Classes
 from analysis.live.interventions import Held
 from analysis.live.probe import Probe
+from analysis.live.tracking import tracking
 from analysis.studies import records
 from analysis.studies.grid import architecture_in, place
 from analysis.studies.processes import pool
@@ -46,8 +47,9 @@ class Outcome:
 
 
 Reader = Callable[[Outcome], dict[str, Any]]
-READERS: dict[str, Reader] = {}
+READERS: dict[str, Reader] = {"tracking": lambda outcome: _tracked(outcome)}
 """Further numbers of a run by name, for `Study.reads`; each gives a dictionary of numbers."""
+NEED_GRADIENTS = {"tracking"}  # the readers for which the probe reads gradients, at the price of a backward pass a step
 
 
 def perform(case: Case, *callbacks: Callback, gradient: bool = False, data_root: Path | None = None) -> Outcome:
@@ -71,7 +73,7 @@ def entry(study: Study, case: Case, seed: int, data_root: Path | None = None, wa
     watching: list[Callback] = [classes, watch] if watch else [classes]
     watching += [last] if study.keep == "images" and seed == study.seeds[0] else []
     try:
-        outcome = perform(seeded, *watching, data_root=data_root)
+        outcome = perform(seeded, *watching, gradient=bool(NEED_GRADIENTS & set(study.reads)), data_root=data_root)
     except Pruned as ended:
         return Entry(made=made, pruned=ended.epoch, **_seen(watch))
     except TrainingError as error:
@@ -208,6 +210,13 @@ def _accounted(of_run: Account) -> dict[str, Any]:
         "loss_early": _average(samples["loss"][:quarter]),
         "loss_late": _average(samples["loss"][-quarter:]),
     }
+
+
+def _tracked(outcome: Outcome) -> dict[str, Any]:
+    """The two sides of T10, for a run with a probe."""
+    if outcome.account is None:
+        raise ConfigError("reader 'tracking' needs a run with a probe: set probe: 1")
+    return tracking(outcome.account, outcome.run.config).numbers()
 
 
 def _seen(watch: Watch | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""T1 to T9: statement, hypotheses, and the algebra of each proof as identities that sympy reduces to zero.
+"""T1 to T14: statement, hypotheses, and the algebra of each proof as identities that sympy reduces to zero.
 
 Notation: theta_k is the student after k steps, l_i(theta) >= 0 the loss of sample i, F the latent loss and v = F' the
 weight:
@@ -14,20 +14,30 @@ from functools import cache
 
 import pandas as pd
 
-from analysis.theory.algebra import statements_fixed, statements_growth, statements_moving, statements_rate
+from analysis.theory.algebra import (
+    statements_convergence,
+    statements_distribution,
+    statements_fixed,
+    statements_growth,
+    statements_moving,
+    statements_rate,
+    statements_weights,
+)
 from analysis.theory.algebra.theorem import Theorem
 from cudfkd.base.errors import ConfigError, unknown
 
 STATEMENTS = {
     "T1": statements_fixed.t1, "T2": statements_fixed.t2, "T3": statements_fixed.t3, "T4": statements_rate.t4,
     "T5": statements_growth.t5, "T5'": statements_growth.t5_limit, "T6": statements_moving.t6,
-    "T7": statements_moving.t7, "T8": statements_moving.t8, "T9": statements_moving.t9,
+    "T7": statements_moving.t7, "T8": statements_moving.t8, "T9": statements_distribution.t9,
+    "T10": statements_convergence.t10, "T11": statements_convergence.t11, "T12": statements_weights.t12,
+    "T13": statements_distribution.t13, "T14": statements_weights.t14,
 }  # fmt: skip
 
 
 @cache
 def theorem(name: str) -> Theorem:
-    """The theorem with this name, T1 ... T9 or T5'. Raises ConfigError for an unknown name."""
+    """The theorem with this name, T1 ... T14 or T5'. Raises ConfigError for an unknown name."""
     return STATEMENTS[known(name)]()
 
 

@@ -1,4 +1,4 @@
-"""T6 to T9: the samples, the batch or the momentum moves, or the samples are drawn. Each function returns a Theorem.
+"""T6 to T8: the samples, the batch or the momentum moves. Each function returns a Theorem.
 
 Symbols as in `analysis.theory.algebra.statements_fixed`: a and b are the losses before and after a step, x is a
 variable loss.
@@ -6,7 +6,6 @@ variable loss.
 
 import sympy as sp
 
-from analysis.theory.algebra.families import Formula
 from analysis.theory.algebra.proof import by_hand, identity
 from analysis.theory.algebra.statements_fixed import fallen_slopes
 from analysis.theory.algebra.theorem import Theorem, needs
@@ -190,80 +189,4 @@ def t8() -> Theorem:
         ),
         "Zavriev and Kostyuk (1993); Ochs, Chen, Brox and Pock (2014, iPiano)",
         notebook="05",
-    )
-
-
-def t9() -> Theorem:
-    """T9: the curriculum as a distribution."""
-    pace = sp.Symbol("lambda", positive=True)
-    prior, losses = sp.symbols("p_1:4", positive=True), sp.symbols("ell_1:4", positive=True)
-    weights = [sp.Function(f"v_{i}", positive=True)(pace) for i in (1, 2, 3)]
-    alpha = sum(p * v for p, v in zip(prior, weights, strict=True))
-    q = [p * v / alpha for p, v in zip(prior, weights, strict=True)]
-    score = [sp.diff(sp.log(v), pace) for v in weights]
-    expected = sum(a * b for a, b in zip(q, losses, strict=True))
-    convex, ratios = sp.Function("f"), [v / alpha for v in weights]
-    divergence = sum(a * convex(r) for a, r in zip(prior, ratios, strict=True))
-    slopes = [sp.diff(convex(_x), _x).subs(_x, r) for r in ratios]
-    ess: Formula = alpha**2 / sum(p * v**2 for p, v in zip(prior, weights, strict=True))
-    chi2 = sum(a**2 / p for a, p in zip(q, prior, strict=True)) - 1
-    return Theorem(
-        "T9",
-        "the curriculum as a distribution",
-        r"Q_\lambda = v^* P / \alpha:\quad \alpha \uparrow,\quad \mathbb{E}_{Q_\lambda}\ell \uparrow,\quad "
-        r"D_f(Q_\lambda \| P) \downarrow,\quad H(Q_\lambda) \uparrow \text{ for uniform } P",
-        (
-            r"$\ln v^*$ has increasing differences in $\ell$ and $\lambda$ (not jiang-log)",
-            r"$v^*$ does not grow with $\ell$, and $v^*(0) = 1$",
-            r"$\alpha(\lambda) > 0$: some sample has weight",
-            r"$\theta$ and $P$ are fixed",
-            "for $H$: $P$ is uniform on finitely many points",
-        ),
-        r"Let $s = \partial_\lambda \ln v^*$. Increasing differences say that $s$ grows with $\ell$; as $v^*(0) = 1$ "
-        r"for every $\lambda$, $s(0) = 0$, so $s \ge 0$. With $r = v^*/\alpha$, which does not grow with $\ell$, and "
-        r"convex $f$, $f'(r)$ does not grow with $\ell$ either: each covariance below has its sign by Chebyshev's "
-        r"inequality. For uniform $P$, $H = \ln n - \mathrm{KL}$. (Where $v^*$ or $f$ has no derivative: $r$ at the "
-        r"smaller $\lambda$ and $r'$ at the larger cross once, at $\ell^*$, $r$ above $r'$ before it, so "
-        r"$\mathbb{E}_P[f(r) - f(r')] \ge \mathbb{E}_P[(f'(r') - f'(r'(\ell^*)))\,(r - r')] \ge 0$.)",
-        (
-            identity(
-                "mean weight",
-                "Its relative slope is a mean.",
-                sp.diff(alpha, pace),
-                alpha * sum(a * b for a, b in zip(q, score, strict=True)),
-                latex=r"\frac{d\alpha}{d\lambda} = \alpha\,\mathbb{E}_Q\,s \ge 0,\quad s = \partial_\lambda \ln v^*",
-            ),
-            identity(
-                "mean loss",
-                "Its slope is a covariance (three samples).",
-                sp.diff(expected, pace),
-                _covariance(q, losses, score),
-                latex=r"\frac{d}{d\lambda}\mathbb{E}_Q\ell = \operatorname{Cov}_Q(\ell, s) \ge 0",
-            ),
-            identity(
-                "divergence",
-                "The slope of every $f$-divergence is a covariance, too.",
-                sp.diff(divergence, pace).doit(),
-                _covariance(q, slopes, score),
-                latex=r"\frac{d}{d\lambda} D_f(Q\|P) = \frac{d}{d\lambda} \sum_i p_i\,f(r_i) = "
-                r"\operatorname{Cov}_Q\left(f'(r), s\right) \le 0",
-            ),
-            identity(
-                "sample size",
-                r"The effective sample fraction is $1 / (1 + \chi^2)$, so it grows.",
-                ess * (1 + chi2),
-                sp.S.One,
-                latex=r"\frac{\left(\sum p_i v_i\right)^2}{\sum p_i v_i^2} = \frac{1}{1 + \chi^2(Q\|P)}",
-            ),
-        ),
-        "Karlin and Rubin (1956); Hardy, Littlewood and Polya; Shaked and Shanthikumar (2007); Bengio et al. (2009)",
-        ("C2", "C4"),
-        notebook="07",
-    )
-
-
-def _covariance(q: list[Formula], first, second) -> Formula:
-    product = sum(w * x * y for w, x, y in zip(q, first, second, strict=True))
-    return product - sum(w * x for w, x in zip(q, first, strict=True)) * sum(
-        w * y for w, y in zip(q, second, strict=True)
     )

@@ -27,11 +27,11 @@ def test_tables(full):
     assert list(table.columns) == theorems.names()
     assert len(table) == 10
     counts = table.stack().value_counts()
-    assert counts.to_dict() == {"holds": 89, "changed": 8, "fails": 3}
-    assert (table == "fails").loc["jiang-log"].sum() == 3
-    assert len(full.reasons()) == 11
+    assert counts.to_dict() == {"holds": 131, "changed": 10, "fails": 9}
+    assert (table == "fails").loc["jiang-log"].sum() == 4
+    assert len(full.reasons()) == 19
     assert full.reasons()["reason"].str.len().min() > 20
-    assert full.violations().shape == (10, 10)
+    assert full.violations().shape == (10, 15)
 
 
 def test_one_check_a_theorem(full):
@@ -43,7 +43,7 @@ def test_one_check_a_theorem(full):
 
 def test_cells_are_plain_data(full):
     plain = json.loads(json.dumps([cell.to_dict() for cell in full.cells], allow_nan=False))
-    assert len(plain) == 100
+    assert len(plain) == 150
     assert {cell["verdict"] for cell in plain} == {"holds", "changed", "fails"}
 
 

@@ -1,0 +1,81 @@
+"""T10 evaluated on a live run: how large the student's gradients are, and what their bound is made of.
+
+The curvature L and the noise of the batches are not known. So the left side takes L = 0, where kappa is 1 + beta, and
+the right side has no noise: no bound of T10 is smaller. A run below this bound lies below the bound of every L and
+every noise. A run above it is no counterexample: it needs curvature or noise to explain its gradients. Besides, the
+gradient is read at fixed latents in eval mode, and the student trains on fresh latents in train mode.
+"""
+
+from dataclasses import dataclass
+from math import fsum
+
+import numpy as np
+import pandas as pd
+
+from analysis.checks import validate
+from analysis.live.accounts import Account
+from analysis.theory.momentum import cosine
+from analysis.theory.tracking import kappa
+from cudfkd.config import DistillConfig
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """The two sides of T10 for a run.
+
+    gradients: sum of eta_k / (1 + beta) |grad Phi_k|^2.
+    fallen: Phi_0 - Phi_K; the kinetic part of H_K is left out, which makes the bound larger.
+    growth: the sum of lambda's parts.
+    drift: the sum of the generator's parts.
+    """
+
+    gradients: float
+    fallen: float
+    growth: float
+    drift: float
+
+    @property
+    def bound(self) -> float:
+        """The right side of T10: what the objective lost, and what lambda and the generator put back."""
+        return fsum((self.fallen, self.growth, self.drift))
+
+    @property
+    def reached(self) -> float:
+        """The gradients as a share of their bound; T10 allows 1 at most. NaN where the bound is not positive."""
+        return self.gradients / self.bound if self.bound > 0 else float("nan")
+
+    @property
+    def generator_share(self) -> float:
+        """The generator's part of the bound."""
+        return self.drift / self.bound if self.bound > 0 else float("nan")
+
+    def numbers(self) -> dict[str, float]:
+        """The numbers of a record."""
+        return {"gradients": self.gradients, "reached": self.reached, "generator_share": self.generator_share}
+
+
+def bound_shares(runs: pd.DataFrame) -> pd.DataFrame:
+    """What the bound of each recorded run is made of: `runs` with shares in the columns fallen, lambda and generator.
+
+    Runs in which the student never moves have no bound and are left out.
+    """
+    alive = runs[runs["student"] != 0]
+    parts = {"fallen": alive["start"] - alive["end"], "lambda": alive["lambda"], "generator": alive["generator"]}
+    return alive.assign(**{name: part / sum(parts.values()) for name, part in parts.items()})
+
+
+def tracking(account: Account, config: DistillConfig) -> Tracking:
+    """The two sides of T10 for a run of SGD whose step length falls along half a cosine.
+
+    Raises:
+        ConfigError: the account lacks rounds or gradients.
+    """
+    if not account.covers_all():
+        validate.refuse("the rounds of the account", "not all of them", "every round: take a probe with every=1")
+    norms = account.samples["gradient"].to_numpy(dtype=np.float64)
+    if not np.isfinite(norms).all():
+        validate.refuse("the gradients of the account", "missing", "read: take a probe with gradient=True")
+    steps = np.array(cosine(config.lr, len(norms))) / kappa(0.0, config.momentum)
+    total = account.total("steps")
+    fallen = float(account.steps["start"].to_numpy()[0] - account.steps["end"].to_numpy()[-1])
+    return Tracking(float(steps @ norms**2), fallen, total["lambda"], total["generator"])
