@@ -1,6 +1,7 @@
 """Descriptions of a run: frozen, validated, plain data. Making a description checks every value that a user can set."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
@@ -15,6 +16,7 @@ from cudfkd import data, methods, models, teachers
 from cudfkd.base.errors import ConfigError
 from cudfkd.base.validation import Described, digest
 from cudfkd.curriculum import Curriculum
+from cudfkd.data import DataInfo, FolderInfo, ImageSet
 from cudfkd.runs.settings import Settings
 
 
@@ -85,8 +87,9 @@ class Experiment(Described):
     It holds every value that a machine needs to run the distillation. `get_or_run` finds the run by its `key`.
     """
 
-    data: Annotated[str, AfterValidator(lambda name: data.info(name) and name)] = "fashion-mnist"
-    """name of the evaluation data, from `cudfkd.data.names()`"""
+    data: Annotated[str, AfterValidator(lambda name: data.check(name))] = "fashion-mnist"
+    """name of the evaluation data, from `cudfkd.data.names()`, or the path of a folder of images as it was given, see
+    `cudfkd.data.folder`"""
     teacher: str = "lenet5"
     """architecture of a teacher that ships with the package, the file of a teacher trained with `cudfkd teacher`, or a
     file of plain weights"""
@@ -114,13 +117,30 @@ class Experiment(Described):
 
     def teacher_card(self) -> dict:
         """Returns the teacher's card. Raises ConfigError and DataError as `cudfkd.teachers.named_card` does."""
-        return teachers.named_card(self.data, self.teacher, self.teacher_seed, self.teacher_arch)
+        return teachers.named_card(self.data, self.teacher, self.teacher_seed, self.teacher_arch, self.folder_size)
+
+    @property
+    def folder_size(self) -> int | None:
+        """The size to which the images of a folder are brought; None for data with a name, which keep their size."""
+        return self.distill.image_size if data.is_folder(self.data) else None
+
+    def data_info(self) -> DataInfo:
+        """Returns the facts of the data. Raises as `cudfkd.data.info`."""
+        return data.info(self.data, self.folder_size)
+
+    def images(self, split: str, data_root: str | Path | None = None) -> ImageSet:
+        """Loads a split of the data, at the size that the experiment asks for. Raises as `cudfkd.data.load`."""
+        return data.load(self.data, split, data_root, self.folder_size)
 
     @property
     def key(self) -> str:
         """Short hash of the description: equal descriptions have equal keys.
 
-        It covers all values, but the teacher's weights in place of `teacher` and `teacher_seed`.
+        It covers all values, but the teacher's weights in place of `teacher` and `teacher_seed`, and the content of a
+        folder of images in place of its path.
         """
         values = self.model_dump(mode="json", exclude={"teacher", "teacher_seed"})
+        about = self.data_info()
+        if isinstance(about, FolderInfo):
+            values["data"] = about.sha256
         return digest([values, self.teacher_card()["sha256"]])

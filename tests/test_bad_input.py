@@ -178,6 +178,10 @@ COMMAND_ROWS = [
     row("distill", "--method cüdfkd", "unknown method 'cüdfkd': did you mean 'cudfkd'?"),
     row("distill", ("--method", ""), "unknown method ''"),
     row("distill", "--data fashon-mnist", "unknown data set 'fashon-mnist': did you mean 'fashion-mnist'?"),
+    row("distill", "--data {at}/none", "none: name the folder of the images"),
+    row("distill", "--data {at}/mine.json", "mine.json is a file: name the folder of the images"),
+    row("distill", "--data {at}/finished", "finished holds no class folders: put the images into"),
+    row("distill", ("--data", "/a\0b"), r"/a\x00b cannot be read (embedded null byte)"),
     row("distill", "--student lenet", "unknown model 'lenet': did you mean 'lenet5'?"),
     row("distill", "--teacher resnet", "unknown teacher 'fashion-mnist resnet seed 0'"),
     row("distill", "--teacher-seed 9", "unknown teacher 'fashion-mnist lenet5 seed 9'"),
@@ -300,6 +304,8 @@ COMMAND_ROWS = [
     row("teacher", "--data-root {at}/mine.json", "no train-images-idx3-ubyte in"),
     row("teacher", ("--data-root", "a\0b"), r"no train-images-idx3-ubyte in a\x00b"),
     row("teacher", "--data cifar10 --data-root {at}", "no cifar-10-batches-py/data_batch_1 in"),
+    row("teacher", "--image-size 0", "image_size = '0' is not allowed: it must be a whole number, 1 or more"),
+    row("teacher", "--image-size 32", "image_size = 32 is not allowed: fashion-mnist has 28 pixels a side"),
     row("teacher", "--data svhn --data-root {at}", "no train_32x32.mat in"),
     row("teacher", "--data tiny-imagenet --data-root {at}", "tiny-imagenet: no train in"),
     row("teacher", "--out {at}/mine.json/x", "mine.json/x cannot be written (Not a directory)"),
@@ -519,10 +525,10 @@ def at(world, tmp_path, monkeypatch) -> Path:
         monkeypatch.setattr(module, "NOTEBOOKS", tmp_path / "project" / "notebooks")
     real = data.load
 
-    def load(name, split, data_root=None):
+    def load(name, split, data_root=None, image_size=None):
         few = name == "fashion-mnist" and data_root is None
         if not few or split not in ("train", "test"):
-            return real(name, split, data_root)
+            return real(name, split, data_root, image_size)
         return data.ImageSet(torch.zeros(16, 1, 28, 28, dtype=torch.uint8), torch.arange(16) % 10)
 
     monkeypatch.setattr(data, "load", load)

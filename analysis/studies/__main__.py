@@ -147,7 +147,7 @@ def _study(name: str) -> tuple[Study, Path, Path | None]:
         crossed = grid.read(values)
         root = Path(crossed.data_root) if crossed.data_root else None
         return crossed.study(), crossed.folder / "record.json", root
-    return study.of(values), path.with_suffix(".json"), None
+    return study.of(values, path.parent), path.with_suffix(".json"), None
 
 
 if __name__ == "__main__":

@@ -11,6 +11,10 @@ A study is a file in `analysis/studies/catalog/`. Values are as `Case` has them:
         batch: {experiment: {distill: {curriculum: {granularity: batch}}}}
     cases: [{at: {start: 0.1, growth: 3}, set: {...}}]                   optional: points that no single axis gives
     seeds: [0, 1, 2]
+
+An axis can be taken from another study of the same folder, wholly or in part:
+
+    axes: {method: {like: methods, only: [dfq, cmi]}}
 """
 
 from collections.abc import Iterator, Mapping
@@ -136,7 +140,7 @@ class Study(Described):
 
 def load(path: Path) -> Study:
     """A study from its file. Raises ConfigError where it is missing or no study."""
-    return of(values_of(path))
+    return of(values_of(path), path.parent)
 
 
 def values_of(path: Path) -> dict[str, Any]:
@@ -150,12 +154,41 @@ def values_of(path: Path) -> dict[str, Any]:
     return values
 
 
-def of(values: Mapping[str, Any]) -> Study:
-    """A study from the values of a file, its axes crossed. Raises ConfigError for a wrong or unknown value."""
+def of(values: Mapping[str, Any], folder: Path = Path()) -> Study:
+    """A study from the values of a file, its axes crossed.
+
+    Arguments:
+        values: the values, by name.
+        folder: the folder of the studies that an axis may be taken from.
+
+    Raises:
+        ConfigError: a wrong or unknown value; an axis of a study that the folder lacks.
+    """
     described = dict(values)
     base, axes, points = described.pop("base", {}), described.pop("axes", {}), described.pop("cases", [{}])
+    axes = {axis: _places(axis, places, folder) for axis, places in axes.items()}
     cases = [Case.model_validate(case) for case in _crossed(base, axes, points)]
     return Study.model_validate(described | {"cases": cases})
+
+
+def _places(axis: str, places: dict[Place, Any], folder: Path) -> dict[Place, Any]:
+    """The values at the places of an axis, which another study may hold."""
+    name = places.get("like")
+    if not isinstance(name, str):
+        return places
+    if other := [str(key) for key in places if key not in ("like", "only")]:
+        raise ConfigError(unknown(f"word beside like of the axis {axis}", other[0], ("only",)))
+    described = values_of(folder / f"{name}.yaml").get("axes", {})
+    if axis not in described:
+        raise ConfigError(unknown(f"axis of {name}", axis, map(str, described)))
+    held = described[axis]
+    if isinstance(held.get("like"), str):
+        raise ConfigError(f"the axis {axis} of {name} is taken from {held['like']}: take it from there")
+    chosen = places.get("only", list(held))
+    for place in chosen:
+        if place not in held:
+            raise ConfigError(unknown(f"place on the axis {axis} of {name}", str(place), map(str, held)))
+    return {place: held[place] for place in chosen}
 
 
 def _crossed(base: dict[str, Any], axes: dict[str, dict[Place, Any]], points: list[dict[str, Any]]) -> Iterator[Any]:

@@ -96,6 +96,14 @@ def whole(text: str) -> int:
         raise ConfigError(f"{text!r} is not allowed for a seed: it must be a whole number") from None
 
 
+def pixels(text: str) -> int:
+    """Converts text to a size in pixels. Raises ConfigError if it is no whole number of 1 or more."""
+    value = number(text)
+    if not isinstance(value, int) or value < 1:
+        raise ConfigError(f"image_size = {text!r} is not allowed: it must be a whole number, 1 or more")
+    return value
+
+
 def minutes(text: str) -> int | float:
     """Converts text to minutes. Raises ConfigError if it is no finite number greater than 0."""
     value = number(text)

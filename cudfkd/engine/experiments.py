@@ -16,8 +16,9 @@ from cudfkd.config import DistillConfig, Experiment
 from cudfkd.engine.loop import distill
 from cudfkd.engine.run import Run, load_run
 from cudfkd.runs.context import Context
-from cudfkd.runs.folder import BusyError, is_busy, wait_until_free
+from cudfkd.runs.lock import BusyError, is_busy, wait_until_free
 from cudfkd.runs.records import SUMMARY
+from cudfkd.teachers import folders
 
 FILE = "experiment.json"
 
@@ -33,6 +34,7 @@ def run(
 ) -> Run:
     """Builds the networks and data that the experiment names, distills, and evaluates on the split *dev*.
 
+    Warns if the data is a folder of images without *dev*: evaluation is then on its split *test*.
     The run folder also gets experiment.json, which holds the names. Raises the errors of `cudfkd.distill`.
 
     Arguments:
@@ -44,9 +46,12 @@ def run(
         data_root: folder of the data, see `cudfkd.data.load`.
     """
     teacher, student, config = build(experiment)
-    dev = data.load(experiment.data, "dev", data_root)
+    split = data.evaluation_split(experiment.data)
+    if split != "dev":
+        warnings.warn(f"{experiment.data} has no dev: evaluation is on its images in {split}/", stacklevel=2)
+    dev = experiment.images(split, data_root)
     real = methods.get(config.method).ABOUT.real_images
-    train = data.load(experiment.data, "train", data_root) if real else None
+    train = experiment.images("train", data_root) if real else None
     watching = [*callbacks, _Names(experiment, run_dir)] if run_dir else callbacks
     return distill(
         teacher, student, config, evaluate_on=dev, run_dir=run_dir, resume=resume, callbacks=watching,
@@ -83,22 +88,27 @@ def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Cal
 def build(experiment: Experiment) -> tuple[nn.Module, nn.Module, DistillConfig]:
     """Builds an experiment's teacher, a new student, and its settings, with the data set's mean and std if it has none.
 
+    For a folder of images, `cudfkd.teachers.folders` says where mean and std come from.
+
     Raises:
-        ConfigError: as `cudfkd.teachers.named_card`.
+        ConfigError: as `cudfkd.teachers.named_card`; or mean and std are unknown.
         DataError: as `cudfkd.teachers.named_card`.
     """
-    about, config = data.info(experiment.data), experiment.distill
-    teacher = teachers.named(experiment.data, experiment.teacher, experiment.teacher_seed, experiment.teacher_arch)
+    about, config = experiment.data_info(), experiment.distill
+    teacher = teachers.named(
+        experiment.data, experiment.teacher, experiment.teacher_seed, experiment.teacher_arch, experiment.folder_size
+    )
     if config.mean is None:
-        config = config.model_copy(update={"mean": about.mean, "std": about.std})
+        mean, std = folders.normalisation(experiment.teacher_card(), experiment.data, about)
+        config = config.model_copy(update={"mean": mean, "std": std})
     student = models.build(experiment.student, about.num_classes, about.channels, about.image_size, config.seed)
     return teacher, student, config
 
 
 def names(run_dir: Path) -> dict[str, Any]:
-    """Reads `data`, `teacher`, `teacher_seed` and `teacher_arch` of the run in a folder.
+    """Reads `data`, `teacher`, `teacher_seed`, `teacher_arch` and `data_content` of the run in a folder.
 
-    The named data and teacher may be gone by now.
+    The named data and teacher may be gone by now. `data_content` is the hash of a folder of images, else empty.
 
     Raises:
         DataError: the folder has no such file, because its networks came from outside, or the file is damaged.
@@ -106,8 +116,8 @@ def names(run_dir: Path) -> dict[str, Any]:
     file = run_dir / FILE
     if not file.exists():
         raise DataError(f"{run_dir} does not say which teacher and data it used (no {FILE}): name them")
-    content = {"teacher_arch": ""} | read_json(file)
-    kinds = {"data": str, "teacher": str, "teacher_seed": int, "teacher_arch": str}
+    content = {"teacher_arch": "", "data_content": ""} | read_json(file)
+    kinds = {"data": str, "teacher": str, "teacher_seed": int, "teacher_arch": str, "data_content": str}
     for name, kind in kinds.items():
         if not isinstance(content.get(name), kind):
             raise DataError(f"{file} is damaged ({name} is not what a run writes): name the teacher and its data")
@@ -119,6 +129,9 @@ class _Names(Callback):
 
     def __init__(self, experiment: Experiment, run_dir: Path) -> None:
         self._names, self._path = experiment.model_dump(mode="json"), run_dir.absolute() / FILE
+        about = experiment.data_info()
+        if isinstance(about, data.FolderInfo):
+            self._names["data_content"] = about.sha256
 
     def before_run(self, ctx: Context) -> None:
         ctx.ranks.lead(lambda: write_json(self._path, self._names))

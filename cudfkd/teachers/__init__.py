@@ -17,7 +17,7 @@ from torch import nn
 from cudfkd import data, models
 from cudfkd.base.errors import ConfigError, DataError, unknown
 from cudfkd.boundary.weights import load_plain
-from cudfkd.teachers import outside
+from cudfkd.teachers import folders, outside
 
 WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 """Usual endings of files of weights."""
@@ -38,7 +38,7 @@ def load_teacher(dataset: str, model: str, seed: int = 0) -> nn.Module:
     return read_teacher(_shipped(dataset, model, seed))
 
 
-def from_weights(file: str | Path, arch: str, dataset: str) -> nn.Module:
+def from_weights(file: str | Path, arch: str, dataset: str, image_size: int | None = None) -> nn.Module:
     """Loads a teacher from a file of plain weights without a card, in eval mode.
 
     The file is a .safetensors file, or a file that `torch.save` wrote: a state dict, or a dict that holds a state dict
@@ -49,21 +49,24 @@ def from_weights(file: str | Path, arch: str, dataset: str) -> nn.Module:
         file: the file; `~` is the home folder.
         arch: architecture of the network, from `cudfkd.models.names()`.
         dataset: data set of its training, which gives classes, channels and image size.
+        image_size: size of the images, if the data set is a folder of images, see `cudfkd.data.load`.
 
     Raises:
         ConfigError: an unknown architecture or data set; the file does not exist, is a folder or has a card; or it
             holds the weights of another network.
         DataError: the file cannot be read, is damaged, would run code or holds no weights.
     """
-    return outside.read(_without_card(str(file), arch), arch, dataset)
+    return outside.read(_without_card(str(file), arch), arch, dataset, image_size)
 
 
-def named(dataset: str, teacher: str, seed: int = 0, arch: str = "") -> nn.Module:
+def named(dataset: str, teacher: str, seed: int = 0, arch: str = "", image_size: int | None = None) -> nn.Module:
     """Loads the teacher that an experiment names, in eval mode. Arguments and errors: see `named_card`."""
-    return from_weights(teacher, arch, dataset) if arch else read_teacher(locate(dataset, teacher, seed))
+    if arch:
+        return from_weights(teacher, arch, dataset, image_size)
+    return read_teacher(locate(dataset, teacher, seed, image_size))
 
 
-def named_card(dataset: str, teacher: str, seed: int = 0, arch: str = "") -> dict:
+def named_card(dataset: str, teacher: str, seed: int = 0, arch: str = "", image_size: int | None = None) -> dict:
     """Returns the card of the teacher that an experiment names; for plain weights, a card made from the weights.
 
     Arguments:
@@ -71,26 +74,29 @@ def named_card(dataset: str, teacher: str, seed: int = 0, arch: str = "") -> dic
         teacher: a teacher as `locate` takes it, or a file of plain weights.
         seed: seed of its training, for a teacher that ships.
         arch: architecture, for a file of plain weights; empty for a teacher with a card.
+        image_size: size of the images, if the data set is a folder of images, see `cudfkd.data.load`.
 
     Raises:
         ConfigError: as `locate`, or as `from_weights` if an architecture is given.
         DataError: as `locate`, or as `from_weights` if an architecture is given.
     """
     if arch:
-        return outside.card(_without_card(teacher, arch), arch, dataset)
-    return teacher_card(locate(dataset, teacher, seed))
+        return outside.card(_without_card(teacher, arch), arch, dataset, image_size)
+    return teacher_card(locate(dataset, teacher, seed, image_size))
 
 
-def locate(dataset: str, teacher: str, seed: int = 0) -> Path:
+def locate(dataset: str, teacher: str, seed: int = 0, image_size: int | None = None) -> Path:
     """Returns the path of a teacher without file ending, the common stem of its weights and its card.
 
     Arguments:
         dataset: data set of its training.
         teacher: architecture of a teacher that ships, or a file that `cudfkd.train_teacher` wrote (weights or card).
         seed: seed of its training, for a teacher that ships.
+        image_size: size of the images, if the data set is a folder of images, see `cudfkd.data.load`.
 
     Raises:
-        ConfigError: the teacher does not exist, is a folder, or was trained on a different data set.
+        ConfigError: the teacher does not exist, is a folder, or was trained on a different data set; or a folder of
+            images has other classes, or images of another shape.
         DataError: the file has no card, or its card is damaged.
     """
     if (dataset, teacher, seed) in shipped() or not _is_file(teacher):
@@ -99,8 +105,11 @@ def locate(dataset: str, teacher: str, seed: int = 0) -> Path:
     stem = _stem(path)
     if not _is_there(_beside(stem, ".json")):
         _refuse_lack_of_card(teacher, path)
-    trained_on = teacher_card(stem).get("data")
-    if trained_on != dataset:
+    card = teacher_card(stem)
+    trained_on = card.get("data")
+    if data.is_folder(dataset):
+        folders.refuse_misfit(teacher, card, dataset, data.info(dataset, image_size))
+    elif trained_on != dataset:
         raise ConfigError(f"the teacher {teacher} was trained on {trained_on}, not on {dataset}: name that data set")
     return stem
 
@@ -232,7 +241,8 @@ def _beside(stem: Path, ending: str) -> Path:
 def _shipped(dataset: str, model: str, seed: int) -> Path:
     if (dataset, model, seed) not in shipped():
         name = f"{dataset} {model} seed {seed}"
-        if dataset in data.names() and dataset not in {with_teacher for with_teacher, _, _ in shipped()}:
+        named = dataset in data.names() or data.is_folder(dataset)
+        if named and dataset not in {with_teacher for with_teacher, _, _ in shipped()}:
             todo = f"train one (cudfkd teacher --data {dataset} --model {model}) and name its file"
             raise ConfigError(f"unknown teacher {name!r}: none ships for {dataset}, so {todo}")
         raise ConfigError(unknown("teacher", name, (f"{d} {m} seed {s}" for d, m, s in shipped())))

@@ -12,14 +12,14 @@ from cudfkd.boundary.weights import matched, read_weights
 from cudfkd.runs.fingerprint import fingerprint
 
 
-def read(path: Path, arch: str, dataset: str) -> nn.Module:
-    """Builds a network for a data set, with the weights of a file, in eval mode.
+def read(path: Path, arch: str, dataset: str, image_size: int | None = None) -> nn.Module:
+    """Builds a network for a data set, with the weights of a file, in eval mode. image_size: see `cudfkd.data.load`.
 
     Raises:
         ConfigError: an unknown architecture or data set, or the weights belong to another network.
         DataError: the file cannot be read, is damaged, would run code or holds no weights.
     """
-    about = data.info(dataset)
+    about = data.info(dataset, image_size)
     network = models.build(arch, about.num_classes, about.channels, about.image_size)
     weights = matched(network, _inside(network, read_weights(path)))
     if differences := _differences(network, weights):
@@ -31,19 +31,26 @@ def read(path: Path, arch: str, dataset: str) -> nn.Module:
     return network.eval()
 
 
-def card(path: Path, arch: str, dataset: str) -> dict[str, Any]:
+def card(path: Path, arch: str, dataset: str, image_size: int | None = None) -> dict[str, Any]:
     """Describes a teacher from outside as a card does, by `data`, `model` and `sha256`, the network's fingerprint.
 
     The fingerprint belongs to the weights, not to the file's place or format. Raises as `read`.
     """
-    about = path.stat()
-    return dict(_card(path, arch, dataset, (about.st_mtime_ns, about.st_size)))
+    about, shape = path.stat(), data.info(dataset, image_size)
+    version = about.st_mtime_ns, about.st_size, getattr(shape, "sha256", "")
+    return dict(_card(path, arch, dataset, image_size, version))
 
 
 @lru_cache(maxsize=16)
-def _card(path: Path, arch: str, dataset: str, version: tuple[int, int]) -> dict[str, Any]:  # noqa: ARG001
-    """The card of one version of a file: the runs of a grid ask for the card of one teacher again and again."""
-    network = read(path, arch, dataset)
+def _card(
+    path: Path,
+    arch: str,
+    dataset: str,
+    image_size: int | None,
+    version: tuple[int, int, str],  # noqa: ARG001
+) -> dict[str, Any]:
+    """The card of one version of a file, and of a folder of images: the runs of a grid ask for it again and again."""
+    network = read(path, arch, dataset, image_size)
     return {"data": dataset, "model": models.spec_of(network), "sha256": fingerprint(network)}
 
 

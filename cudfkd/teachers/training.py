@@ -32,7 +32,7 @@ from cudfkd.runs import checkpoint
 from cudfkd.runs.checkpoint import State
 from cudfkd.runs.folder import RunFolder
 from cudfkd.runs.records import CONFIG, refuse_other
-from cudfkd.teachers import read_teacher, teacher_card
+from cudfkd.teachers import folders, read_teacher, teacher_card
 from cudfkd.teachers.recipes import Recipe
 
 
@@ -45,6 +45,7 @@ def train_teacher(
     out: str | Path,
     recipe: Recipe | None = None,
     data_root: str | Path | None = None,
+    image_size: int | None = None,
     device: str = "cpu",
     on_epoch: Callable[[int, float, float], None] | None = None,
     resume: bool = False,
@@ -53,12 +54,13 @@ def train_teacher(
     """Trains a teacher on the split *train*, writes weights and card to folder `out`, and returns the card.
 
     Arguments:
-        dataset: name of the training data, from `cudfkd.data.names()`.
+        dataset: name of the training data, from `cudfkd.data.names()`, or a folder of images.
         model: architecture of the teacher, from `cudfkd.models.names()`.
         seed: seed of initial weights, order of the images and augmentation.
         out: folder for MODEL-seedN.safetensors and MODEL-seedN.json.
         recipe: settings of the training; None: the recipe of the teachers that ship with the package.
         data_root: folder of the training images, see `cudfkd.data.load`.
+        image_size: size to which the images of a folder are brought, see `cudfkd.data.load`.
         device: device that trains.
         on_epoch: function that is called after each epoch with its number (from 1), mean training loss and accuracy on
             the split *dev*.
@@ -78,19 +80,20 @@ def train_teacher(
     if not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise ConfigError(f"seed = {seed} is not allowed: it must be from 0 to 2**63 - 1")
     deadline, target = deadline_after(stop_after), devices.check(device)
-    about = data.info(dataset)
+    about = data.info(dataset, image_size)
     network = models.build(model, about.num_classes, about.channels, about.image_size, seed)
     out = Path(out)
     stem = out / f"{model}-seed{seed}"
+    facts = folders.facts(about)
     description = {
-        "data": dataset, "model": models.spec_of(network), "seed": seed, "recipe": recipe.model_dump(),
-        "device": device,
+        "data": about.name if facts else dataset, **facts, "model": models.spec_of(network), "seed": seed,
+        "recipe": recipe.model_dump(), "device": device,
     }  # fmt: skip
     if not (stem / CONFIG).exists() and _card_of(stem).exists():
         if not resume:
             raise ConfigError(f"{_card_of(stem)} is a teacher already: choose another folder, or delete it first")
         return _finished(stem, description)
-    splits = {name: data.load(dataset, name, data_root) for name in data.SPLITS}
+    splits = {name: data.load(dataset, name, data_root, image_size) for name in data.SPLITS}
     images = len(splits["train"])
     if recipe.batch_size > images:
         raise ConfigError(f"batch_size = {recipe.batch_size} is not allowed: there are {images} training images")
@@ -100,7 +103,7 @@ def train_teacher(
         _open(folder, trainer, description, resume=resume)
         if not trainer.train(folder, deadline, on_epoch):
             return {}
-        card = _write(stem, description, trainer, splits["test"])
+        card = _write(stem, description, trainer, splits["test"], about)
     _discard(stem)
     return card
 
@@ -255,13 +258,15 @@ def _open(folder: RunFolder, trainer: _Trainer, description: dict[str, Any], *, 
         trainer.epoch, _ = trainer.state.load(folder.path)
 
 
-def _write(stem: Path, description: dict[str, Any], trainer: _Trainer, test: data.ImageSet) -> dict:
+def _write(
+    stem: Path, description: dict[str, Any], trainer: _Trainer, test: data.ImageSet, about: data.DataInfo
+) -> dict:
     """Writes the weights, then the card, without which they are no teacher; returns the card."""
     weights = save({name: tensor.cpu().contiguous() for name, tensor in trainer.network.state_dict().items()})
     write_bytes(stem.with_name(f"{stem.name}.safetensors"), weights)
-    about = data.info(description["data"])
     card = {
         "data": description["data"],
+        **folders.facts(about),
         "model": description["model"],
         "parameters": sum(p.numel() for p in trainer.network.parameters()),
         "seed": description["seed"],

@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -72,25 +73,40 @@ def small(request, tmp_path, monkeypatch):
     return Small(request.param, tmp_path / "data", monkeypatch)
 
 
-def test_test_is_the_test_file(small):
+def in_order(pixels: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[bytes]]:
+    """Images and labels in the order of the images' hashes, and these hashes."""
+    keys = [hashlib.sha256(image.numpy().tobytes()).digest() for image in pixels]
+    chosen = sorted(range(len(keys)), key=lambda i: (keys[i], int(labels[i])))
+    return pixels[chosen], labels[chosen], [keys[i] for i in chosen]
+
+
+def test_test_is_the_test_file_in_the_order_of_hashes(small):
     images, labels = small.load("test").tensors
     number = len(small.train)
     assert images.shape == (EACH, 3, 32, 32)
     assert images.dtype == torch.float32
-    assert torch.equal((images * 255).round().byte(), torch.from_numpy(images_of(number)).view(EACH, 3, 32, 32))
-    assert labels.tolist() == [(number + i) % small.classes for i in range(EACH)]
+    stored = torch.from_numpy(images_of(number)).view(EACH, 3, 32, 32)
+    expected, of_class, _ = in_order(stored, torch.tensor([(number + i) % small.classes for i in range(EACH)]))
+    assert torch.equal((images * 255).round().byte(), expected)
+    assert torch.equal(labels, of_class)
     assert labels.dtype == torch.int64
 
 
-def test_dev_is_every_25th_training_image_and_train_is_the_rest(small):
+def test_dev_is_the_smallest_hashes_of_each_class_and_train_is_the_rest(small):
     images = torch.cat([torch.from_numpy(images_of(number)) for number in range(len(small.train))]).view(-1, 3, 32, 32)
     labels = torch.tensor([(number + i) % small.classes for number in range(len(small.train)) for i in range(EACH)])
-    dev, train = small.load("dev"), small.load("train")
-    assert torch.equal(dev.pixels, images[::25])
-    assert torch.equal(dev.labels, labels[::25])
-    indices = [i for i in range(len(images)) if i % 25]
-    assert torch.equal(train.pixels, images[indices])
-    assert torch.equal(train.labels, labels[indices])
+    images, labels, _ = in_order(images, labels)
+    sizes = Counter(labels.tolist())
+    seen, chosen = Counter(), []
+    for label in labels.tolist():
+        seen[label] += 1
+        quota = max(1, len(labels) // 10 * sizes[label] // len(labels))
+        chosen.append(seen[label] <= min(quota, sizes[label] - 1))
+    mask, dev, train = torch.tensor(chosen), small.load("dev"), small.load("train")
+    assert torch.equal(dev.pixels, images[mask])
+    assert torch.equal(dev.labels, labels[mask])
+    assert torch.equal(train.pixels, images[~mask])
+    assert torch.equal(train.labels, labels[~mask])
     assert train.pixels.is_contiguous()
 
 
@@ -118,10 +134,11 @@ def test_a_download_goes_to_the_cache_and_is_read_from_there(small, monkeypatch)
         small.folder.rename(Path(asked.root) / small.folder.name)
 
     (cache / "cudfkd").mkdir(parents=True)
+    held_out = len(small.load("dev"))
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "download", download)
     assert len(data.load(small.name, "test")) == EACH
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "download", lambda *_: pytest.fail("went to the network"))
-    assert len(data.load(small.name, "dev")) == len(range(0, EACH * len(small.train), 25))
+    assert len(data.load(small.name, "dev")) == held_out
 
 
 # Damage

@@ -29,7 +29,7 @@ def _few_images(monkeypatch):
     pixels[labels == 1, :, 14:] += 150
     sizes = {"train": slice(0, 64), "dev": slice(64, 80), "test": slice(80, 96)}
     splits = {name: ImageSet(pixels[indices].byte(), labels[indices]) for name, indices in sizes.items()}
-    monkeypatch.setattr(data, "load", lambda name, split, root=None: splits[split])
+    monkeypatch.setattr(data, "load", lambda name, split, root=None, image_size=None: splits[split])
 
 
 def train(out, seed=0, *, resume=False, stop_after=None, on_epoch=None, **recipe):
@@ -125,7 +125,7 @@ def test_a_teacher_of_cifar_by_the_papers_recipe_shortened(tmp_path, monkeypatch
     small = Small("cifar10", tmp_path / "data", monkeypatch)
     recipe = recipes.get("paper", "cifar10").model_copy(update={"epochs": 1, "batch_size": 32})
     card = cudfkd.train_teacher("cifar10", "wrn-16-1", out=tmp_path, recipe=recipe, data_root=small.root)
-    assert card["trained_on"] == "split train: 288 images, none of dev or test"
+    assert card["trained_on"] == "split train: 270 images, none of dev or test"
     assert card["model"] == {"name": "wrn-16-1", "num_classes": 10, "channels": 3, "image_size": 32}
     assert (card["recipe"]["augment"], card["recipe"]["schedule"]) == ("crop", "cosine")
     assert read_teacher(tmp_path / "wrn-16-1-seed0")(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
