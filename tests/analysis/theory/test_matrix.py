@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from analysis.theory import matrix, theorems
+from analysis.theory import expected, matrix, theorems
 from cudfkd.base.errors import ConfigError
 
 
@@ -48,9 +48,9 @@ def test_cells_are_plain_data(full):
 
 
 def test_a_wrong_expectation_does_not_agree(monkeypatch):
-    monkeypatch.setitem(matrix.EXPECTED, ("T9", "log"), ("fails", "a mistake"))
+    monkeypatch.setitem(expected.EXPECTED, ("T9", "log"), ("fails", "a mistake"))
     assert not matrix.cell("T9", "log", problems=1).agrees
-    monkeypatch.delitem(matrix.EXPECTED, ("T9", "jiang-log"))
+    monkeypatch.delitem(expected.EXPECTED, ("T9", "jiang-log"))
     assert not matrix.cell("T9", "jiang-log", problems=2).agrees
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from analysis.theory import bounds, matrix
+from analysis.theory import bounds, columns, expected
 from cudfkd.regularizers import ALL, Cauchy, Hard, Linear, Logistic, Polynomial, Regularizer
 
 LESS, MORE = 0.9, 1.1  # an upper bound that is too small; a descent, or a step, that is promised too large
@@ -20,12 +20,12 @@ CLAIMS = [
 FIVE = [kind() for kind in (Hard, Linear, Logistic, Polynomial, Cauchy)]  # a kink, a cut, a tail, steep, unbounded
 VOID = {("moved_mass", reg.name) for reg in FIVE if torch.isinf(reg.latent_limit(0.5))}
 VOID |= {("log_tail", reg.name) for reg in FIVE if reg.name != "log"}
-FAILS = {(theorem, name) for (theorem, name), (verdict, _) in matrix.EXPECTED.items() if verdict == "fails"}
+FAILS = {(theorem, name) for (theorem, name), (verdict, _) in expected.EXPECTED.items() if verdict == "fails"}
 
 
 def seen(theorem: str, reg: Regularizer) -> bool:
     """Whether a check of this cell of the matrix does not hold."""
-    return any(not check.holds for check in matrix.COLUMNS[theorem](reg, 0))
+    return any(not check.holds for check in columns.COLUMNS[theorem](reg, 0))
 
 
 def test_every_bound_has_a_mutation():
@@ -70,18 +70,18 @@ UNTOUCHED = {
 
 
 def test_every_check_sees_a_mutation(monkeypatch):
-    checks = {check.name for theorem, column in matrix.COLUMNS.items() if theorem != "T9"
+    checks = {check.name for theorem, column in columns.COLUMNS.items() if theorem != "T9"
               for check in column(Logistic(), 0)}  # fmt: skip
     seen_by = set()
     for name, theorem, factor in CLAIMS:
         right = getattr(bounds, name)
         monkeypatch.setattr(bounds, name, lambda *given, right=right, factor=factor: factor * right(*given))
-        seen_by |= {check.name for check in matrix.COLUMNS[theorem](Logistic(), 0) if not check.holds}
+        seen_by |= {check.name for check in columns.COLUMNS[theorem](Logistic(), 0) if not check.holds}
         monkeypatch.setattr(bounds, name, right)
     too_high, too_low = (scaled(Logistic, "_latent", factor) for factor in (1.1, 0.9))
     for theorem in ("T1", "T2", "T5'"):
         for wrong in (too_high, too_low):
-            seen_by |= {check.name for check in matrix.COLUMNS[theorem](wrong, 0) if not check.holds}
+            seen_by |= {check.name for check in columns.COLUMNS[theorem](wrong, 0) if not check.holds}
     assert checks - seen_by == set(UNTOUCHED)
 
 

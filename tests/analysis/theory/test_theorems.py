@@ -3,7 +3,7 @@ import re
 import pytest
 import sympy as sp
 
-from analysis.theory import counterexamples, majorization, matrix, minibatch, theorems
+from analysis.theory import columns, counterexamples, expected, majorization, minibatch, theorems
 from analysis.theory.algebra.proof import by_hand, identity
 from analysis.theory.algebra.theorem import NOT_SHOWN, Theorem
 from cudfkd import regularizers
@@ -39,11 +39,11 @@ ONE_TO_EIGHT = [name for name in theorems.names() if name != "T9"]
 @pytest.fixture(scope="module")
 def shown():
     """Every counterexample, every control of a check on small problems, and every cell of the matrix that fails."""
-    columns = [check for name in ("hard", "log") for column in matrix.COLUMNS.values()
-               for check in column(regularizers.get(name), 0)]  # fmt: skip
+    cells = [check for name in ("hard", "log") for column in columns.COLUMNS.values()
+             for check in column(regularizers.get(name), 0)]  # fmt: skip
     others = [*majorization.checks(TOYS["ridge"], "log", 1.5), minibatch.batch_statistics("log", 2.0)]
-    names = {check.control.name for check in (*columns, *others)} | set(counterexamples.table().index)
-    return names | {f"{name} in the matrix" for _, name in matrix.EXPECTED}
+    names = {check.control.name for check in (*cells, *others)} | set(counterexamples.table().index)
+    return names | {f"{name} in the matrix" for _, name in expected.EXPECTED}
 
 
 @pytest.mark.parametrize("name", ONE_TO_EIGHT)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.theory import matrix, tracking
+from analysis.theory import columns, tracking
 from analysis.theory.toys.problems import points, ridge, student
 from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import every, paces, toy
@@ -40,7 +40,7 @@ def test_constant_drift_leaves_a_floor():
 
 
 def test_the_parts_of_a_track_add_up():
-    moving = list(tracking.drifting(matrix.problem(0), 4))
+    moving = list(tracking.drifting(columns.problem(0), 4))
     track = tracking.follow(moving, "log", [1.0, 1.2, 1.4, 1.6], [0.1] * 3)
     parts = float(track.table[["student", "growth", "drift"]].to_numpy().sum())
     assert track.final - track.table["objective"].iloc[0] == pytest.approx(parts, abs=1e-12)
