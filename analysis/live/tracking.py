@@ -1,4 +1,4 @@
-"""T10 evaluated on a live run: how large the student's gradients are, and what their bound is made of.
+"""T10 evaluated on a live run: the size of the student's gradients, and the parts of their bound.
 
 The curvature L and the noise of the batches are not known. So the left side takes L = 0, where kappa is 1 + beta, and
 the right side has no noise: no bound of T10 is smaller. A run below this bound lies below the bound of every L and
@@ -14,8 +14,8 @@ import pandas as pd
 
 from analysis.checks import validate
 from analysis.live.accounts import Account
+from analysis.theory.bounds import kappa
 from analysis.theory.momentum import cosine
-from analysis.theory.tracking import kappa
 from cudfkd.config import DistillConfig
 
 
@@ -36,7 +36,7 @@ class Tracking:
 
     @property
     def bound(self) -> float:
-        """The right side of T10: what the objective lost, and what lambda and the generator put back."""
+        """The right side of T10: the fall of the objective, plus the parts of lambda and of the generator."""
         return fsum((self.fallen, self.growth, self.drift))
 
     @property
@@ -55,7 +55,7 @@ class Tracking:
 
 
 def bound_shares(runs: pd.DataFrame) -> pd.DataFrame:
-    """What the bound of each recorded run is made of: `runs` with shares in the columns fallen, lambda and generator.
+    """The parts of the bound of each recorded run: `runs` with shares in the columns fallen, lambda and generator.
 
     Runs in which the student never moves have no bound and are left out.
     """
@@ -65,7 +65,7 @@ def bound_shares(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def tracking(account: Account, config: DistillConfig) -> Tracking:
-    """The two sides of T10 for a run of SGD whose step length falls along half a cosine.
+    """The two sides of T10 for a run of SGD with a step length that falls along half a cosine.
 
     Raises:
         ConfigError: the account lacks rounds or gradients.

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.checks import Check, check, validate
+from analysis.theory import bounds
 from analysis.theory.toys.objective import objective
 from analysis.theory.toys.problems import Losses, points
 from cudfkd.regularizers import Regularizer
@@ -59,7 +60,7 @@ def factor(reg: Regularizer | str, lam: float, largest: float) -> float:
     """
     reg = validate.known(reg)
     loss = torch.tensor([validate.at_least("largest", largest, 0)], dtype=torch.float64)
-    return largest / float(reg.latent(loss, validate.pace(reg, lam))) if largest else 1.0
+    return bounds.price(largest, float(reg.latent(loss, validate.pace(reg, lam)))) if largest else 1.0
 
 
 def among(reg: Regularizer | str, lam: float, candidates: Float[Tensor, "m n"]) -> Price:
@@ -109,15 +110,15 @@ def priced(reg: Regularizer | str, lam: float, seed: int = 0, problems: int = 3)
     The attained case is among them. The control takes a local minimiser.
     """
     reg, rng = validate.known(reg), torch.Generator().manual_seed(seed)
-    found = [among(reg, lam, one_lost(reg, lam, 2.0, 10_000))]
+    prices_paid = [among(reg, lam, one_lost(reg, lam, 2.0, 10_000))]
     for _ in range(validate.count("problems", problems)):
         candidates = -2 * torch.rand(200, 6, generator=rng, dtype=torch.float64).log()
         near, far = (torch.randn(count, generator=rng, dtype=torch.float64) for count in (7, 3))
-        found.append(among(reg, lam, candidates))
-        found.append(among(reg, lam, torch.cat([candidates, torch.zeros_like(candidates[:1])])))
-        found.append(on_line(reg, lam, torch.cat([near, far + 3]).tolist(), decay=0.01))
+        prices_paid.append(among(reg, lam, candidates))
+        prices_paid.append(among(reg, lam, torch.cat([candidates, torch.zeros_like(candidates[:1])])))
+        prices_paid.append(on_line(reg, lam, torch.cat([near, far + 3]).tolist(), decay=0.01))
     return check("the price of a curriculum", "J(argmin Phi) <= M / F(M) inf J", "T14",
-                 [price.excess for price in found],
+                 [price.excess for price in prices_paid],
                  ("a local minimiser", [local_minimiser().excess]))  # fmt: skip
 
 
@@ -148,16 +149,16 @@ def vanishes(reg: Regularizer | str, largest: float = 5.0) -> Check:
 
 def prices(reg: Regularizer | str, lams: Sequence[float], targets: Sequence[float]) -> pd.DataFrame:
     """One row per lambda for points on a line: the ratio J(theta_Phi) / inf J, its bound, and the largest loss M."""
-    found = {lam: on_line(reg, lam, targets) for lam in lams}
+    by_pace = {lam: on_line(reg, lam, targets) for lam in lams}
     rows = [{"lam": lam, "ratio": price.ratio, "bound": price.bound, "largest": price.largest}
-            for lam, price in found.items()]  # fmt: skip
+            for lam, price in by_pace.items()]  # fmt: skip
     return pd.DataFrame(rows).set_index("lam")
 
 
 def approach(reg: Regularizer | str, lam: float, largest: float, counts: Sequence[int]) -> dict[int, float]:
     """The price over its bound, by number of samples, where one sample of n is lost (`one_lost`)."""
-    found = {count: among(reg, lam, one_lost(reg, lam, largest, count)) for count in counts}
-    return {count: price.ratio / price.bound for count, price in found.items()}
+    by_count = {count: among(reg, lam, one_lost(reg, lam, largest, count)) for count in counts}
+    return {count: price.ratio / price.bound for count, price in by_count.items()}
 
 
 def _price(reg: Regularizer, lam: float, losses: Tensor, plain: Tensor, phi: Tensor) -> Price:

@@ -1,4 +1,4 @@
-"""The right sides of T2 to T8, each in one place.
+"""The right sides of T2 to T14, each in one place.
 
 The checks compare measured left sides with these functions. A test makes each function wrong by 10 %, in the direction
 in which the theorem would claim too much, and demands that a check sees it.
@@ -112,3 +112,46 @@ def gradient_sum(available: float, eta: float, curvature: float, beta: float) ->
         available: Phi_0 - inf Phi.
     """
     return (1 + beta) ** 2 * available / (eta * (1 - beta - curvature * eta / 2))
+
+
+def kappa(product: float, beta: float = 0.0) -> float:
+    """T10: the constant (1 - beta)^2 / (1 - beta - L eta / 2) + 2 beta, for `product` = L eta."""
+    return (1 - beta) ** 2 / (1 - beta - product / 2) + 2 * beta
+
+
+def batch_noise(eta: float, curvature: float, beta: float, variance: float) -> float:
+    """T10: the most that the noise of a batch adds in the mean, eta / 2 (L eta + beta) Var(g_B)."""
+    return eta / 2 * (curvature * eta + beta) * variance
+
+
+def linear_drop(modulus: float, weight: float, eta: float, curvature: float) -> float:
+    """T11: the least share of Phi that a step takes away, 2 mu w^2 eta (1 - L eta / 2)."""
+    return 2 * modulus * weight**2 * eta * (1 - curvature * eta / 2)
+
+
+def path_loss(at_start: float) -> float:
+    """T11: the largest loss that the path can meet, F^-1(n Phi_0) itself."""
+    return at_start
+
+
+def batch_growth(steepest: float, modulus: float, weight: float) -> float:
+    """T11: the most that E |g_B|^2 / |grad Phi|^2 can be under PL, for losses of curvature up to `steepest`."""
+    return steepest / (modulus * weight**2)
+
+
+def activity(alpha: float, top: float, bottom: float) -> float:
+    """T13: the most that D_f can be, alpha f(1 / alpha) + (1 - alpha) f(0).
+
+    Arguments:
+        top, bottom: f(1 / alpha) and f(0).
+    """
+    return alpha * top + (1 - alpha) * bottom
+
+
+def price(most: float, cost: float) -> float:
+    """T14: the most that J at the minimiser of Phi can be in units of inf J, M / F(M).
+
+    Arguments:
+        most, cost: M and F(M).
+    """
+    return most / cost

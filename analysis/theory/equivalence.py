@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 
 from analysis.checks import Check, check, validate
+from analysis.theory import bounds
 from analysis.theory.distribution import DIVERGENCES, Curriculum, curriculum, random_problem
 from analysis.theory.toys.controls import StepWeight
 from cudfkd.regularizers import Hard, Regularizer
@@ -60,7 +61,7 @@ def rise(pair: Pair, divergence: str) -> float:
 def equivalent(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
     """T13: for two samples every strictly convex divergence falls where TP2 holds, and rises where it fails.
 
-    The cases are pairs of the regularizer, and as many pairs of random weights, of which half break TP2. The control
+    The cases are pairs of the regularizer, and as many pairs of random weights. Half of these break TP2. The control
     predicts by the axiom A3, which asks only that weights grow, for a weight in steps.
     """
     cases = [*pairs(reg, problems, seed), *free_pairs(problems, seed)]
@@ -74,8 +75,8 @@ def extremal(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
 
     The control takes nine tenths of the bound, for hard.
     """
-    given, attained = (list(_curricula(validate.known(kind), problems, seed)) for kind in (reg, Hard()))
-    excess = [q.divergence(name) - activity_bound(name, q.alpha) for q in given for name in DIVERGENCES]
+    lessons, attained = (list(_curricula(validate.known(weight), problems, seed)) for weight in (reg, Hard()))
+    excess = [q.divergence(name) - activity_bound(name, q.alpha) for q in lessons for name in DIVERGENCES]
     gaps = [abs(q.divergence(name) - activity_bound(name, q.alpha)) for q in attained for name in DIVERGENCES]
     wrong = [q.divergence(name) - 0.9 * activity_bound(name, q.alpha) for q in attained for name in DIVERGENCES]
     return check("activity bounds every divergence", "D_f <= alpha f(1 / alpha) + (1 - alpha) f(0)", "T13",
@@ -84,17 +85,17 @@ def extremal(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
 
 def activity_bound(divergence: str, alpha: float) -> float:
     """The largest divergence that weights in [0, 1] of mean alpha allow: alpha f(1 / alpha) + (1 - alpha) f(0)."""
-    ends = DIVERGENCES[divergence](torch.tensor([1 / alpha, 0.0], dtype=torch.float64))
-    return float(alpha * ends[0] + (1 - alpha) * ends[1])
+    top, bottom = DIVERGENCES[divergence](torch.tensor([1 / alpha, 0.0], dtype=torch.float64)).tolist()
+    return bounds.activity(alpha, top, bottom)
 
 
-def counts(kinds: Sequence[Regularizer | str], problems: int = 400, seed: int = 0) -> pd.DataFrame:
+def counts(weights: Sequence[Regularizer | str], problems: int = 400, seed: int = 0) -> pd.DataFrame:
     """One row per weight: of how many random pairs TP2 holds, of how many KL falls, and how often the two disagree.
 
-    The last row has random weights, of which half break TP2.
+    The last row has random weights. Half of these pairs break TP2.
     """
-    names = [validate.known(kind).name for kind in kinds] + ["random weights"]
-    groups = [list(pairs(kind, problems, seed)) for kind in kinds] + [list(free_pairs(problems, seed))]
+    names = [validate.known(weight).name for weight in weights] + ["random weights"]
+    groups = [list(pairs(weight, problems, seed)) for weight in weights] + [list(free_pairs(problems, seed))]
     rows = [
         {"weight": name, "pairs": len(group), "TP2 holds": sum(tp2(pair) >= 0 for pair in group),
          "KL falls": sum(rise(pair, "KL") <= 1e-15 for pair in group),

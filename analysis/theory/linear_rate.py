@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float
 
 from analysis.checks import Check, check, validate
+from analysis.theory import bounds
 from analysis.theory.bias import inverse
 from analysis.theory.minibatch import sample_gradients
 from analysis.theory.toys.descent import Gradient, Path, run
@@ -63,15 +64,14 @@ def promise(problem: Ridge, reg: Regularizer | str, lam: float) -> Promise:
     total = len(problem.inputs) * float(phi.value(problem.start))
     if total >= float(phi.reg.latent_limit(phi.lam)):
         return Promise(float("inf"), 0.0, modulus, curvature)
-    most = inverse(phi.reg, phi.lam, total)
+    most = bounds.path_loss(inverse(phi.reg, phi.lam, total))
     weight = float(phi.reg.weight(torch.tensor([most], dtype=torch.float64), phi.lam))
     return Promise(most, weight, modulus, curvature)
 
 
 def rate(promised: Promise, step: float, growth: float = 1.0) -> float:
     """The factor of one step: 1 - 2 mu w^2 eta (1 - L rho eta / 2)."""
-    slowed = 1 - promised.curvature * growth * step / 2
-    return 1 - 2 * promised.modulus * promised.weight**2 * step * slowed
+    return 1 - bounds.linear_drop(promised.modulus, promised.weight, step, promised.curvature * growth)
 
 
 def fits(seed: int = 0, n: int = 12, d: int = 3, far: float = 0.3) -> Ridge:
@@ -82,7 +82,7 @@ def fits(seed: int = 0, n: int = 12, d: int = 3, far: float = 0.3) -> Ridge:
 
 
 def evenly() -> Ridge:
-    """The case that attains T11: all curvatures of the mean loss are 1, and one of three samples has all the loss."""
+    """The case that attains T11: all curvatures of the mean loss are 1, and a single sample has all the loss."""
     start, fit = torch.tensor([0.3, 0.0, 0.0], dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     return Ridge(start, 0.0, 3**0.5 * torch.eye(3, dtype=torch.float64), fit)
 
@@ -218,7 +218,7 @@ def _batch_excess(problem: Ridge, reg: Regularizer, lam: float, theta: Theta, sh
     point, each = phi.point(theta), sample_gradients(phi, theta)
     promised = Promise(float(point.losses.max()), float(point.weights.min()), *_ends(problem))
     steepest = float(problem.inputs.square().sum(1).max())
-    growth = steepest / (promised.modulus * promised.weight**2)
+    growth = bounds.batch_growth(steepest, promised.modulus, promised.weight)
     needed = float(each.square().sum(1).mean()) - growth * float(point.gradient.square().sum())
     step = share / (promised.curvature * growth)
     return [needed / point.value, _mean_after(phi, theta, step) - rate(promised, step, growth)]

@@ -16,9 +16,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.checks import Check, check, validate
+from analysis.theory import bounds
 from analysis.theory.toys.objective import Objective, objective
 from analysis.theory.toys.problems import Ridge, points
-from analysis.theory.tracking import WIDE, kappa, steepest
+from analysis.theory.tracking import WIDE, steepest
 from cudfkd.regularizers import Hard, Regularizer
 
 
@@ -36,17 +37,17 @@ class Mean(NamedTuple):
 
 
 def expected(reg: Regularizer | str, lams: Sequence[float], seed: int = 0) -> Check:
-    """T10 with batches of one of three samples, over all sequences of batches, with momentum 0 and 0.9.
+    """T10 for three samples and batches of a single sample, over all sequences of batches, with momentum 0 and 0.9.
 
     Both sides are equal where all weights are 1: in every step without momentum, and in the first step with momentum
     and eta = (1 - beta) / L. The control leaves the noise out there.
     """
     reg = validate.known(reg)
     drifted = drifting(seed, validate.count("number of lambdas", len(lams), 2))
-    given = [mean(drifted, reg, lams, step, beta) for step, beta in ((0.5, 0.0), (0.05, 0.9))]
+    curved = [mean(drifted, reg, lams, step, beta) for step, beta in ((0.5, 0.0), (0.05, 0.9))]
     equal = [mean(drifted, Hard(), [WIDE] * len(lams), 0.5), mean(drifted[:2], Hard(), [WIDE] * 2, 0.1, 0.9)]
     return check("the student tracks in the mean", "as T10, plus sum eta / 2 (L eta + beta) sigma_k^2", "T10",
-                 [*(case.left - case.moved - case.noise for case in given),
+                 [*(case.left - case.moved - case.noise for case in curved),
                   *(abs(case.left - case.moved - case.noise) for case in equal)],
                  ("noise left out", [case.left - case.moved for case in equal]), claims=("C3", "C4"))  # fmt: skip
 
@@ -74,7 +75,8 @@ def mean(problems: Sequence[Ridge], reg: Regularizer, lams: Sequence[float], ste
         momenta = branches.flatten(0, 1)
         moved += float((following.values(thetas) - phi.values(thetas)).mean())
     moved -= float(phis[-1].values(thetas).mean() + beta * step / 2 * momenta.square().sum(1).mean())
-    return Mean(step / kappa(step * curvature, beta) * left, moved, step / 2 * (curvature * step + beta) * noise)
+    weight = step / bounds.kappa(step * curvature, beta)
+    return Mean(weight * left, moved, bounds.batch_noise(step, curvature, beta, noise))
 
 
 def _sample_gradients(phi: Objective, theta: Tensor) -> Float[Tensor, "n d"]:

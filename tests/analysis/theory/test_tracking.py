@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.theory import columns, tracking
+from analysis.theory import bounds, columns, tracking
 from analysis.theory.toys.problems import points, ridge, student
 from cudfkd.base.errors import ConfigError
 from tests.analysis.theory.toys import every, paces, toy
@@ -24,14 +24,10 @@ def test_the_bound_is_attained():
 
 
 def test_a_bound_that_is_a_tenth_too_small_is_seen(monkeypatch):
-    right = tracking.kappa
-    monkeypatch.setattr(tracking, "kappa", lambda product, beta=0.0: 0.9 * right(product, beta))
-    tracking.chase.cache_clear()
-    tracking.run_away.cache_clear()
+    right = bounds.kappa
+    monkeypatch.setattr(bounds, "kappa", lambda product, beta=0.0: 0.9 * right(product, beta))
     assert tracking.tracked(ridge(0, n=10, d=2), "log", [1.0, 1.5]).verdict == "fails"
     assert tracking.attained().verdict == "fails"
-    tracking.chase.cache_clear()
-    tracking.run_away.cache_clear()
 
 
 def test_constant_drift_leaves_a_floor():

@@ -1,6 +1,6 @@
 import pytest
 
-from analysis.theory import tracking_in_mean
+from analysis.theory import bounds, tracking_in_mean
 from cudfkd import regularizers
 from tests.analysis.theory.toys import every, paces
 
@@ -10,20 +10,10 @@ def test_the_student_tracks_in_the_mean(reg):
     assert tracking_in_mean.expected(reg, paces(reg)).passed
 
 
-def test_a_noise_that_is_a_tenth_too_small_is_seen(monkeypatch):
-    right = tracking_in_mean.mean
-
-    def small(*given):
-        terms = right(*given)
-        return terms._replace(noise=0.9 * terms.noise)
-
-    monkeypatch.setattr(tracking_in_mean, "mean", small)
-    assert tracking_in_mean.expected("log", [1.0, 1.5, 2.0]).verdict == "fails"
-
-
-def test_a_constant_that_is_a_tenth_too_small_is_seen(monkeypatch):
-    right = tracking_in_mean.kappa
-    monkeypatch.setattr(tracking_in_mean, "kappa", lambda *given: 0.9 * right(*given))
+@pytest.mark.parametrize("name", ["kappa", "batch_noise"])
+def test_a_bound_that_is_a_tenth_too_small_is_seen(name, monkeypatch):
+    right = getattr(bounds, name)
+    monkeypatch.setattr(bounds, name, lambda *given: 0.9 * right(*given))
     assert tracking_in_mean.expected("log", [1.0, 1.5, 2.0]).verdict == "fails"
 
 
