@@ -121,8 +121,8 @@ def _t11(reg: Regularizer, seed: int) -> Iterable[Check]:
 
 def _t12(reg: Regularizer, seed: int) -> Iterable[Check]:
     yield estimators.robust(reg, pace(reg), seed)
-    yield estimators.laplace(reg, pace(reg) * (1 + seed / 10))
     if estimators.prior(reg, pace(reg)):
+        yield estimators.laplace(reg, pace(reg) * (1 + seed / 10))
         yield estimators.is_em(reg, pace(reg) * (1 + seed / 10))
 
 

@@ -1,4 +1,4 @@
-"""T12: what the weights are. The penalty g is a divergence for all ten, and MM is EM for four of them.
+"""T12: the meaning of the weights. The penalty g is a divergence for all ten, and MM is EM for four of them.
 
 Robust optimisation. Let M = v P be P with its masses cut down by the weights v in [0, 1]. Then
 
@@ -87,10 +87,10 @@ def is_em(reg: Regularizer | str, lam: float) -> Check:
         ConfigError: no prior gives this regularizer.
     """
     reg = validate.known(reg)
-    found, wrong = prior(reg, lam), prior(reg, 1.1 * lam)
-    if found is None or wrong is None:
+    right, wrong = prior(reg, lam), prior(reg, 1.1 * lam)
+    if right is None or wrong is None:
         raise validate.refuse("regularizer", reg.name, "one whose weight is a posterior mean")
-    return check("MM is EM", "v* = c E[w | l], e^(-F / c) = E e^(-w l)", "T12", _em_gaps(reg, lam, found),
+    return check("MM is EM", "v* = c E[w | l], e^(-F / c) = E e^(-w l)", "T12", _em_gaps(reg, lam, right),
                  ("the prior of a pace a tenth larger", _em_gaps(reg, lam, wrong)))  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def laplace(reg: Regularizer | str, lam: float) -> Check:
     """
     reg = validate.known(reg)
     return check("a prior of the weights exists", "(-1)^k Delta^k e^(-F / c) >= 0 for all k", "T12",
-                 [_roughest(reg, lam)], ("hard", [_roughest(validate.known("hard"), lam)]))  # fmt: skip
+                 [roughest(reg, lam)], ("hard", [roughest(validate.known("hard"), lam)]))  # fmt: skip
 
 
 def robust(reg: Regularizer | str, lam: float, seed: int = 0, trials: int = 20) -> Check:
@@ -169,13 +169,13 @@ def _continuous(name: str, log_density: Callable[[Values], Values]) -> Prior:
     return Prior(name, 1.0, nodes, np.exp(log_density(nodes)) * (logs[1] - logs[0]))
 
 
-def _em_gaps(reg: Regularizer, lam: float, found: Prior) -> Values:
+def _em_gaps(reg: Regularizer, lam: float, model: Prior) -> Values:
     losses = torch.linspace(0, 4 * lam, 41, dtype=torch.float64)
-    weight, evidence = reg.weight(losses, lam).numpy(), torch.exp(-reg.latent(losses, lam) / found.temperature).numpy()
-    return np.abs([found.posterior_mean(losses.numpy()) - weight, found.evidence(losses.numpy()) - evidence]).ravel()
+    weight, evidence = reg.weight(losses, lam).numpy(), torch.exp(-reg.latent(losses, lam) / model.temperature).numpy()
+    return np.abs([model.posterior_mean(losses.numpy()) - weight, model.evidence(losses.numpy()) - evidence]).ravel()
 
 
-def _roughest(reg: Regularizer, lam: float) -> float:
+def roughest(reg: Regularizer, lam: float) -> float:
     """The largest difference of the wrong sign, at the temperature at which it is smallest."""
     axis = torch.linspace(0, 4 * lam, 4 * 16 + 1, dtype=torch.float64)
     latent = reg.latent(axis, lam).numpy()
