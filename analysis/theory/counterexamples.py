@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis.checks import validate
-from analysis.theory import drift, left_out, momentum
+from analysis.theory import curriculum_axioms, drift, left_out, left_out_of_weights, left_out_while_moving, momentum
 from analysis.theory.toys.counterexample import Counterexample
 from analysis.theory.toys.descent import Gradient, Path, run
 from analysis.theory.toys.objective import objective
@@ -233,5 +233,6 @@ def _phi(generator: nn.Module, codes: Tensor, seed: int) -> float:
 
 ALL = (
     step_too_large, momentum_rises, growth_rises, drift_cancels, scalar_weight, hard_kink, through_the_weight,
-    one_sample_step, decay_rises, generator_in_train_mode, *left_out.ALL,
+    one_sample_step, decay_rises, generator_in_train_mode, curriculum_axioms.entropy_falls,
+    curriculum_axioms.axioms_do_not_suffice, *left_out.ALL, *left_out_while_moving.ALL, *left_out_of_weights.ALL,
 )  # fmt: skip

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from analysis.checks import Check, check, validate
-from analysis.theory.counterexamples import Counterexample
 from analysis.theory.distribution import DIVERGENCES, Curriculum, curriculum, random_problem
 from analysis.theory.toys.controls import StepWeight
+from analysis.theory.toys.counterexample import Counterexample
 from cudfkd.regularizers import Regularizer
 
 PACES = tuple(np.geomspace(0.3, 30, 12).tolist())

@@ -1,15 +1,14 @@
 """Counterexamples in which one hypothesis of T4, T5' or T7 is left out; the smallest that show it is needed."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
+from analysis.theory.linear_rate import valley
 from analysis.theory.minibatch import sample_gradients
 from analysis.theory.toys.counterexample import Counterexample
 from analysis.theory.toys.descent import Gradient, Move, run
 from analysis.theory.toys.objective import Objective, Point, objective
-from analysis.theory.toys.problems import Losses, Problem, Ridge, Theta, points, ridge
+from analysis.theory.toys.problems import Ridge, points, ridge
 
 
 def hard_stops() -> Counterexample:
@@ -60,21 +59,12 @@ def decay_on_one_side(lam: float = 1e3) -> Counterexample:
                           f"ridge regression, decay 0.5, lambda {lam:g}", numbers)  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Crossing(Problem):
-    """The losses (y + x^2)^2 / 2 and (y - x^2)^2 / 2 of theta = (x, y): both are 0 at the origin, and only there."""
-
-    def losses(self, theta: Theta) -> Losses:
-        x, y = theta
-        return torch.stack([(y + x.square()).square(), (y - x.square()).square()]) / 2
-
-
 def interpolation(x: float = 0.1, step: float = 0.5) -> Counterexample:
     """All losses vanish together, and still a constant step raises E Phi near their minimum (T7).
 
     On the line y = 0 the variance is x^4 and |grad Phi|^2 about 4 x^6: their ratio has no bound.
     """
-    phi = objective(Crossing(torch.tensor([x, 0.0], dtype=torch.float64), 0.0), "log", 2.0)
+    phi = objective(valley(x), "log", 2.0)
     point = phi.point(phi.problem.start)
     each = sample_gradients(phi, point.theta)
     numbers = {

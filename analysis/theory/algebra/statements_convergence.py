@@ -3,7 +3,7 @@
 import sympy as sp
 
 from analysis.theory.algebra.proof import by_hand, identity
-from analysis.theory.algebra.theorem import Theorem
+from analysis.theory.algebra.theorem import Theorem, needs
 
 _eta, _L, _G, _S, _beta, _mu, _w = sp.symbols("eta L G S beta mu w", positive=True)
 
@@ -21,14 +21,32 @@ def t10() -> Theorem:
         r"\sum_{k<K}\frac{\eta_k}{\kappa_k}\|\nabla\Phi_k(\theta_k)\|^2 \le \Phi_0 - H_K + \sum_{k<K}\Lambda_k + "
         r"\sum_{k<K}\Gamma_k,\quad \kappa_k = \frac{(1-\beta)^2}{1 - \beta - L\eta_k/2} + 2\beta",
         (
-            r"one step moves the student, then $\lambda$, then the samples; $\Phi_k$ is the objective of step $k$",
-            r"$F$ is concave for every $\lambda_k$, and $Q_k(\cdot \mid \theta_k)$ has curvature at most $L$ along "
-            r"the student's step, for all samples that it meets",
-            r"$m_{k+1} = \beta m_k + \nabla\Phi_k(\theta_k)$, $\theta_{k+1} = \theta_k - \eta_k m_{k+1}$, $m_0 = 0$; "
-            r"$\beta = 0$ is gradient descent, where $H = \Phi$",
-            r"$\eta_k$ does not grow, and $0 < \eta_k < 2 (1 - \beta) / L$",
-            r"for batches: the hypotheses of T7 at every step, and $\sigma_k^2 / B$ the expected squared distance of "
-            r"$g_B$ from $\nabla\Phi_k$",
+            needs(
+                r"one step moves the student, then $\lambda$, then the samples, and nothing else moves; $\Phi_k$ is "
+                r"the objective before step $k$",
+                "the samples' part left out",
+            ),
+            needs(r"the hypotheses of T1 for every $\Phi_k$", "convex F", "hard in the matrix"),
+            needs(
+                r"$Q_k(\cdot \mid \theta_k)$ has curvature at most $L$ in T3's sense on the segment of each step, for "
+                r"all samples that the student meets",
+                "L half as large",
+            ),
+            needs(
+                r"$m_{k+1} = \beta m_k + \nabla\Phi_k(\theta_k)$, $\theta_{k+1} = \theta_k - \eta_k m_{k+1}$; "
+                r"$\beta = 0$ is gradient descent, where $H = \Phi$"
+            ),
+            needs("$m_0 = 0$", "momentum at the start"),
+            needs(r"for $\beta > 0$: $\eta_k$ does not grow", "steps grow"),
+            needs(
+                r"$0 < \eta_k < 2 (1 - \beta) / L$, so that every $\kappa_k$ is positive",
+                "step too large",
+            ),
+            needs(
+                r"for batches: the hypotheses of T7 at every step; $\sigma_k^2 / B$ is the expected squared distance "
+                r"of $g_B$ from $\nabla\Phi_k$",
+                "noise left out",
+            ),
         ),
         r"A step changes $\Phi$ in three parts, and only the student's part must fall. By T8's identity "
         r"$H_k - H_{k+1} + \Lambda_k + \Gamma_k \ge \eta_k (A\,m'^2 + \tfrac\beta2 d^2)$ with "
@@ -99,21 +117,34 @@ def t11() -> Theorem:
     phi, count = sp.symbols("Phi B", positive=True)
     descended = phi - _eta * (1 - _L * _eta / 2) * (2 * _mu * _w**2 * phi)
     in_mean = phi - _eta * _G + _L * _eta**2 / 2 * growth * _G
-    one, full = growth * _G, _G
+    single, full = growth * _G, _G
     return Theorem(
         "T11",
         "linear rate of an interpolating student",
         r"\Phi_K \le \left(1 - 2\mu w^2\,\eta\left(1 - \tfrac{L\eta}{2}\right)\right)^K \Phi_0,\quad "
         r"w = v^*(M),\quad M = F^{-1}(n\,\Phi_0)",
         (
-            r"the samples and $\lambda$ are fixed, and there is no weight decay",
-            r"PL along the weights: $\left\|\tfrac1n\sum w_i\nabla\ell_i\right\|^2 \ge 2\mu w^2\,\tfrac1n\sum\ell_i$ "
-            r"wherever $w_i \ge w$ and $\Phi \le \Phi_0$",
-            r"$n\,\Phi_0 < F(\infty)$: no sample is lost at the start",
-            r"$F$ is concave and rises strictly below $F(\infty)$",
-            r"$Q(\cdot \mid \theta_k)$ has curvature at most $L$ along the steps, and $0 < \eta < 2/L$",
-            r"for batches: $\mathbb{E}\|g_B\|^2 \le \rho\,\|\nabla\Phi\|^2$ (growth), and all losses of the path stay "
-            r"at most $M$; then $L\rho$ takes the place of $L$, in expectation",
+            needs(r"the samples and $\lambda$ are fixed", "drift cancels", "growth rises"),
+            needs("there is no weight decay", "decay keeps Phi up"),
+            needs(
+                r"PL along the weights: $\left\|\tfrac1n\sum w_i\nabla\ell_i\right\|^2 \ge 2\mu "
+                r"w^2\,\tfrac1n\sum\ell_i$ wherever $w \le w_i \le 1$ and $\Phi \le \Phi_0$",
+                "a valley without PL",
+            ),
+            needs(r"$n\,\Phi_0 < F(\infty)$: no sample is lost at the start", "hard is stuck"),
+            needs("the hypotheses of T1", "convex F"),
+            needs(
+                r"$Q(\cdot \mid \theta_k)$ has curvature at most $L$ in T3's sense on the segment of each step",
+                "L half as large",
+            ),
+            needs(r"$0 < \eta < 2/L$", "step too large"),
+            needs(
+                r"for batches: $\mathbb{E}\|g_B\|^2 \le \rho\,\|\nabla\Phi\|^2$ (growth); then $L\rho$ takes the "
+                r"place of $L$, in expectation",
+                "no growth: descent in the valley",
+                "interpolation",
+            ),
+            needs(r"for batches: all losses of the path stay at most $M$, because $\Phi$ itself may rise"),
         ),
         r"$\Phi$ does not rise (T3), and one sample cannot cost more than all: $F(\ell_i) \le n\Phi_k \le n\Phi_0$. "
         r"So $\ell_i \le M$ and $v_i \ge w$ on the whole path, without any assumption on it. PL, and $F(\ell) \le "
@@ -121,10 +152,9 @@ def t11() -> Theorem:
         r"at every step where all weights are 1 and all curvatures are equal. Linear least squares with a perfect fit "
         r"obeys PL with the smallest eigenvalue of $X'X/n$. The square loss of a network obeys it where the tangent "
         r"kernel $JJ'/n$ stays above $\mu$; the path is at most $2\sqrt{2L\Phi_0} / (\mu w^2)$ long at $\eta = 1/L$, "
-        r"so it needs to stay so in that ball only. Each condition is needed: the losses $(y \pm x^2)^2/2$ have a "
-        r"perfect fit without PL and without growth, and a sample far beyond hard's $\lambda$ never moves the student. "
-        r"The theorem says nothing about a student that cannot fit its samples, about other samples, or about the KL "
-        r"divergence, whose modulus in the logits vanishes with the teacher's smallest probability.",
+        r"so it needs to stay so in that ball only. The theorem says nothing about a student that cannot fit its "
+        r"samples, about other samples, or about the KL divergence, whose modulus in the logits vanishes with the "
+        r"teacher's smallest probability.",
         (
             identity(
                 "one step",
@@ -165,7 +195,7 @@ def t11() -> Theorem:
             identity(
                 "growth of a batch",
                 r"A batch of $B$ drawn with replacement, if $\rho$ is the growth of one sample.",
-                one / count + (1 - 1 / count) * full,
+                single / count + (1 - 1 / count) * full,
                 (1 + (growth - 1) / count) * _G,
                 latex=r"\mathbb{E}\|g_B\|^2 = \tfrac1B\,\mathbb{E}\|g_1\|^2 + \left(1 - \tfrac1B\right) G \le "
                 r"\left(1 + \tfrac{\rho - 1}{B}\right) G",

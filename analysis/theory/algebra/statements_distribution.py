@@ -4,7 +4,7 @@ import sympy as sp
 
 from analysis.theory.algebra.families import Formula
 from analysis.theory.algebra.proof import by_hand, identity
-from analysis.theory.algebra.theorem import Theorem
+from analysis.theory.algebra.theorem import Theorem, needs
 
 _x = sp.Symbol("x", positive=True)
 TP2 = (
@@ -33,11 +33,14 @@ def t9() -> Theorem:
         r"Q_\lambda = v^* P / \alpha:\quad \alpha \uparrow,\quad \mathbb{E}_{Q_\lambda}\ell \uparrow,\quad "
         r"D_f(Q_\lambda \| P) \downarrow,\quad H(Q_\lambda) \uparrow \text{ for uniform } P",
         (
-            TP2 + " (not jiang-log)",
-            r"$v^*$ does not grow with $\ell$; for $\alpha$: $v^*(0) = 1$",
-            r"$\alpha(\lambda) > 0$: some sample has weight",
-            r"$\theta$ and $P$ are fixed; for the mean loss: $\mathbb{E}_{Q_\lambda}\ell$ is finite",
-            "for $H$: $P$ is uniform on finitely many points",
+            needs(TP2, "jiang-log in the matrix", "axioms do not suffice"),
+            needs(r"$v^*$ does not grow with $\ell$", "the hard sample weighs more"),
+            needs(r"for $\alpha$: $v^*(0) = 1$", "all weights fall"),
+            needs(r"$\alpha(\lambda) > 0$: some sample has weight, for otherwise there is no $Q_\lambda$"),
+            needs(r"$\theta$ and $P$ are fixed", "the student moves on"),
+            needs(r"for the mean loss: $\mathbb{E}_{Q_\lambda}\ell$ is finite"),
+            needs("for $D_f$: $f$ is convex", "a concave f"),
+            needs("for $H$: $P$ is uniform on finitely many points", "P not uniform", "entropy falls"),
         ),
         r"The proof by hand below is complete: it needs no derivative, and weights may be 0. The algebra after it "
         r"shows the same for positive weights that are smooth in $\lambda$: with $s = \partial_\lambda \ln v^*$, TP2 "
@@ -107,18 +110,21 @@ def t13() -> Theorem:
         r"D_f(Q_{\lambda'}\|P) \le D_f(Q_\lambda\|P)\ \ \forall f, P, \lambda < \lambda' \iff v \text{ is TP2 in } "
         r"(\ell, \lambda);\qquad D_f(Q\|P) \le \alpha\,f(1/\alpha) + (1 - \alpha)\,f(0)",
         (
-            r"$v$ does not grow with $\ell$, and only $P$ with $\alpha(\lambda), \alpha(\lambda') > 0$ count",
-            r"$f$ is convex with $f(1) = 0$; for necessity one strictly convex $f$ and all $P$ on two losses suffice",
-            r"for the bound: $0 \le v \le 1$, and nothing else",
+            needs(r"$v$ does not grow with $\ell$", "the hard sample weighs more"),
+            needs(r"only $P$ with $\alpha(\lambda), \alpha(\lambda') > 0$ count, for otherwise there is no $Q$"),
+            needs(r"$f$ is convex (and $f(1) = 0$, which makes $D_f$ a divergence)", "a concave f"),
+            needs(
+                r"for necessity: $D_f$ falls for one strictly convex $f$ and all $P$ on two losses",
+                "a kinked divergence",
+            ),
+            needs(r"for the bound: $0 \le v \le 1$", "a weight of 2"),
         ),
         r"TP2 suffices by T9. It is necessary: let $P$ give $p$ to the loss $b$ and $1 - p$ to $a < b$. "
         r"Then $D_f(Q\|P) = (1-p)\,f\big(\tfrac{1-q}{1-p}\big) + p\,f\big(\tfrac qp\big)$ is strictly convex in "
         r"$q = Q(b)$ with its minimum at $q = p$, so it falls strictly on $[0, p]$. As $v_b \le v_a$, $q \le p$ at "
         r"both paces, and $D_f$ falls exactly if $q$ rises, that is, if the determinant below is not negative. (If "
         r"$v_a = 0$ at one pace then $v_b = 0$ there, and TP2 holds for this pair.) The bound is a chord of $f$, "
-        r"attained by weights that are 0 or 1: hard. Both hypotheses on $v$ are needed: with the weights "
-        r"$(0.5, 0.6)$ and then $(0.5, 0.9)$ TP2 holds and $Q$ leaves $P$; with the weights $(0, 2)$ and an even $P$ "
-        r"the bound is 0.",
+        r"attained by weights that are 0 or 1: hard.",
         (
             identity(
                 "two samples",

@@ -152,9 +152,10 @@ def t8() -> Theorem:
         r"H_{k+1} \le H_k - \eta_k\left(1 - \beta - \tfrac{L\eta_k}{2}\right)\|m_{k+1}\|^2",
         (
             needs(
-                r"$m_{k+1} = \beta m_k + g_k$, $\theta_{k+1} = \theta_k - \eta_k m_{k+1}$, $m_0 = 0$ (torch's SGD, no "
-                r"dampening, no Nesterov)"
+                r"$m_{k+1} = \beta m_k + g_k$, $\theta_{k+1} = \theta_k - \eta_k m_{k+1}$ (torch's SGD, no dampening, "
+                r"no Nesterov)"
             ),
+            needs(r"for the sum: $m_0 = 0$", "momentum at the start"),
             needs(r"weight decay is inside $\Phi$, and $g_k$ is the full gradient of $\Phi$", "weight decay rises"),
             needs(
                 r"$L$ bounds the curvature of $Q(\cdot \mid \theta_k)$ in T3's sense on the segment of each step",

@@ -1,24 +1,35 @@
-"""T12 and T14: what the weights estimate, and what minimising the latent loss costs in mean loss."""
+"""T12 and T14: the meaning of the weights, and the price of the latent loss in mean loss."""
 
 import sympy as sp
 
 from analysis.theory.algebra.families import FAMILIES, Formula, l, lam, t, v
 from analysis.theory.algebra.proof import Proof, by_hand, identities, identity
-from analysis.theory.algebra.theorem import Theorem
+from analysis.theory.algebra.theorem import Theorem, needs
 
 
 def t12() -> Theorem:
-    """T12: what the weights are."""
+    """T12: the meaning of the weights."""
     return Theorem(
         "T12",
         "what the weights are",
         r"\Phi = \min_{0 \le v \le 1}\left[\int \ell\,dM + D_g(M \| P)\right],\ M = vP;\qquad "
         r"v^* = c\,\mathbb{E}[w \mid \ell] \text{ for a prior of } w \iff e^{-F/c} \text{ completely monotone}",
         (
-            r"$g$ is convex with $g(1) = 0$, and $D_g(vP \| P) = \mathbb{E}_P\,g(v)$",
-            r"for EM: a sample has a random weight $w \ge 0$ with prior $\mu$, and the likelihood $e^{-w\ell}$ (a "
-            r"factor that depends on $w$ alone, as $\sqrt w$ for a normal residual, is counted to $\mu$)",
-            r"for EM: $e^{-F/c}$ is completely monotone for some $c > 0$ (log, welsch, cauchy, l1-l2)",
+            needs(
+                r"$g$ is the penalty of $F$: $g(v) = \sup_\ell\,[F(\ell) - v\ell]$, convex with $g(1) = 0$; and "
+                r"$D_g(vP \| P) = \mathbb{E}_P\,g(v)$",
+                "nine tenths of the divergence",
+            ),
+            needs(
+                r"for EM: a sample has a random weight $w \ge 0$ with prior $\mu$, whose Laplace transform is "
+                r"$e^{-F/c}$, and the likelihood $e^{-w\ell}$ (a factor that depends on $w$ alone, as $\sqrt w$ for a "
+                r"normal residual, is counted to $\mu$)",
+                "the prior of a pace a tenth larger",
+            ),
+            needs(
+                r"for EM: $e^{-F/c}$ is completely monotone for some $c > 0$ (log, welsch, cauchy, l1-l2)",
+                "hard in the matrix",
+            ),
         ),
         r"The first part is Fenchel's equality, sample by sample; $g$ is nonnegative with its zero at $v = 1$, so "
         r"$D_g$ is a divergence between measures. At the optimum $M = v^*P$, which has the direction of T9's "
@@ -48,10 +59,15 @@ def t14() -> Theorem:
         r"J(\theta_\Phi) \le \frac{M}{F(M)}\,\inf J,\quad J = \tfrac1n\sum_i\ell_i + R,\quad "
         r"\theta_\Phi \text{ a global minimiser of } \Phi,\ M = \max_i\ell_i(\theta_\Phi)",
         (
-            r"$F$ is concave with $F(0) = 0$ and $F(\ell) \le \ell$; $R \ge 0$",
-            r"$\theta_\Phi$ minimises $\Phi$ globally; where $\Phi$ exceeds its minimum by $\varepsilon$, "
-            r"$M/F(M)\,\varepsilon$ is added",
-            r"for the limit: $v^* \to 1$ as $\lambda$ grows (not jiang-log)",
+            needs("$F$ is concave with $F(0) = 0$", "a convex F"),
+            needs(r"$F(\ell) \le \ell$", "F twice as steep"),
+            needs(r"$R \ge 0$", "a negative R"),
+            needs(
+                r"$\theta_\Phi$ minimises $\Phi$ globally; where $\Phi$ exceeds its minimum by $\varepsilon$, "
+                r"$M/F(M)\,\varepsilon$ is added",
+                "a local minimiser",
+            ),
+            needs(r"for the limit: $v^* \to 1$ as $\lambda$ grows", "jiang-log in the matrix"),
         ),
         r"Below $M$ the chord from 0 lies under $F$: $\tfrac{F(M)}{M}\ell \le F(\ell) \le \ell$. So "
         r"$\tfrac{F(M)}{M}J(\theta_\Phi) \le \Phi(\theta_\Phi) \le \Phi(\theta) \le J(\theta)$ for every $\theta$. The "

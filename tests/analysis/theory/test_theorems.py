@@ -33,12 +33,9 @@ def test_table_lists_fifteen():
     assert "limit points" in table["by hand"]["T4"]
 
 
-ONE_TO_EIGHT = [name for name in theorems.names() if name != "T9"]
-
-
 @pytest.fixture(scope="module")
 def shown():
-    """Every counterexample, every control of a check on small problems, and every cell of the matrix that fails."""
+    """Names of the counterexamples, of the controls on small problems, and of the cells that are changed or fail."""
     cells = [check for name in ("hard", "log") for column in columns.COLUMNS.values()
              for check in column(regularizers.get(name), 0)]  # fmt: skip
     others = [*majorization.checks(TOYS["ridge"], "log", 1.5), minibatch.batch_statistics("log", 2.0)]
@@ -46,7 +43,7 @@ def shown():
     return names | {f"{name} in the matrix" for _, name in expected.EXPECTED}
 
 
-@pytest.mark.parametrize("name", ONE_TO_EIGHT)
+@pytest.mark.parametrize("name", theorems.names())
 def test_every_hypothesis_says_what_shows_that_it_is_needed(name, shown):
     for hypothesis in theorems.theorem(name).hypotheses:
         reference = re.search(r" \(without it: (.*)\)$", hypothesis)
@@ -54,7 +51,7 @@ def test_every_hypothesis_says_what_shows_that_it_is_needed(name, shown):
         assert reference[1] == NOT_SHOWN or set(reference[1].split("; ")) <= shown, hypothesis
 
 
-@pytest.mark.parametrize("name", ONE_TO_EIGHT)
+@pytest.mark.parametrize("name", theorems.names())
 def test_the_page_lists_the_hypotheses(name):
     theorem = theorems.theorem(name)
     page = theorem._repr_markdown_()
