@@ -27,12 +27,14 @@ class Tracking:
     fallen: Phi_0 - Phi_K; the kinetic part of H_K is left out, which makes the bound larger.
     growth: the sum of lambda's parts.
     drift: the sum of the generator's parts.
+    beta: the momentum factor.
     """
 
     gradients: float
     fallen: float
     growth: float
     drift: float
+    beta: float
 
     @property
     def bound(self) -> float:
@@ -49,9 +51,24 @@ class Tracking:
         """The generator's part of the bound."""
         return self.drift / self.bound if self.bound > 0 else float("nan")
 
+    @property
+    def noise_needed(self) -> float:
+        """The noise of a batch at which T10 just allows these gradients: E |g_B - grad Phi|^2 over |grad Phi|^2.
+
+        Both are means weighted by the step lengths, and L is 0. The number is 0 for gradients below their bound, and
+        at most 2 / (beta (1 + beta)) for a bound that is not negative. NaN without momentum, where short steps leave
+        no noise.
+        """
+        if not self.beta:
+            return float("nan")
+        if self.gradients <= self.bound:
+            return 0.0
+        return (1 - self.bound / self.gradients) * 2 / (self.beta * (1 + self.beta))
+
     def numbers(self) -> dict[str, float]:
         """The numbers of a record."""
-        return {"gradients": self.gradients, "reached": self.reached, "generator_share": self.generator_share}
+        return {"gradients": self.gradients, "reached": self.reached, "generator_share": self.generator_share,
+                "noise_needed": self.noise_needed}  # fmt: skip
 
 
 def bound_shares(runs: pd.DataFrame) -> pd.DataFrame:
@@ -78,4 +95,4 @@ def tracking(account: Account, config: DistillConfig) -> Tracking:
     steps = np.array(cosine(config.lr, len(norms))) / kappa(0.0, config.momentum)
     total = account.total("steps")
     fallen = float(account.steps["start"].to_numpy()[0] - account.steps["end"].to_numpy()[-1])
-    return Tracking(float(steps @ norms**2), fallen, total["lambda"], total["generator"])
+    return Tracking(float(steps @ norms**2), fallen, total["lambda"], total["generator"], config.momentum)

@@ -21,9 +21,17 @@ def test_both_sides_of_a_run():
 
 
 def test_shares():
-    found = Tracking(gradients=1.0, fallen=1.0, growth=0.5, drift=2.5)
-    assert (found.bound, found.reached, found.generator_share) == (4.0, 0.25, 0.625)
-    assert str(Tracking(1.0, -1.0, 0.0, 0.5).reached) == "nan"
+    below = Tracking(gradients=1.0, fallen=1.0, growth=0.5, drift=2.5, beta=0.9)
+    assert (below.bound, below.reached, below.generator_share, below.noise_needed) == (4.0, 0.25, 0.625, 0.0)
+    assert str(Tracking(1.0, -1.0, 0.0, 0.5, 0.9).reached) == "nan"
+
+
+def test_noise_that_allows_the_gradients():
+    above = Tracking(gradients=4.0, fallen=0.5, growth=0.0, drift=0.5, beta=0.5)
+    # sum eta |grad Phi|^2 is (1 + beta) gradients; T10 adds beta / 2 of the noise
+    assert above.bound + 0.5 / 2 * above.noise_needed * 1.5 * above.gradients == pytest.approx(above.gradients)
+    assert Tracking(4.0, 0.0, 0.0, 0.0, beta=0.9).noise_needed == pytest.approx(2 / (0.9 * 1.9))
+    assert str(Tracking(4.0, 0.0, 0.0, 0.0, beta=0.0).noise_needed) == "nan"
 
 
 def test_shares_of_recorded_runs_add_up():
