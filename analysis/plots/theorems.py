@@ -82,7 +82,7 @@ def weight_priors(priors: Mapping[str, Prior], lam: float, most: float = 8.0) ->
         above.set(title=f"{name}: {prior.name}", xlabel="weight w", xlim=(-0.1, 3), ylim=(0, 1.1))
         below.plot(losses, regularizers.get(name).weight(losses, lam), color="0.6")
         below.plot(losses[::12], prior.posterior_mean(losses[::12].numpy()), "o", color="C1", markersize=5)
-        below.set(xlabel="loss ℓ", ylim=(0, 1.05))
+        below.set(xlabel=f"loss ℓ (λ = {lam:g})", ylim=(0, 1.05))
     axes[0][0].set_ylabel("prior, as a share of its peak")
     axes[1][0].set_ylabel("weight v* and c·E[w | ℓ]")
     return figure
