@@ -18,7 +18,7 @@ from analysis.live.probe import Probe
 from analysis.studies import records
 from analysis.studies.grid import architecture_in, place
 from analysis.studies.processes import pool
-from analysis.studies.readers import READERS, Outcome, Reader
+from analysis.studies.readers import NEED_GRADIENTS, READERS, Outcome, Reader
 from analysis.studies.records import CaseRecord, Entry, StudyRecord
 from analysis.studies.study import Case, Study
 from analysis.studies.watch import Pruned, Watch
@@ -60,7 +60,7 @@ def entry(study: Study, case: Case, seed: int, data_root: Path | None = None, wa
     watching: list[Callback] = [classes, watch] if watch else [classes]
     watching += [last] if study.keep == "images" and seed == study.seeds[0] else []
     try:
-        outcome = perform(seeded, *watching, data_root=data_root)
+        outcome = perform(seeded, *watching, gradient=bool(NEED_GRADIENTS & set(study.reads)), data_root=data_root)
     except Pruned as ended:
         return Entry(made=made, pruned=ended.epoch, **_seen(watch))
     except TrainingError as error:
