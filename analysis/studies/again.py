@@ -87,12 +87,13 @@ def beginning(study: Study, record: StudyRecord, label: str, seed: int, epochs: 
     live = _Beginning(epochs)
     with suppress(Pruned):
         run.perform(_ready(study, kept, old).with_seed(seed), live)
-    table = pd.DataFrame(live.rows).set_index("epoch")[list(Evaluation._fields)]
-    spread = pd.concat([pd.DataFrame(entry.rows) for entry in kept.runs.values()]).groupby("epoch").std().fillna(0.0)
+    table = pd.DataFrame(live.rows).set_index("epoch").filter(list(Evaluation._fields))
+    curves = pd.concat([pd.DataFrame(entry.rows) for entry in kept.runs.values()])
+    spread = curves.groupby("epoch").std().fillna(0.0).loc[table.index]
     recorded = pd.DataFrame(old.rows).set_index("epoch")
     for name in Evaluation._fields:
         table[f"{name}_recorded"] = recorded[name]
-        table[f"{name}_limit"] = (3 * spread[name]).clip(lower=OTHER_MACHINE)
+        table[f"{name}_limit"] = (3 * spread[name].to_numpy(dtype=float)).clip(OTHER_MACHINE)
     return table
 
 

@@ -29,7 +29,7 @@ MARGIN = 1.0  # points of accuracy that still count as comparable
 FEWEST = 6  # seeds: with fewer, no two-sided sign-flip test can be below 0.05
 
 
-def units(runs: pd.DataFrame, column: str, by: Sequence[str] = ("method",)) -> pd.DataFrame:
+def units(runs: pd.DataFrame, column: str | int, by: Sequence[str] = ("method",)) -> pd.DataFrame:
     """A number by seed (rows) and place on the axes `by` (columns), averaged over the teachers, if there are several.
 
     Raises:

@@ -77,7 +77,8 @@ def level(curves: pd.DataFrame, share: float, reference: str = "kd") -> float:
     of_reference = curves[curves["method"] == reference]
     if of_reference.empty:
         raise DataError(f"no run is of {reference}: the level is a share of its accuracy")
-    return share * float(of_reference[of_reference["epoch"] == of_reference["epoch"].max()]["accuracy"].mean())
+    last = np.asarray(of_reference["epoch"] == of_reference["epoch"].max())
+    return share * float(np.asarray(of_reference["accuracy"], dtype=np.float64)[last].mean())
 
 
 def times(curves: pd.DataFrame, level: float, clocks: tuple[str, ...] = tuple(CLOCKS)) -> pd.DataFrame:
@@ -99,7 +100,7 @@ def times(curves: pd.DataFrame, level: float, clocks: tuple[str, ...] = tuple(CL
         row |= {f"{clock}_end": end[clock] for clock in counted}
         rows.append({**place, "reached": not reach.censored, **row})
     table = pd.DataFrame(rows)
-    if not table["reached"].any():
+    if not bool(np.any(table["reached"])):
         raise DataError(f"no run reaches {100 * level:.1f} % on dev: take a lower level")
     return table.assign(**{clock: table[f"{clock}_at"].fillna(table[f"{clock}_end"].max()) for clock in counted})
 
@@ -117,15 +118,15 @@ def log_ranks(timed: pd.DataFrame, clock: str, ours: str = "cudfkd") -> dict[str
     """
     own, tests = timed[timed["method"] == ours], {}
     for method, runs in timed.groupby("method", sort=False):
-        horizon = min(own[f"{clock}_end"].min(), runs[f"{clock}_end"].min())
+        horizon = min(float(np.min(each[f"{clock}_end"])) for each in (own, runs))
         if method != ours and horizon > 0:
-            first, second = (each[f"{clock}_at"].to_numpy(dtype=np.float64) for each in (own, runs))
-            tests[str(method)] = log_rank(first, second, float(horizon))
+            first, second = (np.asarray(each[f"{clock}_at"], dtype=np.float64) for each in (own, runs))
+            tests[str(method)] = log_rank(first, second, horizon)
     return tests
 
 
 def _runs(curves: pd.DataFrame) -> list[tuple[dict[str, Any], pd.DataFrame]]:
     """Each run's place and seed, and its rows."""
     axes = [axis for axis in ("method", "teacher", "target", "part") if axis in curves]
-    groups = curves.groupby([*axes, "seed"], sort=False)
-    return [(dict(zip((*axes, "seed"), place, strict=True)), pd.DataFrame(rows)) for place, rows in groups]
+    groups: Any = curves.groupby([*axes, "seed"], sort=False)
+    return [(dict(zip((*axes, "seed"), place, strict=True)), rows) for place, rows in groups]

@@ -47,7 +47,7 @@ def rivals_need_it(gains: pd.DataFrame, comparison: pd.DataFrame, column: str, n
         column, name: the number, for the runs and for people.
         sign: 1 where more is better, -1 where less is better.
     """
-    control = _against_itself(units(comparison, column)[NOISE])
+    control = _against_itself(units(comparison, column), NOISE)
     return _gains(gains, f"rivals: {name}", ("noise, which has no target, other seeds", control), sign)
 
 
@@ -58,8 +58,8 @@ def ours_needs_it(parts: pd.DataFrame, column: str, name: str, sign: int = 1) ->
         parts: the runs of the study `parts`.
         column, name, sign: as in `rivals_need_it`.
     """
-    control = _against_itself(units(parts, column, by=("part",))[WHOLE])
-    gains = of_parts(parts, column)[[WITHOUT]]
+    control = _against_itself(units(parts, column, by=("part",)), WHOLE)
+    gains = of_parts(parts, column).filter([WITHOUT])
     return _gains(gains, f"CuDFKD: {name}", ("the whole against itself, other seeds", control), sign)
 
 
@@ -73,7 +73,7 @@ def _gains(gains: pd.DataFrame, name: str, control: tuple[str, np.ndarray], sign
                  claims=("C1",), refuted=bool((decisions["behind"] < LEVEL).any()))  # fmt: skip
 
 
-def _against_itself(values: pd.Series) -> np.ndarray:
-    """Later seeds minus earlier seeds of the same runs: differences without an effect."""
-    array, half = values.to_numpy(dtype=np.float64), len(values) // 2
+def _against_itself(values: pd.DataFrame, place: str) -> np.ndarray:
+    """Later seeds minus earlier seeds of the runs at a place: differences without an effect."""
+    array, half = values[place].to_numpy(dtype=np.float64), len(values) // 2
     return array[half : 2 * half] - array[:half]
