@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from pydantic import Field
@@ -150,6 +151,18 @@ def whole(study: Study) -> StudyRecord:
         if seed not in study.seeds:
             raise DataError(f"the record {study.name} holds {case.label}, seed {seed}, which its study does not name")
     return record
+
+
+def curve(record: StudyRecord, label: str, seed: int) -> pd.DataFrame:
+    """The curve of a recorded run, a row an epoch.
+
+    Raises:
+        ConfigError: no such case or seed in the record. DataError: the record holds no curve of the run.
+    """
+    rows = record.find(label, seed)[1].rows
+    if rows is None:
+        raise DataError(f"the record {record.study['name']} holds no curve of {label}, seed {seed}: record it again")
+    return pd.DataFrame(rows)
 
 
 def _case(values: dict[str, Any]) -> CaseRecord:

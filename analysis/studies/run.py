@@ -15,7 +15,7 @@ from analysis.live.accounts import Account, account
 from analysis.live.classes import Classes
 from analysis.live.interventions import Held
 from analysis.live.probe import Probe
-from analysis.studies import records
+from analysis.studies import curves, records
 from analysis.studies.grid import architecture_in, place
 from analysis.studies.processes import pool
 from analysis.studies.readers import NEED_GRADIENTS, READERS, Outcome, Reader
@@ -35,8 +35,7 @@ from cudfkd.runs.context import Context
 from cudfkd.runs.records import SUMMARY
 
 IMAGES = 10  # of the student's last batch
-CLOCKS = ("epoch", "student_steps", "generator_steps", "teacher_images", "seconds", "total_seconds")
-CURVE = (*CLOCKS, *Evaluation._fields)
+CURVE = ("epoch", "seconds", *curves.CLOCKS, *Evaluation._fields)
 
 
 def perform(case: Case, *callbacks: Callback, gradient: bool = False, data_root: Path | None = None) -> Outcome:

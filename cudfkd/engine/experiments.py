@@ -13,7 +13,7 @@ from cudfkd.base.files import read_json, write_json
 from cudfkd.base.ranks import Ranks
 from cudfkd.callbacks import Callback
 from cudfkd.config import DistillConfig, Experiment
-from cudfkd.engine.loop import distill
+from cudfkd.engine.distillation import distill
 from cudfkd.engine.run import Run, load_run
 from cudfkd.runs.context import Context
 from cudfkd.runs.lock import BusyError, is_busy, wait_until_free
