@@ -78,7 +78,7 @@ def bound_shares(runs: pd.DataFrame) -> pd.DataFrame:
     """
     alive = runs[runs["student"] != 0]
     parts = {"fallen": alive["start"] - alive["end"], "lambda": alive["lambda"], "generator": alive["generator"]}
-    return alive.assign(**{name: part / sum(parts.values()) for name, part in parts.items()})
+    return alive.assign(**{name: column / sum(parts.values()) for name, column in parts.items()})
 
 
 def tracking(account: Account, config: DistillConfig) -> Tracking:

@@ -36,9 +36,9 @@ def estimates(ax: Axes, table: pd.DataFrame, color: str = "C0", shift: float = 0
 
 def published(ax: Axes, names: Sequence[str], values: Mapping[str, float], shift: float = 0.0) -> None:
     """Draws a diamond in the row of each name that has a published value."""
-    known = {height: values[name] for height, name in enumerate(names) if name in values}
+    heights = {height: values[name] for height, name in enumerate(names) if name in values}
     ax.plot(
-        list(known.values()), [height + shift for height in known], "D", color=PUBLISHED, markerfacecolor="white",
+        list(heights.values()), [height + shift for height in heights], "D", color=PUBLISHED, markerfacecolor="white",
         markersize=5, linestyle="", label="published",
     )  # fmt: skip
 

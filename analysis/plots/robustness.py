@@ -120,7 +120,7 @@ def repeated(repeat: pd.DataFrame, measure: str, name: str, ax: Axes | None = No
         measure: column of the measure; name: its name and unit, for the axis.
     """
     ax = ax or plt.subplots(figsize=(6, 3.2))[1]
-    recorded, limit = (100 * repeat[f"{measure}_{what}"] for what in ("recorded", "limit"))
+    recorded, limit = (100 * repeat[f"{measure}_{suffix}"] for suffix in ("recorded", "limit"))
     ax.fill_between(repeat.index, recorded - limit, recorded + limit, color="0.88", linewidth=0, label="tolerance")
     ax.plot(repeat.index, recorded, color="0.3", label="recorded")
     ax.plot(repeat.index, 100 * repeat[measure], "o", color="C1", label="made again, just now")

@@ -31,8 +31,8 @@ def tracking_floor(bounds: pd.DataFrame, shares: pd.DataFrame) -> Figure:
     left.set(title="Bound (line) and mean squared gradient (dots)", xlabel="steps K", ylabel="mean of |∇Φ|²",
              ylim=(None, 1.5 * float(bounds.to_numpy().max())))  # fmt: skip
     edge = np.zeros(len(shares))
-    for number, (part, words) in enumerate(PARTS.items()):
-        width = shares[part].to_numpy()
+    for number, (column, words) in enumerate(PARTS.items()):
+        width = shares[column].to_numpy()
         right.barh(shares.index, width, left=edge, color=f"C{number}", label=words)
         for row, (start, wide) in enumerate(zip(edge, width, strict=True)):
             if wide > 0.08:

@@ -102,7 +102,7 @@ def as_recorded(repeat: pd.DataFrame, record: StudyRecord, other: str, seed: int
 
     Arguments:
         repeat: as `beginning` returns it.
-        other: label of the other case; seed: its seed.
+        other: label of the case for the control; seed: its seed.
         measure: accuracy, agreement, loyalty or loyalty_published.
     """
     epoch, last = int(repeat.index[-1]), repeat.iloc[-1]

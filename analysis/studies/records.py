@@ -3,7 +3,7 @@
     {"study": {"name": ..., "key": ..., "purpose": ...}, "cases": {KEY: {"at": ..., "case": ..., "runs": {"0": ...}}}}
 
 Records of the project's own studies are `analysis/records/NAME.json`, a line a run. A job of a grid writes a record of
-one run, and `merge` unites such records.
+one run, and `merge` unites these records.
 """
 
 import base64
@@ -129,7 +129,7 @@ def read(path: Path) -> StudyRecord:
 
 
 def whole(study: Study) -> StudyRecord:
-    """The project's own record of a study, with all of its runs and no others.
+    """The project's own record of a study, with exactly its runs.
 
     Raises:
         DataError: the record is missing or damaged, belongs to another study or to an earlier form of it, or lacks a

@@ -199,7 +199,7 @@ def _accounted(of_run: Account) -> dict[str, Any]:
 
 
 def _seen(watch: Watch | None) -> dict[str, Any]:
-    """What a watch saw of a run that has no score, as fields of its entry."""
+    """The numbers of a watch, as fields of the entry of a run without a score."""
     return {"numbers": watch.numbers, "seconds": watch.seconds} if watch else {}
 
 

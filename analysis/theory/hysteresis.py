@@ -29,7 +29,7 @@ MOST = 100_000  # the largest number of steps at one lambda
 
 
 class Landmarks(NamedTuple):
-    """Three values of lambda and one of theta, for samples at +-a with a > 3^(1/4).
+    """Three values of lambda and a value of theta, for samples at +-a with a > 3^(1/4).
 
     pitchfork: the lambda below which theta = 0 is a maximum.
     crossing: the lambda above which theta = 0 is the global minimum.

@@ -63,8 +63,8 @@ def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Cal
     """Returns the finished run of this description in folder `root`, found by its hash, or runs it now.
 
     A run that was interrupted is resumed. Evaluation uses the data set's split *dev*. If another process or thread is
-    running it, this call warns and waits for it: then it returns the finished run, or goes on with it if the other one
-    stopped before the end. Several ranks do not wait, because they would count each other as lost.
+    running it, this call warns and waits for it: then it returns the finished run, or goes on with it if that process
+    or thread stopped before the end. Several ranks do not wait, because they would count each other as lost.
 
     Raises:
         ConfigError: as `cudfkd.distill`; or a callback of this very run asks for it.

@@ -52,7 +52,7 @@ class Proof:
 
     @property
     def argued(self) -> bool:
-        """Whether the proof is an argument in words, of which a machine has checked nothing."""
+        """Whether the proof is an argument in words, which no machine has checked."""
         return self.kind == "by hand"
 
     def _repr_markdown_(self) -> str:
