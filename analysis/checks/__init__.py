@@ -16,6 +16,7 @@ from analysis.checks import validate
 from cudfkd.base.errors import CudfkdError
 
 Violations = float | Tensor | np.ndarray | Iterable[float]
+STILL: tuple[str, Violations] = ("nothing moved", [0.0])  # a control that holds: the check that takes it is void
 
 
 class CheckError(CudfkdError):
@@ -42,7 +43,7 @@ class Check:
 
     name: a short name.
     statement: a sentence with the formula.
-    theorem: "T1" ... "T9" or "T5'"; "axioms" or "table" for the regularizers themselves.
+    theorem: "T1" ... "T14" or "T5'"; "axioms" or "table" for the regularizers themselves.
     holds: worst_violation <= tolerance.
     worst_violation: the largest of n violations; <= 0 means that the statement held with room.
     tolerance: the largest violation that still counts as holding.

@@ -62,7 +62,7 @@ def above(differences: Float[np.ndarray, " n"], bound: float) -> float:
 
 
 def equivalent(differences: Float[np.ndarray, " n"], margin: float) -> float:
-    """The p-value of "the mean difference is `margin` or more, in one direction or the other".
+    """The p-value of "the mean difference is `margin` or more, in either direction".
 
     It is the larger p-value of two one-sided tests (Schuirmann, 1987). A small p-value says that the mean lies between
     -margin and margin. A large p-value says nothing: few pairs decide no equivalence.
@@ -78,7 +78,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Adjusted p-values of a family of tests by Holm's step-down rule (1979), by name, in the order given.
 
     Calling each adjusted p-value below a decisive errs anywhere in the family with probability a or less, however the
-    tests depend on each other.
+    tests are related.
 
     Raises:
         ConfigError: a p-value outside 0 ... 1.
@@ -110,8 +110,10 @@ def log_rank(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " m"], ho
         return 1.0
     if all(each.all() for each in reached) and np.ptp(np.concatenate(cut)) == 0:
         return 1.0
-    one, other = (CensoredData.right_censored(times, ~each) for times, each in zip(cut, reached, strict=True))
-    return float(logrank(one, other).pvalue)
+    first_runs, second_runs = (
+        CensoredData.right_censored(times, ~each) for times, each in zip(cut, reached, strict=True)
+    )
+    return float(logrank(first_runs, second_runs).pvalue)
 
 
 def pairs_for_difference(spread: float, difference: float, level: float = LEVEL, power: float = POWER) -> int:
@@ -150,7 +152,7 @@ def pairs_for_equivalence(spread: float, margin: float, level: float = LEVEL, po
     effect = validate.positive("margin", margin) / validate.positive("spread", spread)
 
     def decides(pairs: int) -> float:
-        """A lower bound: 1 - the probability that one of the tests does not see its bound, twice."""
+        """A lower bound: 1 - twice the probability that a single test does not see its bound."""
         return 1 - 2 * float(nct.cdf(t.isf(level, pairs - 1), pairs - 1, effect * pairs**0.5))
 
     return _fewest(decides, level, power)

@@ -44,14 +44,14 @@ def numbers(student: nn.Module, teacher: nn.Module, held_out: ImageSet, config: 
     """
     images, labels = held_out.tensors
     normalize = Normalize(config.mean, config.std)
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for change, changed in CHANGES.items():
         logits = [predict(network, changed(images), normalize=normalize) for network in (student, teacher)]
         scores = compare(logits[0], logits[1], labels)
-        found |= {f"{change}_{name}": score.value for name, score in scores._asdict().items()}
+        results |= {f"{change}_{name}": score.value for name, score in scores._asdict().items()}
         if change == "real":
-            found |= errors(logits[0], logits[1], labels) | histograms(logits[0], logits[1])
-    return found
+            results |= errors(logits[0], logits[1], labels) | histograms(logits[0], logits[1])
+    return results
 
 
 def errors(

@@ -96,28 +96,20 @@ def reaches_own(accuracies: Curve, share: float) -> Reach:
     return reaches(accuracies, validate.within("share", share, 0, 1 + 1e-12) * float(_curve(accuracies).max()))
 
 
-def restricted(found: Sequence[Reach], horizon: int) -> Float[np.ndarray, " runs"]:
-    """min(epoch, horizon) of each run. A run that never got there counts as `horizon`.
+def restricted_mean(found: Sequence[Reach], horizon: int) -> Estimate:
+    """Mean of min(epoch, horizon) over runs, with its interval. A run that never got there counts as `horizon`.
 
-    Means of these epochs compare runs of which some never get there (Royston and Parmar, 2013).
+    Such means compare methods of which some runs never get there (Royston and Parmar, 2013).
 
     Raises:
-        ConfigError: a run ended before the horizon without reaching the level, so that its epoch up to the horizon is
-            unknown.
+        ConfigError: fewer than 2 runs; or a run ended before the horizon without reaching the level, so that its epoch
+            up to the horizon is unknown.
     """
     for run in found:
         if run.censored and run.epoch < horizon:
             validate.refuse("horizon", horizon, f"at most {run.epoch}: a run ended there without reaching the level")
-    return np.array([horizon if run.censored else min(run.epoch, horizon) for run in found], dtype=float)
-
-
-def restricted_mean(found: Sequence[Reach], horizon: int) -> Estimate:
-    """Mean of `restricted` over runs, with its interval.
-
-    Raises:
-        ConfigError: as `restricted`, and for fewer than 2 runs.
-    """
-    return mean_over_seeds(restricted(found, horizon))
+    epochs = [horizon if run.censored else min(run.epoch, horizon) for run in found]
+    return mean_over_seeds(np.array(epochs, dtype=float))
 
 
 def median_epoch(found: Sequence[Reach]) -> float:

@@ -31,6 +31,7 @@ from analysis.plots.scorecard import scorecard
 from analysis.plots.search import effort
 from analysis.plots.speed import throughput
 from analysis.plots.students import learning, samples_by_class
+from analysis.plots.theorems import curriculum_price, linear_rates, tp2_decides, tracking_floor, weight_priors
 from analysis.plots.weights import (
     activity,
     area,
@@ -63,6 +64,7 @@ __all__ = [
     "breakers",
     "chased",
     "convergence",
+    "curriculum_price",
     "curves",
     "dead_maps",
     "descent_bars",
@@ -81,6 +83,7 @@ __all__ = [
     "hysteresis_loop",
     "learning",
     "limit_cycle",
+    "linear_rates",
     "lines_and_parabolas",
     "loyalty_scales",
     "mean_change",
@@ -108,8 +111,11 @@ __all__ = [
     "throughput",
     "times",
     "towards_plain",
+    "tp2_decides",
+    "tracking_floor",
     "valleys",
     "walk",
+    "weight_priors",
     "weight_slider",
     "weighted_difficulty",
     "weights_by_pace",

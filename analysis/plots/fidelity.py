@@ -45,10 +45,8 @@ def histograms(
         ax.set_title(method, fontsize=10, fontweight="bold" if method == intervals.OURS else "normal")
         ax.tick_params(labelbottom=number + COLUMNS >= len(loyalties))
     axes[0, 0].set(xlim=(0, 1), ylim=(0, None))
-    figure.suptitle(
-        "Blue bars: by definition. Orange line: as published. Marks at the bottom: their means\n"
-        f"Dashed: published mean ({source})", x=0.01, ha="left", fontsize=8.5,
-    )  # fmt: skip
+    words = "Blue bars: by definition. Orange line: as published. Marks at the bottom: their means"
+    intervals.headline([axes[0, 0]], f"{words}\nDashed: published mean ({source})")
     figure.supxlabel("loyalty of an image (1: same answer as the teacher)", fontsize=10)
     figure.supylabel("share of the images, %", fontsize=10)
     return figure
@@ -74,10 +72,7 @@ def measures(
         ax.set(xlabel=label, xlim=(0, None))
     for line, (change, color) in enumerate(reversed(COLORS.items()), start=1):
         intervals.note(axes[0], f"{change} images", color=color, line=line)
-    intervals.note(axes[-1], f"diamond: {source}", color=intervals.PUBLISHED)
-    figure = axes[0].get_figure(root=True)
-    assert figure is not None
-    return figure
+    return intervals.headline(axes, f"Points: means with 95 % intervals over seeds. Diamonds: {source}")
 
 
 def errors(table: pd.DataFrame) -> Axes:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 PUBLISHED = "C3"
 OURS = "cudfkd"
@@ -35,9 +36,9 @@ def estimates(ax: Axes, table: pd.DataFrame, color: str = "C0", shift: float = 0
 
 def published(ax: Axes, names: Sequence[str], values: Mapping[str, float], shift: float = 0.0) -> None:
     """Draws a diamond in the row of each name that has a published value."""
-    known = {height: values[name] for height, name in enumerate(names) if name in values}
+    heights = {height: values[name] for height, name in enumerate(names) if name in values}
     ax.plot(
-        list(known.values()), [height + shift for height in known], "D", color=PUBLISHED, markerfacecolor="white",
+        list(heights.values()), [height + shift for height in heights], "D", color=PUBLISHED, markerfacecolor="white",
         markersize=5, linestyle="", label="published",
     )  # fmt: skip
 
@@ -48,6 +49,14 @@ def note(ax: Axes, text: str, color: str = "0.35", line: int = 1) -> None:
         text, (1, 1), (0, 2 + 10 * (line - 1)), xycoords="axes fraction", textcoords="offset points", ha="right",
         va="bottom", fontsize=8, color=color,
     )  # fmt: skip
+
+
+def headline(axes: Sequence[Axes], text: str) -> Figure:
+    """Writes words over a whole figure, and returns the figure."""
+    figure = axes[0].get_figure(root=True)
+    assert figure is not None
+    figure.suptitle(text, x=0.01, ha="left", fontsize=9)
+    return figure
 
 
 def zero(ax: Axes, left: str, right: str) -> None:

@@ -47,9 +47,7 @@ def bands(curves: Mapping[str, pd.DataFrame], label: str, reference: str = "kd",
             ax.set_xscale("log")
     first = axes[0, 0]
     first.text(0.97, 0.06, "orange: CuDFKD", transform=first.transAxes, ha="right", fontsize=8, color=OWN)
-    figure.suptitle(
-        f"Dashed: {reference}, on real images. Bands: lowest to highest seed", x=0.01, ha="left", fontsize=9
-    )
+    intervals.headline([first], f"Dashed: {reference}, on real images. Bands: lowest to highest seed")
     figure.supxlabel(label, fontsize=10)
     figure.supylabel("accuracy on dev, %", fontsize=10)
     return figure
@@ -72,11 +70,8 @@ def steadiness(tables: Mapping[str, pd.DataFrame], published: Mapping[str, tuple
     middle.set(xlabel="σ² over epochs, %²", xlim=(0, None))
     right.set(xlabel="deviation around\na straight line, %", xlim=(0, None))
     last.set(xlabel="largest fall below\nthe best so far, points", xlim=(0, None))
-    intervals.note(last, "point: ours, on dev, 95 % interval", color="C0", line=2)
-    intervals.note(last, f"diamond: {source}; σ² as it is printed there", color=intervals.PUBLISHED)
-    figure = left.get_figure(root=True)
-    assert figure is not None
-    return figure
+    words = f"Points: ours, on dev, with 95 % intervals over seeds\nDiamonds: {source}; σ² as it is printed there"
+    return intervals.headline([left], words)
 
 
 def times(tables: Mapping[str, pd.DataFrame], reached: Mapping[str, str], title: str) -> Figure:
@@ -94,12 +89,10 @@ def times(tables: Mapping[str, pd.DataFrame], reached: Mapping[str, str], title:
         intervals.estimates(ax, drawn.assign(low=drawn["low"].clip(lower=0)))
         ax.set(xlabel=clock, xlim=(0, 1.05 * float(drawn[["value", "high"]].max(axis=None))))
         ax.locator_params(axis="x", nbins=4)
-    intervals.note(axes[-1], "never there: counted as the longest run")
     axes[0].get_yticklabels()[list(order).index(OURS)].set_fontweight("bold")
-    figure = axes[0].get_figure(root=True)
-    assert figure is not None
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-    return figure
+    return intervals.headline(
+        axes, f"{title}. Beside the name: runs that got there\nNever there: counted as the longest run"
+    )
 
 
 def gains(tables: Mapping[str, pd.DataFrame], left: Sequence[str], right: Sequence[str], n: int) -> Figure:
@@ -116,10 +109,7 @@ def gains(tables: Mapping[str, pd.DataFrame], left: Sequence[str], right: Sequen
         intervals.estimates(ax, table.loc[order].rename(columns={"difference": "value"}))
         ax.set_xlabel(label)
         intervals.zero(ax, less, more)
-    figure = axes[0].get_figure(root=True)
-    assert figure is not None
-    figure.suptitle(f"Paired differences, 95 % intervals over n = {n} seeds", x=0.01, ha="left", fontsize=9)
-    return figure
+    return intervals.headline(axes, f"Paired differences, 95 % intervals over n = {n} seeds")
 
 
 def repeated(repeat: pd.DataFrame, measure: str, name: str, ax: Axes | None = None) -> Axes:
@@ -130,7 +120,7 @@ def repeated(repeat: pd.DataFrame, measure: str, name: str, ax: Axes | None = No
         measure: column of the measure; name: its name and unit, for the axis.
     """
     ax = ax or plt.subplots(figsize=(6, 3.2))[1]
-    recorded, limit = (100 * repeat[f"{measure}_{what}"] for what in ("recorded", "limit"))
+    recorded, limit = (100 * repeat[f"{measure}_{suffix}"] for suffix in ("recorded", "limit"))
     ax.fill_between(repeat.index, recorded - limit, recorded + limit, color="0.88", linewidth=0, label="tolerance")
     ax.plot(repeat.index, recorded, color="0.3", label="recorded")
     ax.plot(repeat.index, 100 * repeat[measure], "o", color="C1", label="made again, just now")

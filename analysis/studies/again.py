@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from analysis.checks import Check, check, validate
-from analysis.studies import run
+from analysis.studies import records, run
 from analysis.studies.records import CaseRecord, Entry, StudyRecord
 from analysis.studies.study import Case, Study
 from analysis.studies.watch import Pruned, Watch
@@ -80,17 +80,15 @@ def beginning(study: Study, record: StudyRecord, label: str, seed: int, epochs: 
         ConfigError: no such case or seed in the record, or more epochs than the run has.
         DataError: the record holds no curve of the run, or is older than a setting that the run would need now.
     """
+    recorded = records.curve(record, label, seed).set_index("epoch")
     kept, old = record.find(label, seed)
-    if old.rows is None:
-        raise DataError(f"the record {study.name} holds no curve of {label}, seed {seed}: record it again")
-    validate.within("epochs", validate.count("epochs", epochs), 1, len(old.rows) + 1)
+    validate.within("epochs", validate.count("epochs", epochs), 1, len(recorded) + 1)
     live = _Beginning(epochs)
     with suppress(Pruned):
         run.perform(_ready(study, kept, old).with_seed(seed), live)
     table = pd.DataFrame(live.rows).set_index("epoch").filter(list(Evaluation._fields))
     curves = pd.concat([pd.DataFrame(entry.rows) for entry in kept.runs.values()])
     spread = curves.groupby("epoch").std().fillna(0.0).loc[table.index]
-    recorded = pd.DataFrame(old.rows).set_index("epoch")
     for name in Evaluation._fields:
         table[f"{name}_recorded"] = recorded[name]
         table[f"{name}_limit"] = (3 * spread[name].to_numpy(dtype=float)).clip(OTHER_MACHINE)
@@ -104,15 +102,15 @@ def as_recorded(repeat: pd.DataFrame, record: StudyRecord, other: str, seed: int
 
     Arguments:
         repeat: as `beginning` returns it.
-        other: label of the other case; seed: its seed.
+        other: label of the case for the control; seed: its seed.
         measure: accuracy, agreement, loyalty or loyalty_published.
     """
     epoch, last = int(repeat.index[-1]), repeat.iloc[-1]
-    rows = record.find(other, seed)[1].rows or []
+    other_curve = records.curve(record, other, seed).set_index("epoch")
     limit, recorded = last[f"{measure}_limit"], last[f"{measure}_recorded"]
     return check(f"{measure} of a run made again", f"{measure} after epoch {epoch} = recorded, within 3 sd over seeds",
                  "study", [abs(last[measure] - recorded) - limit],
-                 (f"{other} in its place", [abs(rows[epoch - 1][measure] - recorded) - limit]), tolerance=0.0,
+                 (f"{other} in its place", [abs(other_curve[measure][epoch] - recorded) - limit]), tolerance=0.0,
                  exact=False, claims=())  # fmt: skip
 
 

@@ -42,10 +42,10 @@ def units(runs: pd.DataFrame, column: str | int, by: Sequence[str] = ("method",)
     counts = runs.groupby(axes)[column].agg(["size", "count"])
     stored = dict(zip(counts.index, counts.itertuples(index=False), strict=True))
     for place in product(*(dict.fromkeys(runs[axis]) for axis in axes[:-1]), seeds):
-        made, numbers = stored.get(place, (0, 0))
-        if (made, numbers) != (1, 1):
+        count, numbers = stored.get(place, (0, 0))
+        if (count, numbers) != (1, 1):
             name = ", ".join(f"{axis} {value}" for axis, value in zip(axes, place, strict=True))
-            problem = "stands twice in the record" if made > 1 else f"is missing, or has no {column}"
+            problem = "stands twice in the record" if count > 1 else f"is missing, or has no {column}"
             raise DataError(f"the run of {name} {problem}")
     return runs.pivot_table(index="seed", columns=list(by) if len(by) > 1 else by[0], values=column, sort=False)
 

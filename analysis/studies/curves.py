@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.checks.hypotheses import log_rank
 from analysis.live import stability
+from analysis.studies import records
 from analysis.studies.records import StudyRecord
 from cudfkd.base.errors import DataError
 
@@ -20,7 +21,6 @@ CLOCKS = {
     "total_seconds": "seconds of training",
     "teacher_images": "images that the teacher looked at",
 }
-MEASURES = ("accuracy", "agreement", "loyalty", "loyalty_published")
 
 
 def epochs(record: StudyRecord) -> pd.DataFrame:
@@ -30,11 +30,8 @@ def epochs(record: StudyRecord) -> pd.DataFrame:
         DataError: the record holds no curve of a run.
     """
     tables = []
-    for case, seed, run in record.runs():
-        if run.rows is None:
-            name = record.study["name"]
-            raise DataError(f"the record {name} holds no curve of {case.label}, seed {seed}: record it again")
-        rows = pd.DataFrame(run.rows)
+    for case, seed, _ in record.runs():
+        rows = records.curve(record, case.label, seed)
         tables.append(rows.assign(**case.at, seed=seed, teacher_images=rows["teacher_images"].cumsum()))
     return pd.concat(tables, ignore_index=True)
 

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from analysis.live import fidelity
 from analysis.live.accounts import Account
+from analysis.live.tracking import tracking
 from analysis.studies.study import Case
+from cudfkd.base.errors import ConfigError
 from cudfkd.engine import experiments
 from cudfkd.engine.run import Run
 
@@ -40,5 +42,15 @@ def _fidelity(outcome: Outcome) -> dict[str, Any]:
     return fidelity.numbers(outcome.run.student, teacher, held_out, config)
 
 
-READERS: dict[str, Reader] = {"fidelity": _fidelity}
+def _tracking(outcome: Outcome) -> dict[str, Any]:
+    """The two sides of T10, for a run with a probe."""
+    if outcome.account is None:
+        raise ConfigError("reader 'tracking' needs a run with a probe: set probe: 1")
+    return tracking(outcome.account, outcome.run.config).numbers()
+
+
+READERS: dict[str, Reader] = {"fidelity": _fidelity, "tracking": _tracking}
 """Readers by name, for `Study.reads`; each gives a dictionary of numbers."""
+
+NEED_GRADIENTS = {"tracking"}
+"""The readers for which the probe reads gradients, at the price of a backward pass a step."""

@@ -15,10 +15,10 @@ from analysis.live.accounts import Account, account
 from analysis.live.classes import Classes
 from analysis.live.interventions import Held
 from analysis.live.probe import Probe
-from analysis.studies import records
+from analysis.studies import curves, records
 from analysis.studies.grid import architecture_in, place
 from analysis.studies.processes import pool
-from analysis.studies.readers import READERS, Outcome, Reader
+from analysis.studies.readers import NEED_GRADIENTS, READERS, Outcome, Reader
 from analysis.studies.records import CaseRecord, Entry, StudyRecord
 from analysis.studies.study import Case, Study
 from analysis.studies.watch import Pruned, Watch
@@ -35,8 +35,7 @@ from cudfkd.runs.context import Context
 from cudfkd.runs.records import SUMMARY
 
 IMAGES = 10  # of the student's last batch
-CLOCKS = ("epoch", "student_steps", "generator_steps", "teacher_images", "seconds", "total_seconds")
-CURVE = (*CLOCKS, *Evaluation._fields)
+CURVE = ("epoch", "seconds", *curves.CLOCKS, *Evaluation._fields)
 
 
 def perform(case: Case, *callbacks: Callback, gradient: bool = False, data_root: Path | None = None) -> Outcome:
@@ -60,7 +59,7 @@ def entry(study: Study, case: Case, seed: int, data_root: Path | None = None, wa
     watching: list[Callback] = [classes, watch] if watch else [classes]
     watching += [last] if study.keep == "images" and seed == study.seeds[0] else []
     try:
-        outcome = perform(seeded, *watching, data_root=data_root)
+        outcome = perform(seeded, *watching, gradient=bool(NEED_GRADIENTS & set(study.reads)), data_root=data_root)
     except Pruned as ended:
         return Entry(made=made, pruned=ended.epoch, **_seen(watch))
     except TrainingError as error:
@@ -200,7 +199,7 @@ def _accounted(of_run: Account) -> dict[str, Any]:
 
 
 def _seen(watch: Watch | None) -> dict[str, Any]:
-    """What a watch saw of a run that has no score, as fields of its entry."""
+    """The numbers of a watch, as fields of the entry of a run without a score."""
     return {"numbers": watch.numbers, "seconds": watch.seconds} if watch else {}
 
 

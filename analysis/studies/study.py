@@ -107,7 +107,7 @@ class Study(Described):
     """how much of a run its record holds: numbers; also the clocks and measures of each epoch; also all metrics of each
     epoch; also images of the first seed"""
     reads: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """further numbers of a run, by the names of `analysis.studies.run.READERS`"""
+    """further numbers of a run, by the names of `analysis.studies.readers.READERS`"""
     reads_test: bool = False
     """whether the last student is also evaluated on the test images, which only a reported number may be"""
 

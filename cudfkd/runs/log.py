@@ -23,7 +23,7 @@ class NotFinite(NamedTuple):
 class EpochLog:
     """Scalars and batches of values by name. Adding a value never makes the host wait for the device.
 
-    teacher_images: number of images that the teacher has looked at in this epoch, on all ranks.
+    teacher_images: number of images that the teacher has looked at in this epoch, on all ranks, for the method.
     """
 
     def __init__(self) -> None:

@@ -32,10 +32,3 @@ def test_only_the_last_epoch_counts():
 def test_an_even_draw_has_the_number_of_classes_that_the_docstring_says():
     draws = torch.randint(10, (400, 64), generator=torch.Generator().manual_seed(0)).tolist()
     assert counted(draws, epochs=1, steps_per_epoch=400)["classes"] == pytest.approx(10 * (1 - 0.9**64), abs=0.01)
-
-
-def test_a_reading_is_no_query_of_the_method():
-    ctx, watch = context(config("dafl", epochs=1, steps_per_epoch=1)), Classes()
-    watch.after_student_step(ctx, Batch(torch.rand(4, 1, 16, 16), torch.zeros(4), torch.ones(4)))
-    assert watch.numbers()["classes"] >= 1
-    assert ctx.log.teacher_images == 0

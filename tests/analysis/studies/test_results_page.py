@@ -1,14 +1,19 @@
-"""The table of methods on the page of results says the numbers of the record."""
+"""The tables of methods, of the curriculum and of all studies say what the records and the studies say."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from analysis.studies import records, table, tuning
+from analysis.studies import catalog, records, table, tuning
 
-PAGE = Path(__file__).parents[3] / "docs" / "results.md"
-SECTION = PAGE.read_text().split("## The methods side by side")[1].split("\n## ")[0]
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "results.md").read_text()
+SECTION = PAGE.split("## The methods side by side")[1].split("\n## ")[0]
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("|")[1:-1]]
 
 
 def name_of(cell: str) -> str:
@@ -18,8 +23,8 @@ def name_of(cell: str) -> str:
 
 @pytest.fixture(scope="module")
 def rows():
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in SECTION.splitlines() if line.startswith("| ")]
-    return {name_of(row[0]): row[1:] for row in cells[1:]}
+    _, *methods = [cells(line) for line in SECTION.split("\n### ")[0].splitlines() if line.startswith("| ")]
+    return {name_of(name): columns for name, *columns in methods}
 
 
 def test_every_number_is_of_the_record(rows):
@@ -43,3 +48,21 @@ def test_the_effort_is_of_the_search():
     words = " ".join(SECTION.split())
     assert f"{stages.count('search')} short trials and {stages.count('full')} runs at full length" in words
     assert f"{tuning.core_hours(search):.1f} core-hours" in words
+
+
+def test_the_steps_from_dfq_to_cudfkd_are_of_the_record():
+    steps = table.ladder(table.frame(records.load("curriculum")), "form")
+    written = [cells(line) for line in PAGE.splitlines() if line.startswith(("| DFQ at", "| CuDFKD without"))]
+    assert {f"{start} -> {end}": (mean, interval) for start, end, mean, interval in written} == {
+        name: (f"{row['mean']:.1f}", f"{row['low']:.1f} to {row['high']:.1f}") for name, row in steps.iterrows()
+    }
+
+
+def test_the_page_of_studies_lists_every_study_with_its_runs():
+    lines = (DOCS / "many-runs.md").read_text().split("The project's own studies:")[1].split("###")[0].splitlines()
+    rows = {cells(line)[0].strip("`"): cells(line) for line in lines if line.startswith("| `")}
+    assert set(rows) == set(catalog.names())
+    for name in set(rows) - {tuning.NAME}:
+        described = catalog.get(name)
+        assert rows[name][2] == f"{len(described.cases)} x {len(described.seeds)}", name
+        assert (rows[name][3] == "not run yet") == (not records.path_of(name).exists()), name

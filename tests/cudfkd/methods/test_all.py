@@ -120,6 +120,20 @@ def test_the_images_that_the_teacher_looks_at_are_counted(method):
     assert (run.rows[0]["teacher_images"] > 0) == asked
 
 
+def test_images_that_the_teacher_sees_for_a_callback_are_no_queries():
+    class Curious(Callback):
+        """Asks the teacher at each moment at which a method does."""
+
+        def after_synthesis(self, ctx):
+            ctx.teacher_logits(torch.rand(3, 1, 16, 16))
+
+        def after_student_step(self, ctx, batch):
+            ctx.soft_labels(batch.images)
+
+    watched, alone = (distill(config("dafl", epochs=1), callbacks=each) for each in ([Curious()], []))
+    assert watched.rows[0]["teacher_images"] == alone.rows[0]["teacher_images"] > 0
+
+
 @pytest.mark.parametrize("method", GENERATING)
 def test_an_equal_budget_of_generator_steps_is_a_configuration(method):
     options = {"warmup": 0} if method == "fast-dfkd" else {"replay_steps": 0} if method == "pre-dfkd" else {}
