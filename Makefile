@@ -12,7 +12,7 @@ export GOMP_SPINCOUNT := 1000
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help figures test lab lint record bench clean
+.PHONY: help figures test lab lint record site bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 18
@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 2; }
 	@echo "Installing into $(VENV): once, about 6 GB with PyTorch's CUDA build ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebooks,test,grid]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebooks,test,grid,site]'
 	@touch $@
 
 figures: $(READY)  ## run every notebook (PROFILE=quick) and leave figures and HTML pages in out/quick
@@ -42,6 +42,9 @@ lint: $(READY)  ## mend what ruff can mend, then check style and types
 
 record: $(READY)  ## copy the figures of PROFILE from out/ to figures/, to be committed
 	@$(BIN)/python -m analysis record --profile $(PROFILE)
+
+site: $(READY)  ## build the site, with the notebooks of PROFILE as they were run last: out/site/index.html
+	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -c docs -D profile=$(PROFILE) -d out/site.cache . out/site
 
 bench: $(READY)  ## time the engine against a plain loop, three quarters of an hour with nothing beside it: benchmarks/results/throughput.*
 	@$(BIN)/python benchmarks/throughput.py

@@ -1,0 +1,226 @@
+"""The generated parts of pages: Markdown made from the code, the results and the records when the site is built.
+
+A page holds a line such as `<!-- here: claims -->`. The build puts the part of this name in its place.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from inspect import getdoc
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+import cudfkd
+from analysis.evidence import scorecard
+from analysis.evidence.scorecard import Scorecard
+from analysis.origin import ROOT
+from analysis.theory import theorems
+from analysis.theory.algebra import symbolic
+from docs.builder import moving, notebooks
+
+HERE = re.compile(r"^<!-- here: (.+?) -->$", re.MULTILINE)
+MAP = yaml.safe_load((Path(__file__).parent / "map.yaml").read_text(encoding="utf-8"))
+
+
+def filled(text: str, profile: str) -> str:
+    """The text of a page with its generated parts."""
+    return HERE.sub(lambda here: part(here[1], profile), text)
+
+
+def part(name: str, profile: str) -> str:
+    """A generated part. `name` is a name in PARTS, or "api" and the paths of modules or folders."""
+    first, *paths = name.split()
+    return reference(paths) if first == "api" else PARTS[first](profile)
+
+
+@cache
+def card(profile: str) -> Scorecard:
+    """The scorecard of out/PROFILE. Without results there, it is made from the recorded results in figures/."""
+    made = scorecard.load(profile, ROOT / "out" / profile)
+    return made if made.results else scorecard.load(profile, ROOT / "figures")
+
+
+def evidence(profile: str) -> str:
+    """A note on the results that the verdicts rest on."""
+    made = card(profile)
+    total = len(made.results) + len(made.missing)
+    current = len(made.results) - len(made.stale)
+    head = f"The verdicts rest on the results of {current} of {total} notebooks, in the profile *{profile}*."
+    if current == total:
+        return head
+    missing = "\n".join(f"- {remark}" for remark in made.remarks())
+    return (
+        f"```{{attention}}\n{head} The other results are missing or out of date, so they count for no verdict. "
+        f"To see all verdicts, run `make figures PROFILE={profile}` and then `make site PROFILE={profile}`.\n```\n\n"
+        f"<details><summary>The missing results</summary>\n\n{missing}\n\n</details>"
+    )
+
+
+def claim_table(profile: str) -> str:
+    """The nine claims with their verdicts, a row a claim, linked to their sections."""
+    rows = ((f"[{claim}](claims.md#{claim.lower()})", row["text"], row["as claimed"], f"**{row['here']}**")
+            for claim, row in card(profile).claims().iterrows())  # fmt: skip
+    return table(("claim", "the paper says, in our words", "at the paper's scale", "here, by our checks"), rows)
+
+
+def claim_sections(profile: str) -> str:
+    """A section for each claim: both verdicts, and each check that bears on the claim."""
+    return "\n\n".join(_claim(profile, str(claim), row) for claim, row in card(profile).claims().iterrows())
+
+
+def _claim(profile: str, claim: str, row: pd.Series) -> str:
+    every = card(profile).rows()
+    bearing = every[[claim in some.split(", ") for some in every["claims"]]]
+    checks = ((code(check["statement"]), check["check"], check["verdict"], check["n"], check["control"],
+               notebook_link(check["notebook"])) for _, check in bearing.iterrows())  # fmt: skip
+    shown = table(("statement", "check", "verdict", "n", "control that must fail", "notebook"), checks)
+    return "\n\n".join([
+        f"## {claim}",
+        f"> {row['text']}",
+        f"At the paper's scale: **{row['as claimed']}**. {sentence(row['why'])}",
+        f"Here: **{row['here']}**. {sentence(row['rests on'])}",
+        shown if len(bearing) else "No check bears on this claim.",
+    ])  # fmt: skip
+
+
+def theorem_table(profile: str) -> str:
+    """The theorems: statement, hypotheses, verdict and notebooks."""
+    stated, judged = theorems.table(), card(profile).theorems()
+    return "\n\n".join(
+        f"### {name}: {row['title']}\n\n{display(row['statement'])}\n\n"
+        f"Hypotheses: {row['hypotheses']}.\n\n"
+        f"Verdict: **{judged['verdict'][name]}**. Derived in {notebook_link(row['notebook'])}."
+        for name, row in stated.iterrows()
+    )
+
+
+def notebook_map(profile: str) -> str:  # noqa: ARG001
+    """The map of the notebooks, a row a notebook."""
+    stated = theorems.table()
+    rows = []
+    for name, title in notebooks.titles().items():
+        proved = ", ".join(stated.index[stated["notebook"] == name[:2]])
+        place = MAP[name[:2]]
+        rows.append((f"[{name[:2]} {title}](../notebooks/{name}.ipynb)", place["assumes"], place["drops"], proved,
+                     notebooks.time(name)))  # fmt: skip
+    return table(("notebook", "it assumes", "it drops", "theorems", "time"), rows)
+
+
+def gallery(profile: str) -> str:  # noqa: ARG001
+    """The recorded figures, a section a notebook."""
+    sections = []
+    for folder in sorted((ROOT / "figures").glob("[0-9][0-9]")):
+        title = next(f"{name[:2]} {title}" for name, title in notebooks.titles().items() if name[:2] == folder.name)
+        shown = (figure(f"{folder.name}/{path.stem}") for path in sorted(folder.glob("*.png")))
+        head = f"## {title}\n\nFrom {notebook_link(folder.name)}."
+        sections.append("\n\n".join([head, *shown]))
+    return "\n\n".join(sections)
+
+
+def figure(name: str) -> str:
+    """A recorded figure with its caption and description."""
+    words = notebooks.CAPTIONS[name]
+    return f"```{{figure}} ../figures/{name}.png\n:alt: {' '.join(words['alt'].split())}\n\n{words['caption']}\n```"
+
+
+def formulas(profile: str) -> str:  # noqa: ARG001
+    """The formulas of the ten regularizers, from their symbolic forms."""
+    return "\n\n".join(
+        f"### {name}\n\n$$\n"
+        rf"g(v) = {bare(row['g(v)'])},\qquad v^*(\ell) = {bare(row['v*(l)'])},\qquad F(\ell) = {bare(row['F(l)'])}"
+        "\n$$"
+        for name, row in symbolic.formulas().iterrows()
+    )
+
+
+def player(data: dict, name: str) -> str:
+    """A figure that moves: its numbers in the page, and a place in which the script draws them."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return (
+        f'<div class="moving" id="moving-{name}">\n<script type="application/json">{text}</script>\n'
+        "<noscript>This figure needs JavaScript.</noscript>\n</div>"
+    )
+
+
+def front_door(profile: str) -> str:  # noqa: ARG001
+    """The public names of `cudfkd`, each with the first sentence of its docstring."""
+    rows = []
+    for name in cudfkd.__all__:
+        thing = getattr(cudfkd, name)
+        if not isinstance(thing, str):
+            place = f"{thing.__module__}.{thing.__qualname__}"
+            kind = "class" if isinstance(thing, type) else "func"
+            rows.append((f"{{py:{kind}}}`cudfkd.{name} <{place}>`", (getdoc(thing) or "").split("\n\n")[0]))
+    return table(("name", "purpose"), rows)
+
+
+def reference(paths: Iterable[str]) -> str:
+    """The reference of modules and folders of modules, a section a module."""
+    return "\n\n".join(
+        f"## {module}\n\n```{{eval-rst}}\n.. automodule:: {module}\n```" for path in paths for module in modules(path)
+    )
+
+
+def modules(path: str) -> Iterator[str]:
+    """The importable names of a module, or of all modules in a folder that say what they are for."""
+    place = ROOT / path
+    files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    for file in files:
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        if parts[-1] != "__main__":
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def notebook_link(number: str) -> str:
+    """A link to a notebook by its number, or the number alone if the notebook is not there."""
+    name = next((name for name in notebooks.titles() if name[:2] == number), None)
+    return f"[notebook {number}](../notebooks/{name}.ipynb)" if name else number
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table in Markdown."""
+    heads = list(heads)
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(cell(value) for value in line) + " |" for line in lines)
+
+
+def cell(value: object) -> str:
+    """A value in a cell of a table: on one line, with its bars escaped."""
+    return re.sub(r"(?<!\\)\|", r"\\|", " ".join(str(value).split()))
+
+
+def code(text: str) -> str:
+    """A text as code."""
+    return f"`{text}`" if text else ""
+
+
+def sentence(text: str) -> str:
+    """A text that begins with a capital letter and ends with a full stop."""
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def bare(formula: str) -> str:
+    """A formula without its dollar signs."""
+    return formula.strip("$")
+
+
+def display(formula: str) -> str:
+    """A formula on lines of its own."""
+    return f"$$\n{bare(formula)}\n$$"
+
+
+PARTS: dict[str, Callable[[str], str]] = {
+    "evidence": evidence,
+    "claim-table": claim_table,
+    "claims": claim_sections,
+    "theorems": theorem_table,
+    "map": notebook_map,
+    "gallery": gallery,
+    "formulas": formulas,
+    "front-door": front_door,
+    "weights": lambda _: player(moving.weights(), "weights"),
+    "account": lambda _: player(moving.account(), "account"),
+}
