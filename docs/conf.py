@@ -29,7 +29,8 @@ nb_ipywidgets_js: dict = {}  # live widgets would be fetched from another host
 nb_merge_streams = True
 
 # The reference
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
+autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True

@@ -16,6 +16,7 @@ from docs.builder import docstrings, notebooks, pages
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connects the extension."""
     app.add_config_value("profile", "quick", "env", str)
+    app.connect("builder-inited", lambda _: pages.load())
     app.connect("source-read", _read)
     app.connect("autodoc-process-docstring", docstrings.process)
     app.connect("autodoc-process-signature", docstrings.signature)

@@ -5,12 +5,13 @@ A docstring here is plain text with a few habits, and this module knows them:
     `name`                                code
     Arguments: / Returns: / Raises:       a section, indented, a line an entry
     name: text                            an entry of a list, if the paragraph begins so
-    an indented paragraph                 a formula or a table, shown as it is
+    an indented paragraph, or columns     a formula or a table, shown as it is
 """
 
 import inspect
 import re
 from collections.abc import Iterator
+from textwrap import indent
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -18,7 +19,8 @@ from sphinx.application import Sphinx
 from cudfkd.base.validation import Described
 
 SECTIONS = {"Arguments": "param", "Raises": "raises", "Returns": "returns"}
-ENTRY = re.compile(r"([\w'., *]{1,60}): +(\S.*)")
+ENTRY = re.compile(r"([\w'., *-]{1,60}): +(\S.*)")
+COLUMNS = re.compile(r"\S {3,}\S")
 
 
 def process(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
@@ -48,6 +50,8 @@ def _blocks(text: str) -> Iterator[str]:
             while paragraphs and paragraphs[0].startswith(" "):
                 verbatim.append(paragraphs.pop(0))
             yield "::\n\n" + "\n\n".join(verbatim)
+        elif COLUMNS.search(first):
+            yield "::\n\n" + indent(first, "    ")
         elif "\n " in first:
             yield from _with_lines_below(first)
         elif ENTRY.fullmatch(head) and _lower(head):

@@ -7,8 +7,10 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from importlib import import_module
 from inspect import getdoc
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import yaml
@@ -157,21 +159,33 @@ def front_door(profile: str) -> str:  # noqa: ARG001
     return table(("name", "purpose"), rows)
 
 
+def load() -> None:
+    """Imports every module of the reference. autodoc changes annotations of classes, and a later import would see it."""
+    for module in (*modules("cudfkd"), *modules("analysis")):
+        import_module(module)
+
+
 def reference(paths: Iterable[str]) -> str:
     """The reference of modules and folders of modules, a section a module."""
-    return "\n\n".join(
-        f"## {module}\n\n```{{eval-rst}}\n.. automodule:: {module}\n```" for path in paths for module in modules(path)
-    )
+    return "\n\n".join(_section(module) for path in paths for module in modules(path))
 
 
 def modules(path: str) -> Iterator[str]:
-    """The importable names of a module, or of all modules in a folder that say what they are for."""
+    """The importable names of a module, or of all modules in a folder."""
     place = ROOT / path
     files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
     for file in files:
         parts = file.relative_to(ROOT).with_suffix("").parts
         if parts[-1] != "__main__":
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _section(module: str) -> str:
+    """The reference of a module. If its package has a function of the same name, the index knows the function alone."""
+    package, _, leaf = module.rpartition(".")
+    hidden = package and not isinstance(getattr(import_module(package), leaf), ModuleType)
+    option = "\n   :no-index:" if hidden else ""
+    return f"## {module}\n\n```{{eval-rst}}\n.. automodule:: {module}{option}\n```"
 
 
 def notebook_link(number: str) -> str:
