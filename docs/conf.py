@@ -13,6 +13,7 @@ author = "The CuDFKD companion authors"
 project_copyright = f"2026 {author}"
 release = version = cudfkd.__version__
 language = "en"
+smartquotes = False  # docstrings quote code
 
 root_doc = "docs/index"
 include_patterns = ["docs/**", "notebooks/*.ipynb", "README.md", "ERRORS.md", "CHANGELOG.md", "CONTRIBUTING.md"]

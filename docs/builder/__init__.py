@@ -1,9 +1,9 @@
 """A Sphinx extension: what the site needs beyond its pages.
 
-    pages        the generated parts of pages, at lines such as `<!-- here: claims -->`
-    notebooks    the executed notebooks in place of the stripped notebooks
-    docstrings   this project's docstrings as reStructuredText
-    moving       the numbers of the figures that move
+pages        the generated parts of pages, at lines such as `<!-- here: claims -->`
+notebooks    the executed notebooks in place of the stripped notebooks
+docstrings   this project's docstrings as reStructuredText
+moving       the numbers of the figures that move
 """
 
 from typing import Any

@@ -34,8 +34,8 @@ def signature(app: Sphinx, what: str, name: str, thing: Any, *others: Any) -> tu
 
 
 def to_rst(text: str) -> str:
-    """A docstring as reStructuredText."""
-    return "\n\n".join(_blocks(inspect.cleandoc(text)))
+    """A docstring, without its indentation, as reStructuredText."""
+    return "\n\n".join(_blocks(text.strip("\n")))
 
 
 def _blocks(text: str) -> Iterator[str]:
@@ -76,8 +76,8 @@ def _section(field: str, text: str) -> str:
     if field == "returns":
         return ":returns: " + _continued(text)
     entries = _entries(text)
-    if field == "param":
-        return "\n".join(f":param {name}: {_continued(about)}" for name, about in entries)
+    if field == "param":  # a space in a field's name would end a type
+        return "\n".join(f":param {name.replace(', ', ',')}: {_continued(about)}" for name, about in entries)
     return "\n".join(f":raises {name}: {_continued(about)}" if name else _continued(about) for name, about in entries)
 
 

@@ -130,12 +130,12 @@ def figure(name: str) -> str:
 
 def formulas(profile: str) -> str:  # noqa: ARG001
     """The formulas of the ten regularizers, from their symbolic forms."""
-    return "\n\n".join(
-        f"### {name}\n\n$$\n"
-        rf"g(v) = {bare(row['g(v)'])},\qquad v^*(\ell) = {bare(row['v*(l)'])},\qquad F(\ell) = {bare(row['F(l)'])}"
-        "\n$$"
-        for name, row in symbolic.formulas().iterrows()
-    )
+    lines = {"g(v)": "g(v)", r"v^*(\ell)": "v*(l)", r"F(\ell)": "F(l)"}
+    sections = []
+    for name, row in symbolic.formulas().iterrows():
+        aligned = r" \\[1ex] ".join(f"{left} &= {bare(row[column])}" for left, column in lines.items())
+        sections.append(f"### {name}\n\n$$\n\\begin{{aligned}} {aligned} \\end{{aligned}}\n$$".replace(r"\log", r"\ln"))
+    return "\n\n".join(sections)
 
 
 def player(data: dict, name: str) -> str:
@@ -160,7 +160,7 @@ def front_door(profile: str) -> str:  # noqa: ARG001
 
 
 def load() -> None:
-    """Imports every module of the reference. autodoc changes annotations of classes, and a later import would see it."""
+    """Imports every module of the reference, before autodoc changes annotations that a later import needs."""
     for module in (*modules("cudfkd"), *modules("analysis")):
         import_module(module)
 

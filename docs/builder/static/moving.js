@@ -1,7 +1,7 @@
 "use strict";
 // Draws the figures that move. Their numbers are in the page, as docs/builder/moving.py describes them.
 
-const WIDTH = 420, HEIGHT = 280, LEFT = 52, RIGHT = 10, TOP = 10, BOTTOM = 42, DASHES = ["", "9 4", "3 3", ""];
+const WIDTH = 420, HEIGHT = 280, LEFT = 52, RIGHT = 10, TOP = 10, BOTTOM = 42, DASHES = ["", "9 4", "2 3", ""], STYLES = ["solid", "dashed", "dotted", "solid"];
 
 function svg(parent, kind, attributes, text) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", kind);
@@ -67,9 +67,9 @@ class Panel {
     return HEIGHT - BOTTOM - ((value - this.ylim[0]) / (this.ylim[1] - this.ylim[0])) * (HEIGHT - TOP - BOTTOM);
   }
 
-  line(number, xs, ys) {
+  line(number, kind, xs, ys) {
     this.lines[number] ??= svg(this.svg, "path", {
-      class: "line", style: `stroke: var(--c${number})`, "stroke-dasharray": DASHES[number],
+      class: `line ${kind}`, style: `stroke: var(--c${number})`, "stroke-dasharray": DASHES[number],
     });
     this.lines[number].setAttribute("d", ys.map((y, at) => `${at ? "L" : "M"}${this.x(xs[at])} ${this.y(y)}`).join(""));
   }
@@ -134,15 +134,15 @@ class Figure {
     for (const line of this.data.choices[this.choice]) {
       const grows = line.y.length === 1, number = drawn[line.panel]++;
       const ys = grows ? line.y[0].slice(0, frame + 1) : line.y[frame];
-      this.panels[line.panel].line(number, line.x, ys);
-      if (line.panel === 0) this.name(line.label, number, grows ? ys.at(-1) : undefined);
+      const kind = line.label === "all three" ? "total" : "part";
+      this.panels[line.panel].line(number, kind, line.x, ys);
+      if (line.panel === 0) this.name(line.label, number, kind, grows ? ys.at(-1) : undefined);
     }
   }
 
-  name(label, number, value) {
+  name(label, number, kind, value) {
     const entry = html(this.legend, "span");
-    const stroke = DASHES[number] ? "dashed" : "solid";
-    html(entry, "i", { style: `border-top-color: var(--c${number}); border-top-style: ${stroke}` });
+    html(entry, "i", { class: kind, style: `border-top-color: var(--c${number}); border-top-style: ${STYLES[number]}` });
     entry.append(value === undefined ? label : `${label} ${short(value)}`);
   }
 }
