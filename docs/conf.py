@@ -42,7 +42,7 @@ MATHJAX = Path(find_spec("sphinx-mathjax-offline").submodule_search_locations[0]
 mathjax_path = "tex-svg-full.js"
 mathjax3_config = {
     "tex": {"inlineMath": [["$", "$"], ["\\(", "\\)"]]},
-    "options": {"ignoreHtmlClass": ".*|", "processHtmlClass": "math|text_html", "enableMenu": False},
+    "options": {"ignoreHtmlClass": "page", "processHtmlClass": "math|text_html", "enableMenu": False},
 }
 
 # Looks

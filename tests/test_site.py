@@ -185,6 +185,11 @@ def test_an_executed_notebook_gets_descriptions_and_folds_long_outputs(tmp_path,
     assert "tags" not in last.metadata
 
 
+def test_formulas_in_tables_keep_their_cell():
+    text = "| $|F''|$ | $\\|x\\|$ |\n\nand $|v|$"
+    assert notebooks.without_bars(text) == "| $\\vert F''\\vert $ | $\\Vert x\\Vert $ |\n\nand $|v|$"
+
+
 def test_a_figure_without_a_written_description_is_described_by_its_axes(tmp_path, monkeypatch):
     monkeypatch.setattr(notebooks, "ROOT", tmp_path)
     folder = tmp_path / "out" / "quick" / "04"

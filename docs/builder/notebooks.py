@@ -36,6 +36,9 @@ def shown(name: str, plain: str, profile: str) -> str:
         notebook.metadata.pop("widgets", None)
         for cell in notebook.cells:
             _prepare(cell, name[:2], profile)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = without_bars(cell.source)
     return nbformat.writes(notebook)
 
 
@@ -79,6 +82,15 @@ def time(name: str) -> str:
 def _first(path: Path) -> list[str]:
     """The lines of a notebook's first cell."""
     return "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]).splitlines()
+
+
+def without_bars(text: str) -> str:
+    """A Markdown text whose tables have no bar within a formula: a bar would end the cell."""
+    return re.sub(r"^\|.*$", lambda row: re.sub(r"\$[^$]+\$", _named_bars, row[0]), text, flags=re.MULTILINE)
+
+
+def _named_bars(formula: re.Match) -> str:
+    return formula[0].replace(r"\|", r"\Vert ").replace("|", r"\vert ")
 
 
 def _prepare(cell: Any, number: str, profile: str) -> None:
