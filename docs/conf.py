@@ -30,12 +30,13 @@ nb_ipywidgets_js: dict = {}  # live widgets would be fetched from another host
 nb_merge_streams = True
 
 # The reference
-autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
+autodoc_default_options = {"members": True, "ignore-module-all": True}
 autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 default_role = "literal"
+highlight_language = "text"
 
 # MathJax lies in one file beside the pages. SVG output needs no fonts, which browsers refuse to load from file://.
 MATHJAX = Path(find_spec("sphinx-mathjax-offline").submodule_search_locations[0]) / "static" / "mathjax"

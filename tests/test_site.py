@@ -21,7 +21,7 @@ from cudfkd import methods
 
 sphinx = pytest.importorskip("sphinx", reason="the extra `site` is not installed")
 
-from docs.builder import docstrings, moving, notebooks, pages  # noqa: E402
+from docs.builder import docstrings, moving, notebooks, pages, reference  # noqa: E402
 
 DOCS = ROOT / "docs"
 PAGES = [path for path in sorted(DOCS.rglob("*.md")) if "builder" not in path.parts]
@@ -98,8 +98,8 @@ def test_an_unknown_part_is_an_error():
 
 def test_every_module_is_in_the_reference():
     paths = [path for page in PAGES for name in pages.HERE.findall(page.read_text()) for path in name.split()[1:]]
-    listed = [module for path in paths for module in pages.modules(path)]
-    every = [module for package in ("cudfkd", "analysis") for module in pages.modules(package)]
+    listed = [module for path in paths for module in reference.modules(path)]
+    every = [module for package in ("cudfkd", "analysis") for module in reference.modules(package)]
     assert sorted(listed) == sorted(set(every) - {"cudfkd", "analysis"})
 
 
@@ -156,6 +156,13 @@ def test_bibtex_agrees_with_the_citation_file():
 )
 def test_docstrings_become_restructured_text(text, expected):
     assert docstrings.to_rst(text) == expected
+
+
+def test_the_reference_says_defaults_and_bases():
+    assert reference.facts("attribute", "cudfkd.curriculum.Curriculum.lam_start", 2.0) == ["", "Default: ``2.0``."]
+    assert reference.facts("attribute", "cudfkd.regularizers.Hard.name", "hard") == []
+    (_, line) = reference.facts("class", "cudfkd.regularizers.Hard", cudfkd.regularizers.Hard)
+    assert line == "Based on :py:class:`Regularizer <cudfkd.regularizers.Regularizer>`."
 
 
 def test_a_notebook_that_was_not_run_says_so(tmp_path, monkeypatch):

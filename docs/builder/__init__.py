@@ -10,16 +10,17 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from docs.builder import docstrings, notebooks, pages
+from docs.builder import docstrings, notebooks, pages, reference
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connects the extension."""
     app.add_config_value("profile", "quick", "env", str)
-    app.connect("builder-inited", lambda _: pages.load())
+    app.connect("builder-inited", lambda _: reference.load())
     app.connect("source-read", _read)
     app.connect("autodoc-process-docstring", docstrings.process)
-    app.connect("autodoc-process-signature", docstrings.signature)
+    app.connect("autodoc-skip-member", reference.skipped)
+    app.connect("autodoc-process-signature", reference.signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from cudfkd.base.validation import Described
+from docs.builder.reference import facts
 
 SECTIONS = {"Arguments": "param", "Raises": "raises", "Returns": "returns"}
 ENTRY = re.compile(r"([\w'., *-]{1,60}): +(\S.*)")
@@ -25,12 +25,7 @@ COLUMNS = re.compile(r"\S {3,}\S")
 
 def process(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
     """Handles the event autodoc-process-docstring: changes `lines` in place."""
-    lines[:] = to_rst("\n".join(lines)).splitlines()
-
-
-def signature(app: Sphinx, what: str, name: str, thing: Any, *others: Any) -> tuple[str, None] | None:  # noqa: ARG001
-    """Handles the event autodoc-process-signature: a description has too many settings for a signature."""
-    return ("(**settings)", None) if what == "class" and issubclass(thing, Described) else None
+    lines[:] = [*to_rst("\n".join(lines)).splitlines(), *facts(what, name, thing), ""]
 
 
 def to_rst(text: str) -> str:

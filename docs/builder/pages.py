@@ -5,23 +5,20 @@ A page holds a line such as `<!-- here: claims -->`. The build puts the part of 
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import cache
-from importlib import import_module
-from inspect import getdoc
 from pathlib import Path
-from types import ModuleType
 
 import pandas as pd
 import yaml
 
-import cudfkd
 from analysis.evidence import scorecard
 from analysis.evidence.scorecard import Scorecard
 from analysis.origin import ROOT
 from analysis.theory import theorems
 from analysis.theory.algebra import symbolic
-from docs.builder import moving, notebooks
+from docs.builder import moving, notebooks, reference
+from docs.builder.tables import table
 
 HERE = re.compile(r"^<!-- here: (.+?) -->$", re.MULTILINE)
 MAP = yaml.safe_load((Path(__file__).parent / "map.yaml").read_text(encoding="utf-8"))
@@ -35,7 +32,7 @@ def filled(text: str, profile: str) -> str:
 def part(name: str, profile: str) -> str:
     """A generated part. `name` is a name in PARTS, or "api" and the paths of modules or folders."""
     first, *paths = name.split()
-    return reference(paths) if first == "api" else PARTS[first](profile)
+    return reference.sections(paths) if first == "api" else PARTS[first](profile)
 
 
 @cache
@@ -147,63 +144,10 @@ def player(data: dict, name: str) -> str:
     )
 
 
-def front_door(profile: str) -> str:  # noqa: ARG001
-    """The public names of `cudfkd`, each with the first sentence of its docstring."""
-    rows = []
-    for name in cudfkd.__all__:
-        thing = getattr(cudfkd, name)
-        if not isinstance(thing, str):
-            place = f"{thing.__module__}.{thing.__qualname__}"
-            kind = "class" if isinstance(thing, type) else "func"
-            rows.append((f"{{py:{kind}}}`cudfkd.{name} <{place}>`", (getdoc(thing) or "").split("\n\n")[0]))
-    return table(("name", "purpose"), rows)
-
-
-def load() -> None:
-    """Imports every module of the reference, before autodoc changes annotations that a later import needs."""
-    for module in (*modules("cudfkd"), *modules("analysis")):
-        import_module(module)
-
-
-def reference(paths: Iterable[str]) -> str:
-    """The reference of modules and folders of modules, a section a module."""
-    return "\n\n".join(_section(module) for path in paths for module in modules(path))
-
-
-def modules(path: str) -> Iterator[str]:
-    """The importable names of a module, or of all modules in a folder."""
-    place = ROOT / path
-    files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
-    for file in files:
-        parts = file.relative_to(ROOT).with_suffix("").parts
-        if parts[-1] != "__main__":
-            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def _section(module: str) -> str:
-    """The reference of a module. If its package has a function of the same name, the index knows the function alone."""
-    package, _, leaf = module.rpartition(".")
-    hidden = package and not isinstance(getattr(import_module(package), leaf), ModuleType)
-    option = "\n   :no-index:" if hidden else ""
-    return f"## {module}\n\n```{{eval-rst}}\n.. automodule:: {module}{option}\n```"
-
-
 def notebook_link(number: str) -> str:
     """A link to a notebook by its number, or the number alone if the notebook is not there."""
     name = next((name for name in notebooks.titles() if name[:2] == number), None)
     return f"[notebook {number}](../notebooks/{name}.ipynb)" if name else number
-
-
-def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table in Markdown."""
-    heads = list(heads)
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(cell(value) for value in line) + " |" for line in lines)
-
-
-def cell(value: object) -> str:
-    """A value in a cell of a table: on one line, with its bars escaped."""
-    return re.sub(r"(?<!\\)\|", r"\\|", " ".join(str(value).split()))
 
 
 def code(text: str) -> str:
@@ -234,7 +178,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "map": notebook_map,
     "gallery": gallery,
     "formulas": formulas,
-    "front-door": front_door,
+    "front-door": lambda _: reference.front_door(),
     "weights": lambda _: player(moving.weights(), "weights"),
     "account": lambda _: player(moving.account(), "account"),
 }
