@@ -17,6 +17,8 @@ import yaml
 import cudfkd
 from analysis.evidence import claims
 from analysis.origin import NOTEBOOKS, ROOT
+from analysis.theory.algebra import symbolic
+from analysis.theory.algebra.families import FAMILIES
 from cudfkd import methods
 
 sphinx = pytest.importorskip("sphinx", reason="the extra `site` is not installed")
@@ -229,6 +231,15 @@ def test_the_code_of_the_how_to_pages_runs(page, tmp_path, monkeypatch):
     assert blocks(page)
     for code in blocks(page):
         exec(compile(code, page, "exec"), {"__name__": page})
+
+
+def test_the_theory_proves_the_example_of_a_new_regularizer(monkeypatch):
+    names: dict = {"__name__": "new_regularizer"}
+    for code in blocks("new-regularizer"):
+        exec(compile(code, "new-regularizer", "exec"), names)
+    monkeypatch.setitem(cudfkd.regularizers._BY_NAME, "geman-mcclure", names["GemanMcClure"])
+    monkeypatch.setitem(FAMILIES, "geman-mcclure", names["_geman_mcclure"]())
+    assert symbolic.derive("geman-mcclure").proved
 
 
 def test_the_example_of_a_new_method_runs(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from analysis.evidence.scorecard import Scorecard
 from analysis.origin import ROOT
 from analysis.theory import theorems
 from analysis.theory.algebra import symbolic
+from analysis.theory.algebra.theorem import Theorem
 from docs.builder import moving, notebooks, reference
 from docs.builder.tables import table
 
@@ -85,15 +86,20 @@ def _claim(profile: str, claim: str, row: pd.Series) -> str:
     ])  # fmt: skip
 
 
-def theorem_table(profile: str) -> str:
-    """The theorems: statement, hypotheses, verdict and notebooks."""
-    stated, judged = theorems.table(), card(profile).theorems()
-    return "\n\n".join(
-        f"### {name}: {row['title']}\n\n{display(row['statement'])}\n\n"
-        f"Hypotheses: {row['hypotheses']}.\n\n"
-        f"Verdict: **{judged['verdict'][name]}**. Derived in {notebook_link(row['notebook'])}."
-        for name, row in stated.iterrows()
-    )
+def theorem_sections(profile: str) -> str:
+    """A section for each theorem: statement, hypotheses, verdict and notebook."""
+    judged = card(profile).theorems()["verdict"]
+    return "\n\n".join(_theorem(theorems.theorem(name), judged[name]) for name in theorems.names())
+
+
+def _theorem(stated: Theorem, verdict: str) -> str:
+    return "\n\n".join([
+        f"### {stated.id}: {stated.title}",
+        f"$$\n{stated.statement}\n$$",
+        "Hypotheses:",
+        "\n".join(f"- {hypothesis}" for hypothesis in stated.hypotheses),
+        f"Verdict: **{verdict}**. Derived in {notebook_link(stated.notebook)}.",
+    ])  # fmt: skip
 
 
 def notebook_map(profile: str) -> str:  # noqa: ARG001
@@ -165,16 +171,11 @@ def bare(formula: str) -> str:
     return formula.strip("$")
 
 
-def display(formula: str) -> str:
-    """A formula on lines of its own."""
-    return f"$$\n{bare(formula)}\n$$"
-
-
 PARTS: dict[str, Callable[[str], str]] = {
     "evidence": evidence,
     "claim-table": claim_table,
     "claims": claim_sections,
-    "theorems": theorem_table,
+    "theorems": theorem_sections,
     "map": notebook_map,
     "gallery": gallery,
     "formulas": formulas,
