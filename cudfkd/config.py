@@ -1,6 +1,7 @@
 """Descriptions of a run: frozen, validated, plain data. Making a description checks every value that a user can set."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
@@ -15,7 +16,7 @@ from cudfkd import data, methods, models, teachers
 from cudfkd.base.errors import ConfigError
 from cudfkd.base.validation import Described, digest
 from cudfkd.curriculum import Curriculum
-from cudfkd.data import DataInfo, FolderInfo
+from cudfkd.data import DataInfo, FolderInfo, ImageSet
 from cudfkd.runs.settings import Settings
 
 
@@ -126,6 +127,10 @@ class Experiment(Described):
     def data_info(self) -> DataInfo:
         """Returns the facts of the data. Raises as `cudfkd.data.info`."""
         return data.info(self.data, self.folder_size)
+
+    def images(self, split: str, data_root: str | Path | None = None) -> ImageSet:
+        """Loads a split of the data, at the size that the experiment asks for. Raises as `cudfkd.data.load`."""
+        return data.load(self.data, split, data_root, self.folder_size)
 
     @property
     def key(self) -> str:

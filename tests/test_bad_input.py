@@ -525,10 +525,10 @@ def at(world, tmp_path, monkeypatch) -> Path:
         monkeypatch.setattr(module, "NOTEBOOKS", tmp_path / "project" / "notebooks")
     real = data.load
 
-    def load(name, split, data_root=None):
+    def load(name, split, data_root=None, image_size=None):
         few = name == "fashion-mnist" and data_root is None
         if not few or split not in ("train", "test"):
-            return real(name, split, data_root)
+            return real(name, split, data_root, image_size)
         return data.ImageSet(torch.zeros(16, 1, 28, 28, dtype=torch.uint8), torch.arange(16) % 10)
 
     monkeypatch.setattr(data, "load", load)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from cudfkd import data, methods
+from cudfkd import methods
 from cudfkd.base.errors import ConfigError
 from cudfkd.config import Experiment
 from cudfkd.engine.experiments import build
@@ -42,9 +42,9 @@ def _student(experiment: Experiment, seed: int, *, evaluate: bool) -> nn.Module:
     """The student after one epoch. Without evaluation data, the configuration must name the shape of the images."""
     seeded = experiment.distill.model_copy(update={"epochs": 1, "keep_epochs": (), "seed": seed})
     teacher, student, config = build(experiment.model_copy(update={"distill": seeded}))
-    about = data.info(experiment.data)
+    about = experiment.data_info()
     config = config.model_copy(update={"image_size": about.image_size, "channels": about.channels})
-    dev = data.load(experiment.data, "dev") if evaluate else None
+    dev = experiment.images("dev") if evaluate else None
     return distill(teacher, student, config, evaluate_on=dev).student
 
 

@@ -21,7 +21,6 @@ from analysis.studies.processes import pool
 from analysis.studies.records import CaseRecord, Entry, StudyRecord
 from analysis.studies.study import Case, Study
 from analysis.studies.watch import Pruned, Watch
-from cudfkd import data
 from cudfkd.base import machine
 from cudfkd.base.errors import ConfigError, TrainingError, unknown
 from cudfkd.base.files import read_json
@@ -233,8 +232,7 @@ def _made(experiment: Experiment) -> dict[str, Any]:
 
 def _test_scores(run: Run, experiment: Experiment, data_root: Path | None) -> dict[str, dict[str, Any]]:
     teacher, _, config = experiments.build(experiment)
-    held_out = data.load(experiment.data, "test", data_root)
-    scores = evaluate(run.student, teacher, held_out, config.mean, config.std)
+    scores = evaluate(run.student, teacher, experiment.images("test", data_root), config.mean, config.std)
     return {name: estimate._asdict() for name, estimate in scores._asdict().items()}
 
 

@@ -176,14 +176,18 @@ def _places(axis: str, places: dict[Place, Any], folder: Path) -> dict[Place, An
     name = places.get("like")
     if not isinstance(name, str):
         return places
+    if other := [str(key) for key in places if key not in ("like", "only")]:
+        raise ConfigError(unknown(f"word beside like of the axis {axis}", other[0], ("only",)))
     described = values_of(folder / f"{name}.yaml").get("axes", {})
     if axis not in described:
-        raise ConfigError(unknown(f"axis of {name}", axis, described))
-    held = _places(axis, described[axis], folder)
+        raise ConfigError(unknown(f"axis of {name}", axis, map(str, described)))
+    held = described[axis]
+    if isinstance(held.get("like"), str):
+        raise ConfigError(f"the axis {axis} of {name} is taken from {held['like']}: take it from there")
     chosen = places.get("only", list(held))
     for place in chosen:
         if place not in held:
-            raise ConfigError(unknown(f"place on the axis {axis} of {name}", place, held))
+            raise ConfigError(unknown(f"place on the axis {axis} of {name}", str(place), map(str, held)))
     return {place: held[place] for place in chosen}
 
 

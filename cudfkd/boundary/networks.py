@@ -3,7 +3,6 @@
 network     the object itself: its type, its weights, its modules
 in_use      a network may serve one thread at a time
 logits      an answer of the network: one row of logits for each image
-try_teacher, try_student    forward passes on noise, in the modes in which a run uses the network
 """
 
 import threading
@@ -13,7 +12,6 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -140,97 +138,6 @@ def logits(role: str, used: nn.Module, images: Images) -> Logits:
     return _refuse_other(role, answer, len(images))
 
 
-def try_teacher(teacher: nn.Module, probe: Images, *, gradient: bool) -> int:
-    """Looks at a teacher's logits of noise; returns the number of classes. The teacher is frozen and in eval mode.
-
-    Warns if the logits are probabilities, or if they differ between two passes.
-
-    Arguments:
-        teacher: the network.
-        probe: normalised images of noise.
-        gradient: the run learns images through the teacher, so a gradient must reach them.
-
-    Raises:
-        ConfigError: as `logits`; or the teacher stays in train mode, its logits are not finite, or no gradient reaches
-            the images.
-    """
-    refuse_train_mode("teacher", teacher)
-    images = probe.clone().requires_grad_(gradient)
-    t = logits("teacher", teacher, images.clone())  # a copy, as networks may change their input in place
-    refuse_not_finite("teacher", t)
-    if gradient and not _reaches(t, images):
-        raise ConfigError(
-            "no gradient reaches the images through the teacher, so none can be made: its forward pass must not be"
-            " under torch.no_grad, nor detach or round"
-        )
-    with torch.no_grad():
-        again = logits("teacher", teacher, probe.clone())
-    if not torch.allclose(t.detach(), again, rtol=1e-3, atol=1e-5 * float(t.detach().abs().max())):
-        warnings.warn(
-            "the teacher's logits of one image differ between two passes in eval mode, so the student learns from"
-            " noise: turn off what is random in it",
-            stacklevel=2,
-        )
-    warn_of_probabilities("teacher", again)
-    return t.shape[1]
-
-
-def try_student(student: nn.Module, probe: Images, *, gradient: bool) -> int:
-    """Looks at a student's logits of noise, in eval mode and in train mode; returns the number of classes.
-
-    The student's modes, and its statistics, are afterwards as before. Warns if the logits are probabilities, or if the
-    generator gets no gradient through the student.
-
-    Arguments:
-        student: the network.
-        probe: normalised images of noise.
-        gradient: the run learns images, some methods also through the student.
-
-    Raises:
-        ConfigError: as `logits`, in either mode; or no gradient reaches the student's parameters, or its modes differ
-            in their classes.
-    """
-    student = getattr(student, "_orig_mod", student)  # to compile it for this batch would take a minute
-    with as_it_was(student):
-        student.eval()
-        refuse_train_mode("student", student)
-        images = probe.clone().requires_grad_(gradient)
-        still = logits("student", student, images.clone())
-        if gradient and not still.requires_grad:
-            warnings.warn(
-                "no gradient reaches the images through the student in eval mode: an adversarial term does not feel"
-                " the student",
-                stacklevel=2,
-            )
-        student.train()
-        moving = logits("student in train mode", student, probe.clone())
-        if not _learns(student, moving):
-            raise ConfigError(
-                "no gradient reaches the student's parameters in train mode: its forward pass must not be under"
-                " torch.no_grad, nor detach its output"
-            )
-    if still.shape != moving.shape:
-        raise ConfigError(
-            f"the student has {still.shape[1]} classes in eval mode, {moving.shape[1]} in train mode: they must agree"
-        )
-    refuse_not_finite("student", still)
-    warn_of_probabilities("student", still)
-    return still.shape[1]
-
-
-@contextmanager
-def as_it_was(used: nn.Module) -> Iterator[None]:
-    """Gives a network its modes and the values of its buffers back at the end of a block."""
-    values = [(buffer, buffer.detach().clone()) for buffer in used.buffers()]
-    try:
-        with modes_kept(used):
-            yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in values:
-                buffer.copy_(value)
-
-
 def refuse_train_mode(role: str, used: nn.Module) -> None:
     """Raises ConfigError if a part of a network is in train mode after `eval()`."""
     if any(module.training for module in used.modules()):
@@ -283,29 +190,6 @@ def _refuse_other(role: str, answer: Any, n: int) -> Tensor:
     if answer.shape[1] < 2:
         raise ConfigError(f"the {role} gives one logit an image: it must give one for each class, 2 or more")
     return answer
-
-
-def _reaches(answer: Tensor, images: Tensor) -> bool:
-    """Whether a gradient of the answer reaches the images. It is 0 only if the images make no difference."""
-    if not answer.requires_grad:
-        return False
-    direction = torch.linspace(-1, 1, answer.numel(), device=answer.device, dtype=answer.dtype).view_as(answer)
-    answer.backward(direction)  # torch.autograd.grad would fail under torch's counters of operations
-    return images.grad is not None and (bool(images.grad.any()) or bool(torch.equal(answer[0], answer[1])))
-
-
-def _learns(student: nn.Module, answer: Tensor) -> bool:
-    """Whether a gradient of the answer reaches a parameter of the student."""
-    if not answer.requires_grad:
-        return False
-    before = [(parameter, parameter.grad) for parameter in student.parameters()]
-    for parameter, _ in before:
-        parameter.grad = None
-    answer.backward(torch.ones_like(answer))
-    learns = any(parameter.grad is not None for parameter, _ in before)
-    for parameter, gradient in before:
-        parameter.grad = gradient
-    return learns
 
 
 def _dropouts(used: nn.Module) -> Iterator[nn.Module]:

@@ -28,9 +28,10 @@ IMAGES = {"train": 50_000, "test": 10_000}
 def form_in(places: list[Path], info: DataInfo) -> Path | None:
     """The first folder or archive in `places` that holds one of these forms; None if there is none."""
     for place in places:
-        archive = place / f"{info.name}.npz"
-        if _holds_a_class(place, info) or _is_file(archive):
-            return place if _holds_a_class(place, info) else archive
+        if _holds_a_class(place, info):
+            return place
+        if _is_file(archive := place / f"{info.name}.npz"):
+            return archive
     return None
 
 

@@ -16,7 +16,7 @@ from cudfkd.config import DistillConfig, Experiment
 from cudfkd.engine.loop import distill
 from cudfkd.engine.run import Run, load_run
 from cudfkd.runs.context import Context
-from cudfkd.runs.folder import BusyError, is_busy, wait_until_free
+from cudfkd.runs.lock import BusyError, is_busy, wait_until_free
 from cudfkd.runs.records import SUMMARY
 from cudfkd.teachers import folders
 
@@ -49,10 +49,9 @@ def run(
     split = data.evaluation_split(experiment.data)
     if split != "dev":
         warnings.warn(f"{experiment.data} has no dev: evaluation is on its images in {split}/", stacklevel=2)
-    resized = {"image_size": experiment.folder_size} if experiment.folder_size else {}
-    dev = data.load(experiment.data, split, data_root, **resized)
+    dev = experiment.images(split, data_root)
     real = methods.get(config.method).ABOUT.real_images
-    train = data.load(experiment.data, "train", data_root, **resized) if real else None
+    train = experiment.images("train", data_root) if real else None
     watching = [*callbacks, _Names(experiment, run_dir)] if run_dir else callbacks
     return distill(
         teacher, student, config, evaluate_on=dev, run_dir=run_dir, resume=resume, callbacks=watching,

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from cudfkd import methods
 from cudfkd.base.errors import ConfigError
 from cudfkd.base.ranks import Ranks
-from cudfkd.boundary import networks
+from cudfkd.boundary import trials
 from cudfkd.boundary.images import Images, check_labels, normalisation, read
 from cudfkd.callbacks import Callback
 from cudfkd.config import DistillConfig
@@ -88,8 +88,8 @@ def shape(
     normalisation(config.mean, config.std, channels)
     probe = normalize(noise_images(channels, size).to(device))
     learned = methods.get(config.method).ABOUT.generates
-    of_teacher = networks.try_teacher(teacher, probe, gradient=learned)
-    of_student = networks.try_student(student, probe, gradient=learned)
+    of_teacher = trials.try_teacher(teacher, probe, gradient=learned)
+    of_student = trials.try_student(student, probe, gradient=learned)
     if of_teacher != of_student:
         raise ConfigError(f"teacher has {of_teacher} classes, student {of_student}: they must agree")
     if config.num_classes not in (None, of_teacher):

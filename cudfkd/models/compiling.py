@@ -7,8 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo import config as dynamo
-from torch._functorch import config as functorch
 from torch.utils._pytree import tree_map_only
 
 from cudfkd.base.errors import CudfkdError
@@ -39,6 +37,9 @@ def compiling() -> Iterator[None]:
     With torch 2.7 and newer, a backward pass is compiled together with its forward pass, not at its first call. So a
     failure comes early enough for the fallback to the plain network.
     """
+    from torch._dynamo import config as dynamo  # takes 2 s, and only here it is needed
+    from torch._functorch import config as functorch
+
     at_once = (
         {"force_non_lazy_backward_lowering": True} if hasattr(functorch, "force_non_lazy_backward_lowering") else {}
     )

@@ -20,13 +20,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from threading import get_ident
-from time import sleep
 from types import MappingProxyType
 from typing import Literal
 
 import torch
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
@@ -42,6 +39,7 @@ from cudfkd.boundary.weights import load_plain, plain_state
 from cudfkd.runs import checkpoint
 from cudfkd.runs.checkpoint import State, separate
 from cudfkd.runs.fingerprint import fingerprint
+from cudfkd.runs.lock import LOCK, locked
 from cudfkd.runs.metrics import Row
 from cudfkd.runs.records import (
     CONFIG,
@@ -54,15 +52,6 @@ from cudfkd.runs.records import (
     refuse_other_data,
 )
 from cudfkd.runs.settings import Settings
-
-LOCK = ".lock"
-BLINK = 0.1  # seconds that a process tries to get a lock: longer than `is_busy` has it to look at it
-PAUSE = 0.5  # seconds between two looks at a lock
-_WRITERS: dict[Path, int] = {}  # threads of this process that write a folder, by the folder
-
-
-class BusyError(ConfigError):
-    """Another process or thread is writing the run folder."""
 
 
 @dataclass
@@ -101,20 +90,16 @@ class RunFolder:
         # In this order: a description that another process writes between the two looks is no other file.
         if _holds_other_files(self.path) and not (self.path / CONFIG).exists():
             raise ConfigError(f"{self.path} holds other files: choose an empty or new folder for the run")
-        lock, place = _locked(self.path), self.path.resolve()
-        try:
-            _WRITERS[place] = get_ident()
-            yield
-        except Exception:
-            if self.starting:  # the run has no checkpoint yet: leave no file behind
-                checkpoint.remove(self.path)
-                for name in (CONFIG, LOCK):
-                    (self.path / name).unlink(missing_ok=True)
-                remove_empty(created)
-            raise
-        finally:
-            _WRITERS.pop(place, None)
-            lock.release()
+        with locked(self.path):
+            try:
+                yield
+            except Exception:
+                if self.starting:  # the run has no checkpoint yet: leave no file behind
+                    checkpoint.remove(self.path)
+                    for name in (CONFIG, LOCK):
+                        (self.path / name).unlink(missing_ok=True)
+                    remove_empty(created)
+                raise
 
     def open(self, description: dict, *, resume: bool) -> Literal["new", "resumed", "finished"]:
         """Returns the stage of the run in this folder; for a new run, writes its description.
@@ -223,49 +208,6 @@ class RunFolder:
             write_bytes(self.path / f"{name}{suffix}.safetensors", content)
             digests[name] = sha256(content).hexdigest()
         return digests
-
-
-def _locked(path: Path) -> FileLock:
-    """Locks a run folder. Raises as `RunFolder.claimed`."""
-    lock = FileLock(path / LOCK, timeout=BLINK, poll_interval=BLINK / 10)
-    try:
-        lock.acquire()
-    except Timeout:
-        _refuse_own_callback(path)
-        raise BusyError(f"{path} is being written by another process: choose another folder") from None
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise DataError(f"{path} cannot be written ({why}): choose another folder") from error
-    return lock
-
-
-def is_busy(path: Path) -> bool:
-    """Returns whether another process or thread is writing a run folder, which may not exist.
-
-    Raises:
-        ConfigError: a callback of its own run asks.
-    """
-    _refuse_own_callback(path)
-    if not (path / LOCK).exists():
-        return False
-    try:
-        with FileLock(path / LOCK, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # whoever claims the folder meets this error, too, and reports it
-        return False
-
-
-def wait_until_free(path: Path) -> None:
-    """Waits until nobody writes a run folder: its writer has ended, or was killed. Raises as `is_busy`."""
-    while is_busy(path):
-        sleep(PAUSE)
-
-
-def _refuse_own_callback(path: Path) -> None:
-    if _WRITERS.get(path.resolve()) == get_ident():
-        raise ConfigError(f"{path} is being written by the run whose callback asks for it: ask after its end")
 
 
 def describe(

@@ -49,10 +49,11 @@ def normalisation(card: dict[str, Any], dataset: str, about: DataInfo) -> tuple[
 
 def refuse_misfit(teacher: str, card: dict[str, Any], dataset: str, about: DataInfo) -> None:
     """Raises ConfigError if a teacher with a card has other classes than a folder, or takes other images."""
-    known = card["data"] in data.names()
-    classes = list(data.info(card["data"]).classes) if known else card.get("classes") or []
-    names = [name.replace(" ", "_") for name in about.classes] if known else list(about.classes)
-    if [name.replace(" ", "_") for name in classes] != names if known else classes != names:
+    classes, names = card.get("classes") or [], list(about.classes)
+    if card["data"] in data.names():  # folders of a published set have its names, with `_` or spaces
+        published = data.info(card["data"]).classes
+        classes, names = ([name.replace(" ", "_") for name in given] for given in (published, names))
+    if classes != names:
         lacking = next((name for name in names if name not in classes), None)
         lacking = lacking or next((name for name in classes if name not in names), "none, in another order")
         raise ConfigError(

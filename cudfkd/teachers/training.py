@@ -93,8 +93,7 @@ def train_teacher(
         if not resume:
             raise ConfigError(f"{_card_of(stem)} is a teacher already: choose another folder, or delete it first")
         return _finished(stem, description)
-    resized = {} if image_size is None else {"image_size": image_size}
-    splits = {name: data.load(dataset, name, data_root, **resized) for name in data.SPLITS}
+    splits = {name: data.load(dataset, name, data_root, image_size) for name in data.SPLITS}
     images = len(splits["train"])
     if recipe.batch_size > images:
         raise ConfigError(f"batch_size = {recipe.batch_size} is not allowed: there are {images} training images")

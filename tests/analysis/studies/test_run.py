@@ -12,7 +12,10 @@ from analysis.studies.again import again
 from cudfkd import ConfigError, DataError, Experiment, TrainingError
 from cudfkd.base import machine
 from cudfkd.engine import experiments
+from cudfkd.teachers import recipes
+from cudfkd.teachers.training import train_teacher
 from tests.analysis.studies.tiny import VALUES, tiny
+from tests.cudfkd.data.pictures import make
 
 
 @pytest.fixture(scope="module")
@@ -221,3 +224,15 @@ def test_a_study_of_files_says_where_its_record_is(tmp_path):
     file.write_text(yaml.safe_dump(VALUES, sort_keys=False))
     assert study.load(file).key == tiny().key
     assert main(["check", str(file), "sample", "0"]) == 2
+
+
+def test_a_folder_of_images_is_tested_at_the_size_that_was_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = str(make(tmp_path / "mine", {"train": 10, "test": 4}, size=20, channels=1))
+    recipe = recipes.Recipe(epochs=1, batch_size=8)
+    train_teacher(folder, "lenet5-half", out=tmp_path / "teachers", recipe=recipe, image_size=28)
+    weights = str(tmp_path / "teachers" / "lenet5-half-seed0.safetensors")
+    experiment = {"data": folder, "teacher": weights, "distill": {"image_size": 28}}
+    described = tiny(base={"experiment": experiment}, reads_test=True, seeds=[0])
+    list(run.fill(described, tmp_path / "tiny.json", labels=["none"]))
+    assert 0 <= records.read(tmp_path / "tiny.json").find("none", 0)[1].numbers["test_accuracy"] <= 1

@@ -93,6 +93,12 @@ def test_an_axis_can_be_taken_from_another_study(tmp_path):
         ({"granularity": {"like": "large"}}, "large.yaml is missing"),
         ({"granulation": {"like": "tiny"}}, "unknown axis of tiny 'granulation': did you mean 'granularity'"),
         ({"granularity": {"like": "tiny", "only": ["non"]}}, "unknown place on the axis granularity of tiny 'non'"),
+        ({"granularity": {"like": "tiny", "only": [0.5]}}, "unknown place on the axis granularity of tiny '0.5'"),
+        (
+            {"granularity": {"like": "tiny", "olny": ["none"]}},
+            "unknown word beside like of the axis granularity 'olny'",
+        ),
+        ({"granularity": {"like": "part"}}, "the axis granularity of part is taken from part: take it from there"),
     ]:
         path.write_text(yaml.safe_dump(VALUES | {"name": "part", "axes": axes}))
         with pytest.raises(ConfigError, match=line):

@@ -96,7 +96,7 @@ def test_ctrl_c_says_how_to_go_on_where_there_is_a_folder(out, tmp_path, capsys,
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.experiments, "run", interrupted)
+    monkeypatch.setattr(cli.distill.experiments, "run", interrupted)
     assert main(f"distill {TINY}{f' --out {tmp_path}' if out else ''}".split()) == 130
     line = "cudfkd: interrupted; a run with --out goes on from its last epoch with --resume\n"
     assert capsys.readouterr().err == (line if out else "cudfkd: interrupted\n")

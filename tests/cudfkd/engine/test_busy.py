@@ -16,7 +16,7 @@ from cudfkd import ConfigError
 from cudfkd.base.ranks import Ranks
 from cudfkd.callbacks import Callback
 from cudfkd.engine import experiments
-from cudfkd.runs import folder
+from cudfkd.runs import lock
 from tests.cudfkd.engine.test_loop import same
 
 EPOCHS = 3
@@ -144,7 +144,7 @@ def test_a_folder_that_its_writer_removes_is_made_again(tmp_path, run_folder, un
         original(self, state)
 
     monkeypatch.setattr(RunFolder, "save_start", save_start)
-    monkeypatch.setattr(folder, "sleep", lambda seconds: (waits.set(), sleep(0.01)))
+    monkeypatch.setattr(lock, "sleep", lambda seconds: (waits.set(), sleep(0.01)))
     errors = []
 
     def first():
@@ -211,7 +211,7 @@ class Starts(Callback):
 
 def test_threads_of_one_process_wait_for_each_other(tmp_path, unbroken, monkeypatch):
     waiting = set()
-    monkeypatch.setattr(folder, "sleep", lambda seconds: (waiting.add(threading.get_ident()), sleep(0.01)))
+    monkeypatch.setattr(lock, "sleep", lambda seconds: (waiting.add(threading.get_ident()), sleep(0.01)))
     starts = Starts(tmp_path, waiting)
     with warnings.catch_warnings(record=True) as caught:
         starts.runs.append(cudfkd.get_or_run(experiment(), tmp_path, [starts]))
@@ -228,7 +228,7 @@ def test_two_that_begin_at_the_same_moment_share_the_run(tmp_path, unbroken, mon
     with paused(tmp_path, 1) as first:
         real = experiments.is_busy
         monkeypatch.setattr(experiments, "is_busy", lambda path: next(looks, None) is not None or real(path))
-        monkeypatch.setattr(folder, "sleep", lambda seconds: ((tmp_path / "first goes on").touch(), sleep(0.01)))
+        monkeypatch.setattr(lock, "sleep", lambda seconds: ((tmp_path / "first goes on").touch(), sleep(0.01)))
         with pytest.warns(UserWarning, match=WAITS):
             run = cudfkd.get_or_run(experiment(), tmp_path / "runs")
         assert first.communicate()[0] == f"{EPOCHS}\n"
@@ -240,11 +240,11 @@ def test_ranks_do_not_wait(tmp_path, monkeypatch):
 
     def refused(*arguments, **options):
         asked.append(arguments)
-        raise folder.BusyError("busy")
+        raise lock.BusyError("busy")
 
     monkeypatch.setattr(experiments, "run", refused)
     monkeypatch.setattr(Ranks, "here", lambda: Ranks(0, 2))
-    with pytest.raises(folder.BusyError):
+    with pytest.raises(lock.BusyError):
         cudfkd.get_or_run(experiment(), tmp_path)
     assert len(asked) == 1
 

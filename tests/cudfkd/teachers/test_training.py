@@ -29,7 +29,7 @@ def _few_images(monkeypatch):
     pixels[labels == 1, :, 14:] += 150
     sizes = {"train": slice(0, 64), "dev": slice(64, 80), "test": slice(80, 96)}
     splits = {name: ImageSet(pixels[indices].byte(), labels[indices]) for name, indices in sizes.items()}
-    monkeypatch.setattr(data, "load", lambda name, split, root=None: splits[split])
+    monkeypatch.setattr(data, "load", lambda name, split, root=None, image_size=None: splits[split])
 
 
 def train(out, seed=0, *, resume=False, stop_after=None, on_epoch=None, **recipe):
