@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 
 from analysis.checks import Check, CheckError, failures
 from analysis.evidence.sources import fingerprint
-from analysis.origin import ROOT, commit
+from analysis.origin import OUT, commit
 from cudfkd.base.errors import ConfigError
 from cudfkd.base.files import write_json
 from cudfkd.base.machine import hardware
@@ -34,7 +34,7 @@ class Record:
         notebook: name of the notebook, for example "00_start_here"; its first two characters name the folder.
         profile: smoke, quick or paper; it is printed on every figure.
         parameters: parameters of this execution.
-        out_dir: the folder to write to. Empty: out/PROFILE/NN beside the packages, for every working directory.
+        out_dir: the folder to write to. Empty: out/PROFILE/NN, see `analysis.origin`.
         started: time of the start, by `perf_counter`; default: now.
 
     The field `code` is the hash of the code at the start, by `sources.fingerprint`.
@@ -53,7 +53,7 @@ class Record:
     @property
     def folder(self) -> Path:
         """The folder of this notebook's figures and result.json."""
-        return Path(self.out_dir) if self.out_dir else ROOT / "out" / self.profile / self.notebook[:2]
+        return Path(self.out_dir) if self.out_dir else OUT / self.profile / self.notebook[:2]
 
     @property
     def runs(self) -> Path:

@@ -7,10 +7,8 @@ import nbformat
 from nbconvert import HTMLExporter
 
 from analysis.evidence.execute import Executed, NotebookError, execute, profile_folder, profile_parameters
-from analysis.origin import NOTEBOOKS, ROOT
+from analysis.origin import NOTEBOOKS, OUT
 from cudfkd.base.files import write_bytes
-
-OUT = ROOT / "out"
 
 
 def notebooks_of(profile: str) -> list[Path]:
