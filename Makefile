@@ -12,7 +12,7 @@ export GOMP_SPINCOUNT := 1000
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help figures test lab lint record site bench clean
+.PHONY: help figures test lab lint record site package bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 18
@@ -45,6 +45,10 @@ record: $(READY)  ## copy the figures of PROFILE from out/ to figures/, to be co
 
 site: $(READY)  ## build the site, with the notebooks of PROFILE as they were run last: out/site/index.html
 	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -c docs -D profile=$(PROFILE) -d out/site.cache . out/site
+
+package: $(READY)  ## build a wheel and an sdist, try them in a new environment, and leave them in dist/
+	@$(BIN)/python -m pytest -m slow tests/test_package.py
+	@$(BIN)/python -m hatchling build
 
 bench: $(READY)  ## time the engine against a plain loop, three quarters of an hour with nothing beside it: benchmarks/results/throughput.*
 	@$(BIN)/python benchmarks/throughput.py

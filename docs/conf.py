@@ -16,7 +16,7 @@ language = "en"
 smartquotes = False  # docstrings quote code
 
 root_doc = "docs/index"
-include_patterns = ["docs/**", "notebooks/*.ipynb", "README.md", "ERRORS.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+include_patterns = ["docs/**", "notebooks/*", "figures/README.md", "README.md", "ERRORS.md", "CHANGELOG.md", "CONTRIBUTING.md"]
 exclude_patterns = [".*", "out", "runs", "build", "dist", "docs/builder"]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "docs.builder"]
 

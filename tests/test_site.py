@@ -85,7 +85,8 @@ def test_every_page_is_in_the_table_of_contents():
     listed = [entry for page in PAGES for entry in toctree(page)]
     inside = {entry for entry in listed if not entry.startswith("../") and entry != "self"}
     assert {str(path.relative_to(DOCS).with_suffix("")) for path in PAGES} == inside | {"index"}
-    assert {"../README", "../CHANGELOG", "../ERRORS", "../CONTRIBUTING", "../notebooks/*"} <= set(listed)
+    above = {"README", "CHANGELOG", "ERRORS", "CONTRIBUTING", "notebooks/*", "figures/README"}
+    assert {f"../{name}" for name in above} <= set(listed)
 
 
 def test_every_generated_part_has_its_place():
@@ -111,11 +112,11 @@ def test_the_map_holds_every_notebook():
     assert all(f"../notebooks/{name}.ipynb" in shown for name in NAMES)
 
 
-def test_every_recorded_figure_has_a_caption_and_a_description():
+def test_every_recorded_figure_is_in_the_gallery_with_a_caption_and_a_description():
     recorded = {f"{path.parent.name}/{path.stem}" for path in (ROOT / "figures").glob("*/*.png")}
-    assert set(notebooks.CAPTIONS) == recorded
-    for words in notebooks.CAPTIONS.values():
-        assert all(words[kind].strip().endswith(".") for kind in ("caption", "alt"))
+    shown = re.findall(r"^!\[(.+)\]\((.+)\.png\)\n\n([^!#].+)$", notebooks.GALLERY, re.M)
+    assert {name for _, name, _ in shown} == recorded == set(notebooks.DESCRIPTIONS)
+    assert all(alt.endswith(".") for alt in notebooks.DESCRIPTIONS.values())
 
 
 def test_the_start_page_shows_every_claim_with_a_verdict():
@@ -188,7 +189,7 @@ def test_an_executed_notebook_gets_descriptions_and_folds_long_outputs(tmp_path,
     notebooks.executed(NAMES[0], "quick").parent.mkdir(parents=True)
     nbformat.write(notebook, notebooks.executed(NAMES[0], "quick"))
     figure, result, last = nbformat.reads(notebooks.shown(NAMES[0], "", "quick"), 4).cells
-    assert figure.metadata.mystnb.image.alt == notebooks.CAPTIONS["00/learning"]["alt"]
+    assert figure.metadata.mystnb.image.alt == notebooks.DESCRIPTIONS["00/learning"]
     assert notebooks.WIDGET not in figure.outputs[0].data
     assert result.metadata.tags == ["hide-output"]
     assert "tags" not in last.metadata
@@ -257,7 +258,7 @@ def test_the_example_of_a_new_method_runs(tmp_path, monkeypatch):
 def part(tmp_path_factory) -> Path:
     """A site of a few pages."""
     folder = tmp_path_factory.mktemp("part")
-    chosen = "docs/index.md,docs/moving.md,docs/figures.md,docs/claims.md,notebooks/01*.ipynb,notebooks/13*.ipynb"
+    chosen = "docs/index.md,docs/moving.md,figures/README.md,docs/claims.md,notebooks/01*.ipynb,notebooks/13*.ipynb"
     done = build(folder, "-D", f"include_patterns={chosen}", "-D", "suppress_warnings=toc,myst,ref,image")
     assert done.returncode == 0, done.stderr
     return folder / "site"
@@ -305,7 +306,7 @@ def test_figures_that_move_are_in_their_page(part):
 
 @pytest.mark.slow
 def test_the_whole_site_is_built_without_a_warning(whole):
-    assert {path.stem for path in (whole / "notebooks").glob("*.html")} == set(NAMES)
+    assert {path.stem for path in (whole / "notebooks").glob("*.html")} == {*NAMES, "README"}
     expected = {path.relative_to(ROOT).with_suffix(".html") for path in PAGES}
     assert expected <= {path.relative_to(whole) for path in whole.rglob("*.html")}
     require_no_other_host(whole)

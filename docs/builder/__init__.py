@@ -26,7 +26,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 def _read(app: Sphinx, name: str, source: list[str]) -> None:
     """Replaces the text of a page or notebook before Sphinx parses it."""
-    if name.startswith("notebooks/"):
+    if app.env.doc2path(name).suffix == ".ipynb":
         source[0] = notebooks.shown(name.removeprefix("notebooks/"), source[0], app.config.profile)
     else:
         source[0] = pages.filled(source[0], app.config.profile)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import yaml
 
 from analysis.evidence import results
 from analysis.origin import NOTEBOOKS, ROOT
 from cudfkd.base.errors import DataError
 
-CAPTIONS = yaml.safe_load((Path(__file__).parent / "figures.yaml").read_text(encoding="utf-8"))
+GALLERY = (ROOT / "figures" / "README.md").read_text(encoding="utf-8")
+DESCRIPTIONS = {name: alt for alt, name in re.findall(r"^!\[(.+)\]\((.+)\.png\)$", GALLERY, re.MULTILINE)}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LONG = 25  # lines of an output; a longer output is folded
 
@@ -115,9 +115,9 @@ def _lines(output: Any) -> int:
 
 def description(number: str, figure: str, profile: str) -> str:
     """The text for readers who do not see a figure: the written description, or else its titles, axes and lines."""
-    written = CAPTIONS.get(f"{number}/{figure}")
+    written = DESCRIPTIONS.get(f"{number}/{figure}")
     if written:
-        return written["alt"]
+        return written
     file = ROOT / "out" / profile / number / f"{figure}.json"
     axes = json.loads(file.read_text(encoding="utf-8"))["axes"] if file.exists() else []
     return "; ".join(_panels(axes)) or f"Figure {figure}"

@@ -114,23 +114,6 @@ def notebook_map(profile: str) -> str:  # noqa: ARG001
     return table(("notebook", "it assumes", "it drops", "theorems", "time"), rows)
 
 
-def gallery(profile: str) -> str:  # noqa: ARG001
-    """The recorded figures, a section a notebook."""
-    sections = []
-    for folder in sorted((ROOT / "figures").glob("[0-9][0-9]")):
-        title = next(f"{name[:2]} {title}" for name, title in notebooks.titles().items() if name[:2] == folder.name)
-        shown = (figure(f"{folder.name}/{path.stem}") for path in sorted(folder.glob("*.png")))
-        head = f"## {title}\n\nFrom {notebook_link(folder.name)}."
-        sections.append("\n\n".join([head, *shown]))
-    return "\n\n".join(sections)
-
-
-def figure(name: str) -> str:
-    """A recorded figure with its caption and description."""
-    words = notebooks.CAPTIONS[name]
-    return f"```{{figure}} ../figures/{name}.png\n:alt: {' '.join(words['alt'].split())}\n\n{words['caption']}\n```"
-
-
 def formulas(profile: str) -> str:  # noqa: ARG001
     """The formulas of the ten regularizers, from their symbolic forms."""
     lines = {"g(v)": "g(v)", r"v^*(\ell)": "v*(l)", r"F(\ell)": "F(l)"}
@@ -177,7 +160,6 @@ PARTS: dict[str, Callable[[str], str]] = {
     "claims": claim_sections,
     "theorems": theorem_sections,
     "map": notebook_map,
-    "gallery": gallery,
     "formulas": formulas,
     "front-door": lambda _: reference.front_door(),
     "weights": lambda _: player(moving.weights(), "weights"),
