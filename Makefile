@@ -32,12 +32,14 @@ test: $(READY)  ## check style and run the tests (types: make lint)
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-lab: $(READY)  ## open JupyterLab on the notebooks
-	@$(BIN)/python -m jupyterlab notebooks
+lab: $(READY)  ## open JupyterLab on a copy of the notebooks in lab/, which is yours to change
+	@test -d lab || $(BIN)/cudfkd notebooks lab
+	@$(BIN)/python -m jupyterlab lab
 
-lint: $(READY)  ## mend what ruff can mend, then check style and types
+lint: $(READY)  ## mend what can be mended in code and notebooks, then check style and types
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+	@$(BIN)/python -m analysis tidy
 	@$(BIN)/pyright
 
 record: $(READY)  ## copy the figures of PROFILE from out/ to figures/, to be committed

@@ -1,11 +1,9 @@
 """Places of the project's code, of its notebooks and of what they write; and the commit of the code.
 
-place      in a checkout             installed from a wheel
----------- ------------------------- -----------------------------------------------------------------
-CODE       the checkout              the folder that pip installed into
-ROOT       the checkout              the copy of the notebooks that holds the working folder, made by
-                                     `cudfkd notebooks DIR`; without such a copy, the files of the wheel
-OUT        ROOT/out, or out/ of the working folder if that lies outside ROOT
+CODE    the folder of the packages: the checkout, or the folder that pip installed into
+ROOT    the folder of the notebooks: a copy that holds the working folder, made by `cudfkd notebooks DIR`;
+        else the checkout, or the files of the wheel
+OUT     ROOT/out, or out/ of the working folder if that lies outside ROOT
 """
 
 import subprocess
@@ -17,7 +15,7 @@ SHIPPED = CODE / "cudfkd" / "assets"
 
 def _root(here: Path) -> Path:
     """The folder that holds notebooks/ and profiles/, for a process in the working folder `here`."""
-    places = (CODE, here, *here.parents)
+    places = (here, *here.parents, CODE)
     return next((place for place in places if _holds_notebooks(place)), SHIPPED)
 
 

@@ -3,10 +3,8 @@
 The source folder of the build is the repository itself, so every link that works between the files works on the site.
 """
 
-from importlib.util import find_spec
-from pathlib import Path
-
 import cudfkd
+from analysis.evidence.pages import mathjax
 
 project = "The CuDFKD companion"
 author = "The CuDFKD companion authors"
@@ -16,7 +14,8 @@ language = "en"
 smartquotes = False  # docstrings quote code
 
 root_doc = "docs/index"
-include_patterns = ["docs/**", "notebooks/*", "figures/README.md", "README.md", "ERRORS.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+include_patterns = ["docs/**", "notebooks/*", "figures/README.md"]
+include_patterns += ["README.md", "ERRORS.md", "CHANGELOG.md", "CONTRIBUTING.md"]
 exclude_patterns = [".*", "out", "runs", "build", "dist", "docs/builder"]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "docs.builder"]
 
@@ -39,8 +38,7 @@ default_role = "literal"
 highlight_language = "text"
 
 # MathJax lies in one file beside the pages. SVG output needs no fonts, which browsers refuse to load from file://.
-MATHJAX = Path(find_spec("sphinx-mathjax-offline").submodule_search_locations[0]) / "static" / "mathjax"
-mathjax_path = "tex-svg-full.js"
+mathjax_path = mathjax().name
 mathjax3_config = {
     "tex": {"inlineMath": [["$", "$"], ["\\(", "\\)"]]},
     "options": {"ignoreHtmlClass": "page", "processHtmlClass": "math|text_html", "enableMenu": False},
@@ -49,7 +47,7 @@ mathjax3_config = {
 # Looks
 html_theme = "furo"
 html_title = project
-html_static_path = ["builder/static", str(MATHJAX / mathjax_path)]
+html_static_path = ["builder/static", str(mathjax())]
 html_css_files = ["site.css"]
 html_js_files = [("moving.js", {"defer": "defer"})]
 html_additional_pages = {"index": "redirect.html"}

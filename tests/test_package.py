@@ -63,10 +63,10 @@ def run(python: Path, folder: Path, *words: str) -> str:
 
 
 def test_the_sdist_holds_every_tracked_file(sdist):
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     with tarfile.open(sdist) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
-    assert {name for name in listed if (ROOT / name).is_file()} <= inside
+    assert {name for name in listed.splitlines() if (ROOT / name).is_file()} <= inside
 
 
 def test_the_wheel_holds_code_data_and_notebooks(wheel):

@@ -23,7 +23,7 @@ from cudfkd import methods
 
 sphinx = pytest.importorskip("sphinx", reason="the extra `site` is not installed")
 
-from docs.builder import docstrings, moving, notebooks, pages, reference  # noqa: E402
+from docs.builder import docstrings, moving, notebooks, pages, reference, slides  # noqa: E402
 
 DOCS = ROOT / "docs"
 PAGES = [path for path in sorted(DOCS.rglob("*.md")) if "builder" not in path.parts]
@@ -209,6 +209,36 @@ def test_a_figure_without_a_written_description_is_described_by_its_axes(tmp_pat
     assert notebooks.description("04", "fall", "quick") == "Falls: loss over step: log"
 
 
+def test_slides_hold_text_and_figures_and_begin_at_headings():
+    new = nbformat.v4
+    drawn = [new.new_output("display_data", {"image/png": ""}), new.new_output("stream", text="log")]
+    skipped = new.new_markdown_cell("left out", metadata={"slideshow": {"slide_type": "skip"}})
+    long = "\n\n".join(["word " * 80] * 6)
+    cells = [
+        new.new_markdown_cell("# Title\n\n*This notebook takes a second.*\n\n**Claim.** It falls."),
+        new.new_code_cell("1 + 1", outputs=[new.new_output("execute_result", {"text/plain": "2"})]),
+        new.new_markdown_cell("## Why\n\n$$\n\na\n\n$$\n\n### Figure"),
+        new.new_code_cell("draw()", outputs=drawn),
+        skipped,
+        new.new_markdown_cell(f"{long}\n\n## Exercises\n\n1. None.\n\n<details>\n\nSolved.\n\n</details>"),
+    ]
+    deck = slides.slides(new.new_notebook(cells=cells), NAMES[0]).cells
+    starts = [(cell.metadata.slideshow.slide_type, cell.source) for cell in deck if cell.source.startswith("## ")]
+    title = ("slide", f"## {notebooks.titles()[NAMES[0]]}")
+    assert starts == [title, ("slide", "## Why"), *[("subslide", "## Why: Figure")] * 3]
+    shown = "\n".join(cell.source for cell in deck)
+    assert "**Claim.** It falls." in shown
+    assert "$$\n\na\n\n$$" in shown
+    assert not any(word in shown for word in ("second", "left out", "Exercises", "Solved", "1 + 1"))
+    (figure,) = (cell for cell in deck if cell.cell_type == "code")
+    assert [output.output_type for output in figure.outputs] == ["display_data"]
+
+
+def test_formulas_of_a_slide_stay_whole():
+    formula = "$$ a = b\n\n+ c $$"
+    assert list(slides._blocks(f"First.\n\n{formula}\n\nLast.")) == ["First.", formula, "Last."]
+
+
 @pytest.mark.parametrize("figure", [moving.weights(), moving.account()], ids=["weights", "account"])
 def test_the_frames_of_moving_figures_fit(figure):
     frames = len(figure["values"])
@@ -258,8 +288,9 @@ def test_the_example_of_a_new_method_runs(tmp_path, monkeypatch):
 def part(tmp_path_factory) -> Path:
     """A site of a few pages."""
     folder = tmp_path_factory.mktemp("part")
-    chosen = "docs/index.md,docs/moving.md,figures/README.md,docs/claims.md,notebooks/01*.ipynb,notebooks/13*.ipynb"
-    done = build(folder, "-D", f"include_patterns={chosen}", "-D", "suppress_warnings=toc,myst,ref,image")
+    chosen = ["docs/index.md", "docs/moving.md", "docs/slides.md", "docs/claims.md", "figures/README.md"]
+    chosen += ["notebooks/01*.ipynb", "notebooks/13*.ipynb"]
+    done = build(folder, "-D", f"include_patterns={','.join(chosen)}", "-D", "suppress_warnings=toc,myst,ref,image")
     assert done.returncode == 0, done.stderr
     return folder / "site"
 
@@ -302,6 +333,17 @@ def test_figures_that_move_are_in_their_page(part):
     assert re.findall(r'class="moving" id="([\w-]+)"', text) == ["moving-weights", "moving-account"]
     for data in re.findall(r'<script type="application/json">(.*?)</script>', text):
         assert {"slider", "values", "panels", "choices"} <= json.loads(data).keys()
+
+
+def test_slides_are_in_the_site(part):
+    listed = [link for link in Page(part / "docs" / "slides.html").links if "slides/" in link]
+    written = sorted((part / "slides").glob("*.html"))
+    assert [path.stem[:2] for path in written] == list(slides.LECTURE)
+    assert [(part / "docs" / link).resolve() for link in listed] == written
+    for path in written:
+        text = path.read_text()
+        assert text.count("<section") > 10
+        assert "../_static/tex-svg-full.js" in text
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ from analysis.plots.measuring import batch_sizes, best_of, curves, loyalty_scale
 from analysis.plots.methods import accuracies, races, studied
 from analysis.plots.scorecard import scorecard
 from analysis.plots.search import effort
+from analysis.plots.slider import weight_slider
 from analysis.plots.speed import throughput
 from analysis.plots.students import learning, samples_by_class
 from analysis.plots.weights import (
@@ -42,7 +43,6 @@ from analysis.plots.weights import (
     theorem_matrix,
     through_the_weight,
     valleys,
-    weight_slider,
     weights_by_pace,
 )
 

@@ -2,14 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
-from analysis.evidence import results
+from analysis.evidence import provenance, results
 from analysis.origin import NOTEBOOKS, ROOT
 from cudfkd.base.errors import DataError
 
@@ -98,7 +97,10 @@ def _prepare(cell: Any, number: str, profile: str) -> None:
     if cell.cell_type != "code":
         return
     for output in cell.outputs:
-        output.get("data", {}).pop(WIDGET, None)
+        data = output.get("data", {})
+        data.pop(WIDGET, None)
+        if "image/png" in data:
+            data.pop("text/html", None)
     figure = re.search(r"record\.figure\(f?\"(\w+)", cell.source)
     if figure:
         alt = description(number, figure[1], profile)
@@ -120,12 +122,4 @@ def description(number: str, figure: str, profile: str) -> str:
         return written
     file = ROOT / "out" / profile / number / f"{figure}.json"
     axes = json.loads(file.read_text(encoding="utf-8"))["axes"] if file.exists() else []
-    return "; ".join(_panels(axes)) or f"Figure {figure}"
-
-
-def _panels(axes: list[dict]) -> Iterator[str]:
-    for panel in axes:
-        lines = [line["label"] for line in panel["lines"] if not line["label"].startswith("_")]
-        said = [panel["title"], panel["ylabel"] and f"{panel['ylabel']} over {panel['xlabel']}", ", ".join(lines)]
-        if any(said):
-            yield ": ".join(part for part in said if part)
+    return provenance.described(axes) or f"Figure {figure}"

@@ -18,7 +18,7 @@ from analysis.origin import ROOT
 from analysis.theory import theorems
 from analysis.theory.algebra import symbolic
 from analysis.theory.algebra.theorem import Theorem
-from docs.builder import moving, notebooks, reference
+from docs.builder import moving, notebooks, reference, slides
 from docs.builder.tables import table
 
 HERE = re.compile(r"^<!-- here: (.+?) -->$", re.MULTILINE)
@@ -124,6 +124,13 @@ def formulas(profile: str) -> str:  # noqa: ARG001
     return "\n\n".join(sections)
 
 
+def decks(profile: str) -> str:  # noqa: ARG001
+    """Links to the slides. They are HTML, because Sphinx knows only its own pages."""
+    titles = notebooks.titles()
+    items = (f'<li><a href="../slides/{name}.html">{name[:2]} {titles[name]}</a></li>' for name in slides.lecture())
+    return "<ul>\n" + "\n".join(items) + "\n</ul>"
+
+
 def player(data: dict, name: str) -> str:
     """A figure that moves: its numbers in the page, and a place in which the script draws them."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
@@ -161,6 +168,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "theorems": theorem_sections,
     "map": notebook_map,
     "formulas": formulas,
+    "slides": decks,
     "front-door": lambda _: reference.front_door(),
     "weights": lambda _: player(moving.weights(), "weights"),
     "account": lambda _: player(moving.account(), "account"),
