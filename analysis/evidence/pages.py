@@ -25,14 +25,15 @@ def mathjax() -> Path:
 def to_html(executed: Path) -> Path:
     """Writes a page of an executed notebook beside it, with the figures inside; returns its path.
 
-    All pages of a folder share the file mathjax.js. Links to other notebooks lead to their pages.
+    All pages of a folder share the file mathjax.js. Links to other notebooks lead to their pages; there is no page of the list.
     """
     notebook = nbformat.read(executed, as_version=4)
     heading = re.search(r"^# (.+)$", notebook.cells[0].source, re.MULTILINE)
     notebook.metadata["title"] = heading[1] if heading else executed.stem
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](\1.html)", cell.source)
+            text = re.sub(r" · \[All notebooks\]\(README.md\)|\[All notebooks\]\(README.md\) · ", "", cell.source)
+            cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](\1.html)", text)
     exporter = HTMLExporter(extra_template_paths=[str(TEMPLATES)], template_file="page.html.j2")
     page, _ = exporter.from_notebook_node(notebook)
     if not (executed.parent / "mathjax.js").exists():
