@@ -25,8 +25,8 @@ def mathjax() -> Path:
 def to_html(executed: Path) -> Path:
     """Writes a page of an executed notebook beside it, with the figures inside; returns its path.
 
-    All pages of a folder share the file mathjax.js. Links to other notebooks lead to their pages. The link to the list of
-    notebooks is left out, because the list has no page.
+    All pages of a folder share the file mathjax.js. Links to other notebooks lead to their pages. The link to the list
+    of notebooks is left out, because the list has no page.
     """
     notebook = nbformat.read(executed, as_version=4)
     heading = re.search(r"^# (.+)$", notebook.cells[0].source, re.MULTILINE)
