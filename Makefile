@@ -12,7 +12,7 @@ export GOMP_SPINCOUNT := 1000
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help figures test lab lint record site package bench clean
+.PHONY: help figures test lab lint record site browser package bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 18
@@ -47,6 +47,9 @@ record: $(READY)  ## copy the figures of PROFILE from out/ to figures/, to be co
 
 site: $(READY)  ## build the site, with the notebooks of PROFILE as they were run last: out/site/index.html
 	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -c docs -D profile=$(PROFILE) -d out/site.cache . out/site
+
+browser: $(READY)  ## try the site and JupyterLab in Chromium, if there is one: some minutes
+	@$(BIN)/python -m pytest -m slow tests/test_site.py tests/test_lab.py
 
 package: $(READY)  ## build a wheel and an sdist, try them in a new environment, and leave them in dist/
 	@$(BIN)/python -m pytest -m slow tests/test_package.py
