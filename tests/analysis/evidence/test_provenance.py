@@ -91,9 +91,9 @@ def test_a_notebook_shows_one_line_of_a_result(tmp_path):
 
 def test_a_notebook_gets_a_figure_with_its_description(tmp_path, monkeypatch):
     shown = []
+    figure, ax = plt.subplots()
     monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace())
     monkeypatch.setattr(provenance, "display", lambda data, raw: shown.append(data))
-    figure, ax = plt.subplots()
     ax.plot([0, 1], [1, 0], label="log & co")
     ax.set(title="Falls", xlabel="step", ylabel="loss")
     Record("04_majorize_minimize", "smoke", {}, str(tmp_path)).figure("fall", figure)
