@@ -19,7 +19,8 @@ def notebook() -> nbformat.NotebookNode:
         new.new_markdown_cell("# Middle"),
         new.new_markdown_cell("See notebook 02, `x`, notebook 01 and notebook 77."),
     ]
-    return new.new_notebook(cells=[*texts, ran], metadata={"widgets": {}, "language_info": {"name": "python", "version": "3.12.1"}})
+    language = {"name": "python", "version": "3.12.1"}
+    return new.new_notebook(cells=[*texts, ran], metadata={"widgets": {}, "language_info": language})
 
 
 @pytest.mark.parametrize("name", NAMES)
