@@ -35,9 +35,10 @@ INTERRUPTED = {"epochs": 6, "steps_per_epoch": 40}
 
 def with_values(path: Path, values: dict) -> None:
     """Writes values into a notebook, as papermill does."""
+    from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
-    nbformat.write(parameterize_notebook(nbformat.read(path, as_version=4), values), path)
+    nbformat.write(parameterize_notebook(load_notebook_node(str(path)), values), path)
 
 
 def git_status() -> str:
