@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from analysis.plots.comparison import against, on_test
 from analysis.plots.curriculum import dynamics, easy_to_hard, granularities, weighted_difficulty
 from analysis.plots.descent import (
     chased,
@@ -21,14 +22,17 @@ from analysis.plots.descent import (
     towards_plain,
 )
 from analysis.plots.effects import effects, terms
+from analysis.plots.fidelity import errors, histograms, measures
 from analysis.plots.live import accounts, dead_maps, drift_bounds, paces, parts_by_variant
 from analysis.plots.measuring import batch_sizes, best_of, curves, loyalty_scales, mean_change, modes, walk
 from analysis.plots.methods import accuracies, races, studied
+from analysis.plots.robustness import bands, gains, repeated, steadiness, times
 from analysis.plots.scorecard import scorecard
 from analysis.plots.search import effort
 from analysis.plots.slider import weight_slider
 from analysis.plots.speed import throughput
 from analysis.plots.students import learning, samples_by_class
+from analysis.plots.theorems import curriculum_price, linear_rates, tp2_decides, tracking_floor, weight_priors
 from analysis.plots.weights import (
     activity,
     area,
@@ -52,12 +56,15 @@ __all__ = [
     "accounts",
     "accuracies",
     "activity",
+    "against",
     "area",
+    "bands",
     "batch_sizes",
     "best_of",
     "breakers",
     "chased",
     "convergence",
+    "curriculum_price",
     "curves",
     "dead_maps",
     "descent_bars",
@@ -67,36 +74,48 @@ __all__ = [
     "effects",
     "effort",
     "entropies",
+    "errors",
+    "gains",
     "gallery",
     "granularities",
     "growing_pace",
+    "histograms",
     "hysteresis_loop",
     "learning",
     "limit_cycle",
+    "linear_rates",
     "lines_and_parabolas",
     "loyalty_scales",
     "mean_change",
+    "measures",
     "modes",
     "momentum_energy",
+    "on_test",
     "one_weight",
     "paces",
     "parts_by_variant",
     "races",
     "rate_bound",
+    "repeated",
     "samples_by_class",
     "scorecard",
     "shares",
     "slider_frames",
     "soft_minimum",
+    "steadiness",
     "studied",
     "tangent_lines",
     "terms",
     "theorem_matrix",
     "through_the_weight",
     "throughput",
+    "times",
     "towards_plain",
+    "tp2_decides",
+    "tracking_floor",
     "valleys",
     "walk",
+    "weight_priors",
     "weight_slider",
     "weighted_difficulty",
     "weights_by_pace",

@@ -3,7 +3,7 @@
     {"study": {"name": ..., "key": ..., "purpose": ...}, "cases": {KEY: {"at": ..., "case": ..., "runs": {"0": ...}}}}
 
 Records of the project's own studies are `analysis/records/NAME.json`, a line a run. A job of a grid writes a record of
-one run, and `merge` unites such records.
+one run, and `merge` unites these records.
 """
 
 import base64
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from pydantic import Field
@@ -125,6 +126,43 @@ def read(path: Path) -> StudyRecord:
         if key != digest(case.case):
             raise DataError(f"{path} is damaged: {case.label!r} of {name} has another description than its key says")
     return record
+
+
+def whole(study: Study) -> StudyRecord:
+    """The project's own record of a study, with exactly its runs.
+
+    Raises:
+        DataError: the record is missing or damaged, belongs to another study or to an earlier form of it, or lacks a
+            run.
+    """
+    record = load(study.name)
+    expected, recorded = begun(study), [(key, case.at) for key, case in record.cases.items()]
+    if record.study != expected.study or recorded != [(key, case.at) for key, case in expected.cases.items()]:
+        raise DataError(f"the record {study.name} is of another form of its study: record it again")
+    missing = lacking(study, record)
+    if missing:
+        case, seed = missing[0]
+        wanted = len(study.cases) * len(study.seeds)
+        raise DataError(
+            f"the record {study.name} lacks {len(missing)} of {wanted} runs, the first is {case.label}, seed {seed}: "
+            f"make them with python -m analysis.studies record {study.name}"
+        )
+    for case, seed, _ in record.runs():
+        if seed not in study.seeds:
+            raise DataError(f"the record {study.name} holds {case.label}, seed {seed}, which its study does not name")
+    return record
+
+
+def curve(record: StudyRecord, label: str, seed: int) -> pd.DataFrame:
+    """The curve of a recorded run, a row an epoch.
+
+    Raises:
+        ConfigError: no such case or seed in the record. DataError: the record holds no curve of the run.
+    """
+    rows = record.find(label, seed)[1].rows
+    if rows is None:
+        raise DataError(f"the record {record.study['name']} holds no curve of {label}, seed {seed}: record it again")
+    return pd.DataFrame(rows)
 
 
 def _case(values: dict[str, Any]) -> CaseRecord:

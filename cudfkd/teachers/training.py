@@ -14,10 +14,10 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import cross_entropy
 
 from cudfkd import data, models
 from cudfkd.base import devices, process
@@ -32,8 +32,10 @@ from cudfkd.runs import checkpoint
 from cudfkd.runs.checkpoint import State
 from cudfkd.runs.folder import RunFolder
 from cudfkd.runs.records import CONFIG, refuse_other
-from cudfkd.teachers import folders, read_teacher, teacher_card
+from cudfkd.teachers import folders, read_teacher, recipes, teacher_card
+from cudfkd.teachers.augmentation import augmented
 from cudfkd.teachers.recipes import Recipe
+from cudfkd.teachers.wrong_labels import mislabelled
 
 
 @process.plain()
@@ -56,8 +58,8 @@ def train_teacher(
     Arguments:
         dataset: name of the training data, from `cudfkd.data.names()`, or a folder of images.
         model: architecture of the teacher, from `cudfkd.models.names()`.
-        seed: seed of initial weights, order of the images and augmentation.
-        out: folder for MODEL-seedN.safetensors and MODEL-seedN.json.
+        seed: seed of initial weights, order of the images, augmentation and wrong labels.
+        out: folder for MODEL-seedN.safetensors and MODEL-seedN.json; with 10 % of wrong labels MODEL-wrong10-seedN.
         recipe: settings of the training; None: the recipe of the teachers that ship with the package.
         data_root: folder of the training images, see `cudfkd.data.load`.
         image_size: size to which the images of a folder are brought, see `cudfkd.data.load`.
@@ -83,7 +85,7 @@ def train_teacher(
     about = data.info(dataset, image_size)
     network = models.build(model, about.num_classes, about.channels, about.image_size, seed)
     out = Path(out)
-    stem = out / f"{model}-seed{seed}"
+    stem = out / f"{name_of(model, recipe)}-seed{seed}"
     facts = folders.facts(about)
     description = {
         "data": about.name if facts else dataset, **facts, "model": models.spec_of(network), "seed": seed,
@@ -97,6 +99,9 @@ def train_teacher(
     images = len(splits["train"])
     if recipe.batch_size > images:
         raise ConfigError(f"batch_size = {recipe.batch_size} is not allowed: there are {images} training images")
+    train = splits["train"]
+    labels = mislabelled(train.labels, recipe.wrong_labels, about.num_classes, seed)
+    splits["train"] = data.ImageSet(train.pixels, labels)
     folder = RunFolder(stem)
     with _made(out), folder.claimed():
         trainer = _Trainer.of(recipe, network, Normalize(about.mean, about.std), splits, seed, target)
@@ -106,6 +111,11 @@ def train_teacher(
         card = _write(stem, description, trainer, splits["test"], about)
     _discard(stem)
     return card
+
+
+def name_of(model: str, recipe: Recipe) -> str:
+    """Returns the name of a teacher: its architecture, with "-wrong10" where 10 % of the labels were wrong."""
+    return f"{model}-wrong{100 * recipe.wrong_labels:g}" if recipe.wrong_labels else model
 
 
 @dataclass
@@ -202,37 +212,6 @@ class _Trainer:
             return at_least_float32(self.network(x))
 
 
-def augmented(
-    pixels: UInt8[Tensor, "batch channels size size"], how: str, rng: torch.Generator
-) -> Float[Tensor, "batch channels size size"]:
-    """Converts bytes to images in [0, 1], with the random changes that `how` names, see `Recipe.augment`."""
-    if how in ("crop", "shift"):
-        pixels = shift(pixels, pixels.shape[-1] // 8, rng)
-    images = data.unit(pixels)
-    return flip(images, rng) if how in ("crop", "mirror") else images
-
-
-def shift(
-    pixels: UInt8[Tensor, "batch channels size size"], most: int, rng: torch.Generator
-) -> UInt8[Tensor, "batch channels size size"]:
-    """Moves each image by up to `most` pixels in each direction; the new border is black.
-
-    It is a crop of the image after padding by `most`, with zeros and not with mirrored pixels, as in He et al. (2016).
-    """
-    n, size = len(pixels), pixels.shape[-1]
-    corners = torch.randint(2 * most + 1, (2, n, 1), generator=rng, device=pixels.device)
-    rows, columns = corners + torch.arange(size, device=pixels.device)
-    image = torch.arange(n, device=pixels.device)[:, None, None]
-    channels_last = pad(pixels, [most] * 4)[image, :, rows[:, :, None], columns[:, None, :]]
-    return channels_last.permute(0, 3, 1, 2)
-
-
-def flip(images: Float[Tensor, "batch channels height width"], rng: torch.Generator) -> Tensor:
-    """Mirrors each image left to right with probability 1/2."""
-    mirrored = torch.rand(len(images), 1, 1, 1, generator=rng, device=images.device) < 0.5
-    return torch.where(mirrored, images.flip(3), images)
-
-
 @contextmanager
 def _made(out: Path) -> Iterator[None]:
     """Makes the folder for a block; if the block fails and the folder is still empty, removes it."""
@@ -253,7 +232,7 @@ def _open(folder: RunFolder, trainer: _Trainer, description: dict[str, Any], *, 
         write_json(config, description)
         return
     folder.refuse_new(resume=resume)
-    refuse_other(folder.path, read_json(config), description, description)
+    refuse_other(folder.path, _today(read_json(config)), description, description)
     if checkpoint.exists(folder.path):
         trainer.epoch, _ = trainer.state.load(folder.path)
 
@@ -272,7 +251,7 @@ def _write(
         "seed": description["seed"],
         "recipe": description["recipe"],
         "accuracy": {"dev": trainer.accuracy(trainer.dev), "test": trainer.accuracy(test)},
-        "trained_on": f"split train: {len(trainer.train_on):,} images, none of dev or test",
+        "trained_on": f"split train: {len(trainer.train_on):,} images, none of dev or test{_wrong(trainer)}",
         "sha256": sha256(weights).hexdigest(),
         "torch": torch.__version__.split("+")[0],
         "device": description["device"],
@@ -284,6 +263,11 @@ def _write(
     return card
 
 
+def _wrong(trainer: _Trainer) -> str:
+    count = round(trainer.recipe.wrong_labels * len(trainer.train_on))
+    return f"; {count:,} of them have a wrong label" if count else ""
+
+
 def _finished(stem: Path, description: dict[str, Any]) -> dict:
     """Returns the card of a finished teacher.
 
@@ -292,9 +276,14 @@ def _finished(stem: Path, description: dict[str, Any]) -> dict:
         DataError: its files are damaged.
     """
     card = teacher_card(stem)
-    refuse_other(stem, card, description, description)
+    refuse_other(stem, _today(card), description, description)
     read_teacher(stem)
     return card
+
+
+def _today(found: dict[str, Any]) -> dict[str, Any]:
+    """Returns a description or a card with all settings of a recipe, which an earlier version may lack."""
+    return found | {"recipe": recipes.since(found["recipe"])} if isinstance(found.get("recipe"), dict) else found
 
 
 def _discard(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Training a teacher: the files it writes, the augmentations, and that stopping and resuming changes no bit."""
+"""Training a teacher: the files it writes, and that stopping and resuming changes no bit."""
 
 import json
 from hashlib import sha256
@@ -13,7 +13,6 @@ from cudfkd.data import ImageSet
 from cudfkd.models.normalize import Normalize
 from cudfkd.teachers import read_teacher, recipes, training
 from cudfkd.teachers.recipes import Recipe
-from cudfkd.teachers.training import flip, shift
 from tests.cudfkd.data.test_cifar import Small
 
 CARD, WEIGHTS = "lenet5-half-seed0.json", "lenet5-half-seed0.safetensors"
@@ -68,7 +67,7 @@ CHANGES = [
     (str(number), 0, changed)
     for number, changed in enumerate((
         {"augment": "none"}, {"augment": "crop"}, {"augment": "shift"}, {"schedule": "cosine"},
-        {"precision": "bfloat16"}, {"weight_decay": 0.0},
+        {"precision": "bfloat16"}, {"weight_decay": 0.0}, {"wrong_labels": 0.25},
     ))
 ]  # fmt: skip
 
@@ -83,41 +82,32 @@ def test_seed_and_recipe_make_the_teacher(tmp_path):
     assert len(set(digests)) == 2 + len(CHANGES)
 
 
-def test_flip_mirrors_some_images_and_leaves_the_others():
-    images = torch.rand(64, 1, 4, 4)
-    flipped = flip(images, torch.Generator().manual_seed(0))
-    mirrored = torch.tensor([torch.equal(a, b.flip(2)) for a, b in zip(flipped, images, strict=True)])
-    left = torch.tensor([torch.equal(a, b) for a, b in zip(flipped, images, strict=True)])
-    assert (mirrored ^ left).all()
-    assert 16 < int(mirrored.sum()) < 48
+@pytest.mark.usefixtures("_few_images")
+def test_a_noisy_teacher_has_a_name_of_its_own_and_right_labels_judge_it(tmp_path):
+    """With 95 % of wrong labels of ten classes the right class is the rarest, and the teacher unlearns it."""
+    card = train(tmp_path, wrong_labels=0.95)
+    assert card["trained_on"] == "split train: 64 images, none of dev or test; 61 of them have a wrong label"
+    assert card["recipe"]["wrong_labels"] == 0.95
+    assert card["accuracy"]["test"] < 0.5
+    assert read_teacher(tmp_path / "lenet5-half-wrong95-seed0").training is False
+    assert not (tmp_path / CARD).exists()
 
 
-def test_shift_moves_each_image_by_up_to_so_many_pixels_and_black_moves_in():
-    pixels = torch.arange(1, 37, dtype=torch.uint8).view(1, 1, 6, 6).repeat(400, 2, 1, 1)
-    moved = shift(pixels, 1, torch.Generator().manual_seed(0))
-    assert moved.shape == pixels.shape
-    assert moved.dtype == torch.uint8
-    places = {(y, x): torch.zeros(8, 8, dtype=torch.uint8) for y in range(3) for x in range(3)}
-    for (y, x), canvas in places.items():
-        canvas[1:7, 1:7] = pixels[0, 0]
-        places[y, x] = canvas[y : y + 6, x : x + 6]
-    seen = [
-        {place for place, shifted in places.items() if torch.equal(shifted, image[channel])}
-        for image in moved
-        for channel in (0, 1)
-    ]
-    assert all(len(matches) == 1 for matches in seen)
-    counts = [sum(matches == {place} for matches in seen) for place in places]
-    assert min(counts) > 60
-    assert seen[::2] == seen[1::2]
-
-
-def test_a_crop_is_a_shift_and_a_mirroring():
-    pixels = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
-    cropped = training.augmented(pixels, "crop", torch.Generator().manual_seed(3))
-    rng = torch.Generator().manual_seed(3)
-    assert torch.equal(cropped, flip(shift(pixels, 4, rng).float() / 255, rng))
-    assert torch.equal(training.augmented(pixels, "none", rng), pixels.float() / 255)
+@pytest.mark.usefixtures("_few_images")
+def test_a_teacher_of_an_earlier_version_is_found_and_gone_on_with(tmp_path):
+    """Its recipe lacks the settings that came later."""
+    train(tmp_path / "finished")
+    path = tmp_path / "finished" / CARD
+    card = json.loads(path.read_text())
+    del card["recipe"]["wrong_labels"], card["recipe"]["augment"]
+    path.write_text(json.dumps(card))
+    assert train(tmp_path / "finished", resume=True) == card
+    assert train(tmp_path / "begun", stop_after=1e-9) == {}
+    config = tmp_path / "begun" / CARD.removesuffix(".json") / "config.json"
+    description = json.loads(config.read_text())
+    del description["recipe"]["wrong_labels"]
+    config.write_text(json.dumps(description))
+    assert train(tmp_path / "begun", resume=True)["sha256"] == card["sha256"]
 
 
 def test_a_teacher_of_cifar_by_the_papers_recipe_shortened(tmp_path, monkeypatch):
