@@ -154,6 +154,7 @@ def test_bibtex_agrees_with_the_citation_file():
         ("Raises:\n    ConfigError: x_ is bad.", r":raises ConfigError: x\_ is bad."),
         ("Returns:\n    The sum.", ":returns: The sum."),
         ("id: a name.\nsize: a number.", "- ``id``: a name.\n- ``size``: a number."),
+        ("Either:\n\n- one, which\n  goes on\n- two", "Either:\n\n- one, which\n  goes on\n- two"),
         ("0     success\n1     failure", "::\n\n    0     success\n    1     failure"),
     ],
 )
@@ -239,6 +240,11 @@ def test_formulas_of_a_slide_stay_whole():
     assert list(slides._blocks(f"First.\n\n{formula}\n\nLast.")) == ["First.", formula, "Last."]
 
 
+def test_links_of_a_slide_lead_to_the_pages_of_notebooks():
+    (shown,) = slides._blocks("See [05](05_step.ipynb) and [a part](06_grow.ipynb#cost).")
+    assert shown == "See [05](../notebooks/05_step.html) and [a part](../notebooks/06_grow.html#cost)."
+
+
 @pytest.mark.parametrize("figure", [moving.weights(), moving.account()], ids=["weights", "account"])
 def test_the_frames_of_moving_figures_fit(figure):
     frames = len(figure["values"])
@@ -285,17 +291,6 @@ def test_the_example_of_a_new_method_runs(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def part(tmp_path_factory) -> Path:
-    """A site of a few pages."""
-    folder = tmp_path_factory.mktemp("part")
-    chosen = ["docs/index.md", "docs/moving.md", "docs/slides.md", "docs/claims.md", "figures/README.md"]
-    chosen += ["notebooks/01*.ipynb", "notebooks/13*.ipynb"]
-    done = build(folder, "-D", f"include_patterns={','.join(chosen)}", "-D", "suppress_warnings=toc,myst,ref,image")
-    assert done.returncode == 0, done.stderr
-    return folder / "site"
-
-
-@pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     """The whole site; a warning is an error."""
     folder = tmp_path_factory.mktemp("whole")
@@ -314,32 +309,38 @@ def require_no_other_host(site: Path) -> None:
         assert not re.search(r"url\(['\"]?(https?:)?//|@import", path.read_text(encoding="utf-8")), path
 
 
-def test_a_small_site_needs_no_other_host(part):
-    assert len(list(part.rglob("*.html"))) >= 6
-    require_no_other_host(part)
-    assert "tex-svg-full.js" in (part / "docs" / "claims.html").read_text()
-    assert (part / "_static" / "tex-svg-full.js").stat().st_size > 1e6
-    assert "docs/index.html" in (part / "index.html").read_text()
+@pytest.mark.slow
+def test_the_whole_site_needs_no_other_host(whole):
+    assert len(list(whole.rglob("*.html"))) >= 60
+    require_no_other_host(whole)
+    assert "tex-svg-full.js" in (whole / "docs" / "claims.html").read_text()
+    assert (whole / "_static" / "tex-svg-full.js").stat().st_size > 1e6
+    assert "docs/index.html" in (whole / "index.html").read_text()
 
 
-def test_images_of_a_small_site_are_described_and_titles_differ(part):
-    read = [Page(path) for path in sorted((part / "docs").glob("*.html")) + sorted((part / "notebooks").glob("*.html"))]
+@pytest.mark.slow
+def test_images_of_the_whole_site_are_described_and_titles_differ(whole):
+    read = [
+        Page(path) for path in sorted((whole / "docs").glob("*.html")) + sorted((whole / "notebooks").glob("*.html"))
+    ]
     assert all(page.silent == [] for page in read)
     assert len({page.title for page in read}) == len(read)
 
 
-def test_figures_that_move_are_in_their_page(part):
-    text = (part / "docs" / "moving.html").read_text()
+@pytest.mark.slow
+def test_figures_that_move_are_in_their_page(whole):
+    text = (whole / "docs" / "moving.html").read_text()
     assert re.findall(r'class="moving" id="([\w-]+)"', text) == ["moving-weights", "moving-account"]
     for data in re.findall(r'<script type="application/json">(.*?)</script>', text):
         assert {"slider", "values", "panels", "choices"} <= json.loads(data).keys()
 
 
-def test_slides_are_in_the_site(part):
-    listed = [link for link in Page(part / "docs" / "slides.html").links if "slides/" in link]
-    written = sorted((part / "slides").glob("*.html"))
+@pytest.mark.slow
+def test_slides_are_in_the_site(whole):
+    listed = [link for link in Page(whole / "docs" / "slides.html").links if "slides/" in link]
+    written = sorted((whole / "slides").glob("*.html"))
     assert [path.stem[:2] for path in written] == list(slides.LECTURE)
-    assert [(part / "docs" / link).resolve() for link in listed] == written
+    assert [(whole / "docs" / link).resolve() for link in listed] == written
     for path in written:
         text = path.read_text()
         assert text.count("<section") > 10

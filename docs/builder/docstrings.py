@@ -5,6 +5,7 @@ A docstring here is plain text with a few habits, and this module knows them:
     `name`                                code
     Arguments: / Returns: / Raises:       a section, indented, a line an entry
     name: text                            an entry of a list, if the paragraph begins so
+    - text                                a list, as it is in reStructuredText
     an indented paragraph, or columns     a formula or a table, shown as it is
 """
 
@@ -47,6 +48,8 @@ def _blocks(text: str) -> Iterator[str]:
             yield "::\n\n" + "\n\n".join(verbatim)
         elif COLUMNS.search(first):
             yield "::\n\n" + indent(first, "    ")
+        elif first.startswith("- "):
+            yield inline(first)
         elif "\n " in first:
             yield from _with_lines_below(first)
         elif ENTRY.fullmatch(head) and _lower(head):
