@@ -113,7 +113,8 @@ class Record:
         write_json(self.folder / f"{name}.json", {"story": story, "axes": panels})
         if IPython.get_ipython() is not None:
             plt.close(figure)  # else the notebook would show it again, without a description
-            _show((self.folder / f"{name}.png").read_bytes(), figure.get_figwidth() * figure.dpi, described(panels))
+            shown = (self.folder / f"{name}.png").read_bytes()
+            _show(shown, figure.get_figwidth() * figure.dpi, described(name, panels))
         return figure
 
     def result(
@@ -171,9 +172,12 @@ def plotted(axes: Axes) -> dict[str, Any]:
     }
 
 
-def described(panels: Iterable[dict[str, Any]]) -> str:
-    """A figure in words, for readers who do not see it: the titles, axes and lines of its panels, see `plotted`."""
-    return "; ".join(_said(panels))
+def described(name: str, panels: Iterable[dict[str, Any]]) -> str:
+    """A figure in words, for readers who do not see it: the titles, axes and lines of its panels, see `plotted`.
+
+    A figure without any words is described by its name.
+    """
+    return "; ".join(_said(panels)) or f"Figure {name}"
 
 
 def _said(panels: Iterable[dict[str, Any]]) -> Iterator[str]:

@@ -122,4 +122,4 @@ def description(number: str, figure: str, profile: str) -> str:
         return written
     file = ROOT / "out" / profile / number / f"{figure}.json"
     axes = json.loads(file.read_text(encoding="utf-8"))["axes"] if file.exists() else []
-    return provenance.described(axes) or f"Figure {figure}"
+    return provenance.described(figure, axes)

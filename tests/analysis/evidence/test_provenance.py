@@ -97,7 +97,9 @@ def test_a_notebook_gets_a_figure_with_its_description(tmp_path, monkeypatch):
     ax.plot([0, 1], [1, 0], label="log & co")
     ax.set(title="Falls", xlabel="step", ylabel="loss")
     Record("04_majorize_minimize", "smoke", {}, str(tmp_path)).figure("fall", figure)
-    (data,) = shown
+    Record("04_majorize_minimize", "smoke", {}, str(tmp_path)).figure("wordless", plt.figure())
+    data, wordless = shown
     assert data["text/plain"] == "Falls: loss over step: log & co"
     assert '<img alt="Falls: loss over step: log &amp; co" ' in data["text/html"]
+    assert '<img alt="Figure wordless" ' in wordless["text/html"]
     assert not plt.fignum_exists(figure.number)
