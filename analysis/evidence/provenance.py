@@ -162,7 +162,7 @@ class Record:
 def plotted(axes: Axes) -> dict[str, Any]:
     """The contents of an axes as plain numbers: lines, bands and points, bars, and a hash of each image."""
     return {
-        "title": axes.get_title(loc="left"),
+        "title": axes.get_title(loc="left") or axes.get_title(),
         "xlabel": axes.get_xlabel(),
         "ylabel": axes.get_ylabel(),
         "lines": [{"label": line.get_label(), "xy": _round(line.get_xydata())} for line in axes.lines],
