@@ -57,6 +57,7 @@ def python(wheel, tmp_path_factory) -> Path:
 def run(python: Path, folder: Path, *words: str) -> str:
     """Runs a module of the new environment in a folder, without the checkout in sight; returns what it says."""
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    clean["JUPYTER_PATH"] = f"{sys.prefix}/share/jupyter"  # files of the packages that the environment borrows
     done = subprocess.run([str(python), "-m", *words], cwd=folder, env=clean, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -90,7 +91,8 @@ def test_the_wheel_names_its_extras(wheel):
 
 def test_the_wheel_works_without_a_checkout(python, tmp_path):
     where = run(python, tmp_path, "cudfkd.cli", "doctor")
-    assert where.count("ships: weights verified") == 3
+    weights = list((ROOT / "cudfkd" / "assets").rglob("*.safetensors"))
+    assert where.count("ships: weights verified") == len(weights) > 0
     code = "import analysis, cudfkd, sys; print(*(m.__file__.startswith(sys.prefix) for m in (analysis, cudfkd)))"
     (tmp_path / "places.py").write_text(code)
     assert run(python, tmp_path, "places").split() == ["True", "True"]

@@ -31,7 +31,8 @@ def weight_slider(name: str, lam: float, loss: float, most: float = 10.0) -> ipy
         ConfigError: the regularizer is unknown, or lam or loss is out of its range.
     """
     reg = regularizers.get(name)
-    validate.pace(reg, lam), validate.at_least("loss", loss, 0)
+    validate.pace(reg, lam)
+    validate.at_least("loss", loss, 0)
     drawing = _Drawing(name, most)
     shown = ipywidgets.HTML()
     pace, of_sample = _slider("pace λ", lam, STEP, most), _slider("loss ℓ", loss, 0.0, most)

@@ -39,7 +39,8 @@ def valleys(name: str, lam: float, losses: Sequence[float]) -> Figure:
 def one_weight(name: str, lam: float, loss: float, most: float = 10.0) -> Figure:
     """Left: the cost over v for a loss and a pace. Right: the loss and its best weight on the curve v*(l)."""
     reg = regularizers.get(name)
-    validate.pace(reg, lam), validate.at_least("loss", loss, 0)
+    validate.pace(reg, lam)
+    validate.at_least("loss", loss, 0)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
     at = torch.tensor([loss], dtype=torch.float64)
     v, axis = (torch.linspace(low, high, 300, dtype=torch.float64) for low, high in ((1e-3, 1), (0, most)))
