@@ -243,6 +243,7 @@ def test_formulas_of_a_slide_stay_whole():
 def test_links_of_a_slide_lead_to_the_pages_of_notebooks():
     (shown,) = slides._blocks("See [05](05_step.ipynb) and [a part](06_grow.ipynb#cost).")
     assert shown == "See [05](../notebooks/05_step.html) and [a part](../notebooks/06_grow.html#cost)."
+    assert list(slides._blocks("The [map](../docs/index.md).")) == ["The [map](../docs/index.html)."]
 
 
 @pytest.mark.parametrize("figure", [moving.weights(), moving.account()], ids=["weights", "account"])

@@ -26,7 +26,7 @@ def to_html(executed: Path) -> Path:
     """Writes a page of an executed notebook beside it, with the figures inside; returns its path.
 
     All pages of a folder share the file mathjax.js. Links to other notebooks lead to their pages. The link to the list
-    of notebooks is left out, because the list has no page.
+    of notebooks is left out, and a link to a document becomes plain text, because neither has a page here.
     """
     notebook = nbformat.read(executed, as_version=4)
     heading = re.search(r"^# (.+)$", notebook.cells[0].source, re.MULTILINE)
@@ -34,6 +34,7 @@ def to_html(executed: Path) -> Path:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             text = re.sub(r" · \[All notebooks\]\(README.md\)|\[All notebooks\]\(README.md\) · ", "", cell.source)
+            text = re.sub(r"\[([^\]]+)\]\(\.\./docs/[^)]+\)", r"\1", text)
             cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](\1.html)", text)
     exporter = HTMLExporter(extra_template_paths=[str(TEMPLATES)], template_file="page.html.j2")
     page, _ = exporter.from_notebook_node(notebook)

@@ -87,12 +87,13 @@ def _parts(notebook: NotebookNode, title: str) -> Iterator[tuple[tuple[str, str]
 
 
 def _blocks(text: str) -> Iterator[str]:
-    """The headings, paragraphs, formulas, lists and tables of a text. Links to notebooks lead to their pages.
+    """The headings, paragraphs, formulas, lists and tables of a text. Links to notebooks and documents lead to pages.
 
     Folded parts are left out, and so are remarks on the time that the notebook takes, and links to other notebooks.
     """
     text = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
     text = re.sub(r"\]\((\w+)\.ipynb", r"](../notebooks/\1.html", text)
+    text = re.sub(r"\]\(\.\./docs/([\w-]+)\.md", r"](../docs/\1.html", text)
     formula = ""
     for block in re.split(r"\n[ \t]*\n", text):
         formula = f"{formula}\n\n{block}".strip()
