@@ -1,4 +1,4 @@
-"""`python -m analysis execute | reproduce | scorecard | record`. Bad input gives a line on stderr and exit code 2."""
+"""`python -m analysis execute | reproduce | scorecard | record | tidy`. Bad input gives a line and exit code 2."""
 
 import argparse
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import origin
-from analysis.evidence import execute, reproduce, scorecard
+from analysis.evidence import execute, form, pages, reproduce, scorecard
 from cudfkd.base import command
 from cudfkd.base.command import Parser
 from cudfkd.base.console import say
@@ -37,7 +37,12 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     single = commands.add_parser("execute", help="one notebook, with parameters")
     single.add_argument("notebook", type=Path)
-    single.add_argument("output", type=Path, nargs="?", help="default: out/PROFILE/NAME.ipynb")
+    single.add_argument(
+        "output",
+        type=Path,
+        nargs="?",
+        help="default: out/PROFILE/NAME.ipynb; with other parameters out/changed/NAME.ipynb",
+    )
     single.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter")
     single.add_argument(
         "-f", type=Path, action="append", default=[], metavar="FILE", help="parameters from a YAML file"
@@ -53,6 +58,8 @@ def _parser() -> Parser:
     record = commands.add_parser("record", help="copy a profile's figures from out/ to figures/, to be committed")
     record.add_argument("--profile", default="quick")
     record.set_defaults(run=_record)
+    tidy = commands.add_parser("tidy", help="bring the notebooks into the form in which they are committed")
+    tidy.set_defaults(run=_tidy)
     return parser
 
 
@@ -61,9 +68,10 @@ def _execute(options: argparse.Namespace) -> int:
     for file in options.f:
         parameters |= execute.read_yaml(file)
     parameters |= {name: execute.parse_value(text) for name, text in options.p}
-    output = options.output or reproduce.OUT / options.profile / options.notebook.name
+    folder = "changed" if execute.changed(options.profile, options.notebook.name[:2], parameters) else options.profile
+    output = options.output or reproduce.OUT / folder / options.notebook.name
     done = execute.execute(options.notebook, output, parameters)
-    say(f"{done.path}: {done.seconds:.0f} s")
+    say(f"{pages.to_html(done.path)}: {done.seconds:.0f} s")
     return 0
 
 
@@ -90,6 +98,12 @@ def _record(options: argparse.Namespace) -> int:
     for folder in folders:
         shutil.copytree(folder, origin.ROOT / "figures" / folder.name, dirs_exist_ok=True)
         say(f"figures/{folder.name}")
+    return 0
+
+
+def _tidy(options: argparse.Namespace) -> int:  # noqa: ARG001
+    for path in form.tidy():
+        say(f"{path.relative_to(origin.ROOT)}")
     return 0
 
 

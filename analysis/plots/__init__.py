@@ -29,6 +29,7 @@ from analysis.plots.methods import accuracies, races, studied
 from analysis.plots.robustness import bands, gains, repeated, steadiness, times
 from analysis.plots.scorecard import scorecard
 from analysis.plots.search import effort
+from analysis.plots.slider import weight_slider
 from analysis.plots.speed import throughput
 from analysis.plots.students import learning, samples_by_class
 from analysis.plots.theorems import curriculum_price, linear_rates, tp2_decides, tracking_floor, weight_priors
@@ -46,7 +47,6 @@ from analysis.plots.weights import (
     theorem_matrix,
     through_the_weight,
     valleys,
-    weight_slider,
     weights_by_pace,
 )
 

@@ -19,13 +19,13 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from analysis.origin import ROOT
+from analysis.origin import CODE
 from analysis.studies.study import Case, Place, Study
 from cudfkd.base.errors import ConfigError, DataError, unknown
 from cudfkd.base.files import read_json, write_bytes
 from cudfkd.base.validation import Described, digest
 
-FOLDER = ROOT / "analysis" / "records"
+FOLDER = CODE / "analysis" / "records"
 
 
 class Entry(Described):
