@@ -45,8 +45,9 @@ def _teacher(args: argparse.Namespace) -> None:
     say(f"accuracy: dev {card['accuracy']['dev']:.4f}, test {card['accuracy']['test']:.4f}")
     if args.recipe == "paper" and (published := recipes.ACCURACIES.get(args.data, {}).get(args.model)):
         say(f"the paper's teacher: test {published:.4f}")
-    if (args.data, args.model, args.seed) in teachers.shipped():
-        ships = teachers.shipped_card(args.data, args.model, args.seed)
+    name = training.name_of(args.model, recipe)
+    if (args.data, name, args.seed) in teachers.shipped():
+        ships = teachers.shipped_card(args.data, name, args.seed)
         dev, test = ships["accuracy"]["dev"], ships["accuracy"]["test"]
         say(f"the one that ships: dev {dev:.4f}, test {test:.4f}; {_likeness(ships, card)}")
 
@@ -55,6 +56,5 @@ def _likeness(ships: dict, card: dict) -> str:
     """Compares a teacher with the teacher that ships, by their cards: weights, then recipes."""
     if card["sha256"] == ships["sha256"]:
         return "the same weights"
-    # Recipe(...) adds the defaults of settings that older cards do not have
-    same = recipes.Recipe(**card["recipe"]) == recipes.Recipe(**ships["recipe"])
+    same = recipes.since(card["recipe"]) == recipes.since(ships["recipe"])
     return "other weights (rounding differs by machine)" if same else "another recipe"

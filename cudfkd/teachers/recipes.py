@@ -22,7 +22,7 @@ The paper's data sets were not available, so no recipe for them has been run.
 """
 
 from math import cos, pi
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -49,6 +49,8 @@ class Recipe(Described):
     shift; none: no change; take shift or none for digits and all things that mirroring changes"""
     precision: Literal["float32", "bfloat16"] = "float32"
     """number format of the network: float32, or bfloat16 for mixed precision (torch.autocast)"""
+    wrong_labels: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """share of the training images that get a wrong label, drawn once, for a noisy teacher"""
 
     def pace(self, step: int, steps: int) -> tuple[float, float]:
         """Returns learning rate and momentum of step `step` (from 0) of `steps`.
@@ -87,6 +89,11 @@ ACCURACIES = {
     "tiny-imagenet": {"resnet34": 0.6243},
 }
 """Test accuracies of the published teachers, from the READMEs of CMI, CuDFKD and, for Tiny-ImageNet, its follow-up."""
+
+
+def since(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns the values of a recipe as an earlier version wrote them, with the defaults of the settings since."""
+    return Recipe(**values).model_dump()
 
 
 def names() -> list[str]:

@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
@@ -32,7 +32,7 @@ from cudfkd.runs import checkpoint
 from cudfkd.runs.checkpoint import State
 from cudfkd.runs.folder import RunFolder
 from cudfkd.runs.records import CONFIG, refuse_other
-from cudfkd.teachers import folders, read_teacher, teacher_card
+from cudfkd.teachers import folders, read_teacher, recipes, teacher_card
 from cudfkd.teachers.recipes import Recipe
 
 
@@ -56,8 +56,8 @@ def train_teacher(
     Arguments:
         dataset: name of the training data, from `cudfkd.data.names()`, or a folder of images.
         model: architecture of the teacher, from `cudfkd.models.names()`.
-        seed: seed of initial weights, order of the images and augmentation.
-        out: folder for MODEL-seedN.safetensors and MODEL-seedN.json.
+        seed: seed of initial weights, order of the images, augmentation and wrong labels.
+        out: folder for MODEL-seedN.safetensors and MODEL-seedN.json; with 10 % of wrong labels MODEL-wrong10-seedN.
         recipe: settings of the training; None: the recipe of the teachers that ship with the package.
         data_root: folder of the training images, see `cudfkd.data.load`.
         image_size: size to which the images of a folder are brought, see `cudfkd.data.load`.
@@ -83,7 +83,7 @@ def train_teacher(
     about = data.info(dataset, image_size)
     network = models.build(model, about.num_classes, about.channels, about.image_size, seed)
     out = Path(out)
-    stem = out / f"{model}-seed{seed}"
+    stem = out / f"{name_of(model, recipe)}-seed{seed}"
     facts = folders.facts(about)
     description = {
         "data": about.name if facts else dataset, **facts, "model": models.spec_of(network), "seed": seed,
@@ -97,6 +97,9 @@ def train_teacher(
     images = len(splits["train"])
     if recipe.batch_size > images:
         raise ConfigError(f"batch_size = {recipe.batch_size} is not allowed: there are {images} training images")
+    train = splits["train"]
+    labels = mislabelled(train.labels, recipe.wrong_labels, about.num_classes, seed)
+    splits["train"] = data.ImageSet(train.pixels, labels)
     folder = RunFolder(stem)
     with _made(out), folder.claimed():
         trainer = _Trainer.of(recipe, network, Normalize(about.mean, about.std), splits, seed, target)
@@ -106,6 +109,11 @@ def train_teacher(
         card = _write(stem, description, trainer, splits["test"], about)
     _discard(stem)
     return card
+
+
+def name_of(model: str, recipe: Recipe) -> str:
+    """Returns the name of a teacher: its architecture, with "-wrong10" where 10 % of the labels were wrong."""
+    return f"{model}-wrong{100 * recipe.wrong_labels:g}" if recipe.wrong_labels else model
 
 
 @dataclass
@@ -202,6 +210,22 @@ class _Trainer:
             return at_least_float32(self.network(x))
 
 
+def mislabelled(labels: Int[Tensor, " n"], share: float, classes: int, seed: int) -> Int[Tensor, " n"]:
+    """Returns labels of which a share is wrong: images drawn once, each with another class, all as likely.
+
+    Arguments:
+        labels: the right labels.
+        share: share of the wrong labels, rounded to whole images.
+        classes: number of classes.
+        seed: seed of the draws.
+    """
+    rng, mixed = torch.Generator().manual_seed(seed), labels.clone()
+    wrong = torch.randperm(len(labels), generator=rng)[: round(share * len(labels))]
+    if len(wrong):
+        mixed[wrong] = (labels[wrong] + torch.randint(1, classes, (len(wrong),), generator=rng)) % classes
+    return mixed
+
+
 def augmented(
     pixels: UInt8[Tensor, "batch channels size size"], how: str, rng: torch.Generator
 ) -> Float[Tensor, "batch channels size size"]:
@@ -253,7 +277,7 @@ def _open(folder: RunFolder, trainer: _Trainer, description: dict[str, Any], *, 
         write_json(config, description)
         return
     folder.refuse_new(resume=resume)
-    refuse_other(folder.path, read_json(config), description, description)
+    refuse_other(folder.path, _today(read_json(config)), description, description)
     if checkpoint.exists(folder.path):
         trainer.epoch, _ = trainer.state.load(folder.path)
 
@@ -272,7 +296,7 @@ def _write(
         "seed": description["seed"],
         "recipe": description["recipe"],
         "accuracy": {"dev": trainer.accuracy(trainer.dev), "test": trainer.accuracy(test)},
-        "trained_on": f"split train: {len(trainer.train_on):,} images, none of dev or test",
+        "trained_on": f"split train: {len(trainer.train_on):,} images, none of dev or test{_wrong(trainer)}",
         "sha256": sha256(weights).hexdigest(),
         "torch": torch.__version__.split("+")[0],
         "device": description["device"],
@@ -284,6 +308,11 @@ def _write(
     return card
 
 
+def _wrong(trainer: _Trainer) -> str:
+    count = round(trainer.recipe.wrong_labels * len(trainer.train_on))
+    return f"; {count:,} of them have a wrong label" if count else ""
+
+
 def _finished(stem: Path, description: dict[str, Any]) -> dict:
     """Returns the card of a finished teacher.
 
@@ -292,9 +321,14 @@ def _finished(stem: Path, description: dict[str, Any]) -> dict:
         DataError: its files are damaged.
     """
     card = teacher_card(stem)
-    refuse_other(stem, card, description, description)
+    refuse_other(stem, _today(card), description, description)
     read_teacher(stem)
     return card
+
+
+def _today(found: dict[str, Any]) -> dict[str, Any]:
+    """Returns a description or a card with all settings of a recipe, which an earlier version may lack."""
+    return found | {"recipe": recipes.since(found["recipe"])} if isinstance(found.get("recipe"), dict) else found
 
 
 def _discard(folder: Path) -> None:

@@ -13,7 +13,7 @@ from cudfkd.data import ImageSet
 from cudfkd.models.normalize import Normalize
 from cudfkd.teachers import read_teacher, recipes, training
 from cudfkd.teachers.recipes import Recipe
-from cudfkd.teachers.training import flip, shift
+from cudfkd.teachers.training import flip, mislabelled, shift
 from tests.cudfkd.data.test_cifar import Small
 
 CARD, WEIGHTS = "lenet5-half-seed0.json", "lenet5-half-seed0.safetensors"
@@ -68,7 +68,7 @@ CHANGES = [
     (str(number), 0, changed)
     for number, changed in enumerate((
         {"augment": "none"}, {"augment": "crop"}, {"augment": "shift"}, {"schedule": "cosine"},
-        {"precision": "bfloat16"}, {"weight_decay": 0.0},
+        {"precision": "bfloat16"}, {"weight_decay": 0.0}, {"wrong_labels": 0.25},
     ))
 ]  # fmt: skip
 
@@ -81,6 +81,50 @@ def test_seed_and_recipe_make_the_teacher(tmp_path):
     ]
     assert digests[0] == digests[1]
     assert len(set(digests)) == 2 + len(CHANGES)
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.4])
+def test_a_share_of_the_labels_is_wrong_and_every_other_class_as_likely(share, classes):
+    right = torch.arange(20_000) % classes
+    mixed = mislabelled(right, share, classes, seed=3)
+    wrong = mixed != right
+    assert int(wrong.sum()) == round(share * 20_000)
+    assert mislabelled(right, share, classes, seed=3).equal(mixed)
+    assert right.equal(torch.arange(20_000) % classes)
+    if share:
+        moved = ((mixed - right) % classes)[wrong].bincount(minlength=classes)[1:]
+        expected = len(right) * share / (classes - 1)
+        assert (moved - expected).abs().max() < 5 * expected**0.5
+        assert not mislabelled(right, share, classes, seed=4).equal(mixed)
+
+
+@pytest.mark.usefixtures("_few_images")
+def test_a_noisy_teacher_has_a_name_of_its_own_and_right_labels_judge_it(tmp_path):
+    """With 95 % of wrong labels of ten classes the right class is the rarest, and the teacher unlearns it."""
+    card = train(tmp_path, wrong_labels=0.95)
+    assert card["trained_on"] == "split train: 64 images, none of dev or test; 61 of them have a wrong label"
+    assert card["recipe"]["wrong_labels"] == 0.95
+    assert card["accuracy"]["test"] < 0.5
+    assert read_teacher(tmp_path / "lenet5-half-wrong95-seed0").training is False
+    assert not (tmp_path / CARD).exists()
+
+
+@pytest.mark.usefixtures("_few_images")
+def test_a_teacher_of_an_earlier_version_is_found_and_gone_on_with(tmp_path):
+    """Its recipe lacks the settings that came later."""
+    train(tmp_path / "finished")
+    path = tmp_path / "finished" / CARD
+    card = json.loads(path.read_text())
+    del card["recipe"]["wrong_labels"], card["recipe"]["augment"]
+    path.write_text(json.dumps(card))
+    assert train(tmp_path / "finished", resume=True) == card
+    assert train(tmp_path / "begun", stop_after=1e-9) == {}
+    config = tmp_path / "begun" / CARD.removesuffix(".json") / "config.json"
+    description = json.loads(config.read_text())
+    del description["recipe"]["wrong_labels"]
+    config.write_text(json.dumps(description))
+    assert train(tmp_path / "begun", resume=True)["sha256"] == card["sha256"]
 
 
 def test_flip_mirrors_some_images_and_leaves_the_others():
