@@ -127,6 +127,30 @@ def read(path: Path) -> StudyRecord:
     return record
 
 
+def whole(study: Study) -> StudyRecord:
+    """The project's own record of a study, with all of its runs and no others.
+
+    Raises:
+        DataError: the record is missing or damaged, belongs to another study or to an earlier form of it, or lacks a
+            run.
+    """
+    record = load(study.name)
+    expected, recorded = begun(study), [(key, case.at) for key, case in record.cases.items()]
+    if record.study != expected.study or recorded != [(key, case.at) for key, case in expected.cases.items()]:
+        raise DataError(f"the record {study.name} is of another form of its study: record it again")
+    missing = lacking(study, record)
+    if missing:
+        case, seed = missing[0]
+        raise DataError(
+            f"the record {study.name} lacks {len(missing)} runs, the first is {case.label}, seed {seed}: "
+            f"make them with python -m analysis.studies record {study.name}"
+        )
+    for case, seed, _ in record.runs():
+        if seed not in study.seeds:
+            raise DataError(f"the record {study.name} holds {case.label}, seed {seed}, which its study does not name")
+    return record
+
+
 def _case(values: dict[str, Any]) -> CaseRecord:
     runs = {int(seed): Entry(**run) for seed, run in values["runs"].items()}
     return CaseRecord(at=values["at"], case=values["case"], runs=runs)

@@ -78,9 +78,22 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """Reads the JSON object in a file. Raises DataError if the file is missing, unreadable or holds no JSON object."""
+    """Reads the JSON object in a file.
+
+    Raises:
+        DataError: the file is missing, unreadable or no JSON object, or an object in it has a name twice.
+    """
+
+    def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise DataError(f"{path} is damaged (it holds {twice!r} twice): run it again in another folder")
+        return content
+
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(), object_pairs_hook=distinct)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is missing or damaged: run it again in another folder") from error
     if not isinstance(content, dict):
