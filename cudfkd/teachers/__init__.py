@@ -28,7 +28,8 @@ def load_teacher(dataset: str, model: str, seed: int = 0) -> nn.Module:
 
     Arguments:
         dataset: data set of its training; "fashion-mnist".
-        model: its architecture; "lenet5".
+        model: its name; "lenet5", or with seed 0 "lenet5-wrong10", "lenet5-wrong20" and "lenet5-wrong40": LeNet-5 that
+            was trained with so many percent of wrong labels.
         seed: seed of its training; 0, 1 or 2.
 
     Raises:

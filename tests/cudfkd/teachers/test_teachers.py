@@ -34,10 +34,21 @@ def test_altered_weights_are_refused(tmp_path, spoil):
 
 
 def test_the_teachers_that_ship_are_those_of_their_cards():
-    assert len(teachers.shipped()) == 3
+    noisy = [("fashion-mnist", f"lenet5-wrong{share}", 0) for share in (10, 20, 40)]
+    assert teachers.shipped() == [("fashion-mnist", "lenet5", seed) for seed in (0, 1, 2)] + noisy
     for dataset, model, seed in teachers.shipped():
         card = teachers.shipped_card(dataset, model, seed)
         teacher = cudfkd.load_teacher(dataset, model, seed)
         about = data.info(dataset)
         evaluation = cudfkd.evaluate(teacher, teacher, data.load(dataset, "dev"), about.mean, about.std)
         assert evaluation.accuracy.value == pytest.approx(card["accuracy"]["dev"], abs=1e-3)
+
+
+@pytest.mark.parametrize("model", ["lenet5", "lenet5-wrong10", "lenet5-wrong20", "lenet5-wrong40"])
+def test_the_page_gives_the_accuracies_of_the_cards(model):
+    page = (data.ASSETS.parents[1] / "docs" / "networks-and-data.md").read_text()
+    (row,) = [line.split("|") for line in page.splitlines() if line.startswith(f"| `{model}` |")]
+    card = teachers.shipped_card("fashion-mnist", model)
+    found = [card["accuracy"][split] for split in ("dev", "test")]
+    assert [round(float(cell) / 100, 4) for cell in row[3:5]] == found
+    assert float(row[2]) / 100 == card["recipe"].get("wrong_labels", 0.0)
