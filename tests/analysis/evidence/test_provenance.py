@@ -2,6 +2,7 @@
 
 import json
 
+import matplotlib.pyplot as plt
 import pytest
 
 from analysis.checks import CheckError, check
@@ -46,3 +47,25 @@ def test_two_of_one_name_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="two checks are called 'falls'"):
         recorded(tmp_path, judged("falls"), findings={"falls": True})
     assert not (tmp_path / "result.json").exists()
+
+
+def test_the_story_of_a_figure_says_seeds_hardware_and_commit(tmp_path):
+    _, ax = plt.subplots()
+    record = Record("16_ablations", "smoke", {"seed": 3}, str(tmp_path))
+    figure = record.figure("live", ax)
+    story = json.loads((tmp_path / "live.json").read_text())["story"]
+    assert {"notebook", "profile", "commit", "hardware", "n", "seeds"} <= story.keys()
+    assert (story["n"], story["seeds"]) == (1, [3])
+    assert [text.get_text() for text in figure.texts] == ["smoke profile"]
+    plt.close("all")
+
+
+@pytest.mark.parametrize(("seeds", "named"), [([0, 1, 2], "0 to 2"), ([1, 4], "1, 4")])
+def test_a_figure_of_recorded_runs_says_their_n_and_seeds(tmp_path, seeds, named):
+    _, ax = plt.subplots()
+    origin = {"n": 2, "seeds": seeds, "hardware": ["a GPU"], "studies": {"ramp": "key"}}
+    figure = Record("16_ablations", "smoke", {"seed": 3}, str(tmp_path)).figure("recorded", ax, origin)
+    story = json.loads((tmp_path / "recorded.json").read_text())["story"]
+    assert {name: story[name] for name in origin} == origin
+    assert figure.texts[0].get_text() == f"smoke profile; n = 2, seeds {named}"
+    plt.close("all")
