@@ -13,7 +13,9 @@ import pandas as pd
 from analysis.checks import Check, check
 from analysis.checks.ranges import Spread, pooled
 from analysis.checks.statistics import mean_over_seeds
+from analysis.studies.records import StudyRecord
 from cudfkd.evaluation import Estimate
+from cudfkd.teachers import named_card
 
 MEASURES = {"accuracy": ("accuracy", 100.0), "agreement": ("agreement", 100.0), "loyalty": ("loyalty_published", 1.0)}
 """By measure: its column among the numbers of a run, and the factor to the unit in which it is published."""
@@ -33,6 +35,11 @@ def responses(runs: pd.DataFrame, measure: str, axes: Sequence[str]) -> pd.DataF
     )  # fmt: skip
     index = pd.MultiIndex.from_tuples(table.index, names=axes) if len(axes) > 1 else table.index.rename(axes[0])
     return table.set_axis(index)
+
+
+def of_measures(runs: pd.DataFrame, axes: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """`responses` by measure, for all measures."""
+    return {measure: responses(runs, measure, axes) for measure in MEASURES}
 
 
 def spread(runs: pd.DataFrame, measure: str, axes: Sequence[str]) -> Spread:
@@ -55,7 +62,10 @@ def itself(runs: pd.DataFrame, measure: str, axis: str, place: Any) -> Estimate:
 
 
 def losses(noisy: pd.DataFrame, measure: str, wrong: int = MOST_WRONG) -> pd.DataFrame:
-    """A measure with the clean teacher minus with a teacher of `wrong` % of wrong labels: seeds by methods."""
+    """A measure with the clean teacher minus the measure with a teacher of `wrong` % of wrong labels.
+
+    A row a seed, a column a method.
+    """
     by_seed = {share: _by_seed(noisy[noisy[WRONG] == share], measure, "method") for share in (0, wrong)}
     return by_seed[0] - by_seed[wrong]
 
@@ -63,6 +73,13 @@ def losses(noisy: pd.DataFrame, measure: str, wrong: int = MOST_WRONG) -> pd.Dat
 def rivals(noisy: pd.DataFrame) -> list[str]:
     """The methods of the study of noisy teachers that CuDFKD is compared with."""
     return [method for method in dict.fromkeys(noisy["method"]) if method != OURS]
+
+
+def teachers_own(noisy: StudyRecord) -> pd.Series:
+    """The accuracy of each noisy teacher itself on dev in percent, by its share of wrong labels."""
+    named = {case.at[WRONG]: case.case["experiment"] for case in noisy.cases.values()}
+    cards = {share: named_card(each["data"], each["teacher"], each["teacher_seed"]) for share, each in named.items()}
+    return pd.Series({share: 100 * card["accuracy"]["dev"] for share, card in cards.items()})
 
 
 def of_ramp(strategy: pd.DataFrame, ramp: str) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from cudfkd.base.errors import DataError
 
 
 def complete(name: str, again_in: Path | None = None) -> StudyRecord:
-    """The record of one of the project's studies with all of its runs.
+    """The record of a study of the project with all of its runs.
 
     Arguments:
         name: name of the study.
