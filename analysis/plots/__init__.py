@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from analysis.plots.ablations import by_luck, ramp_surfaces, responses
 from analysis.plots.curriculum import dynamics, easy_to_hard, granularities, weighted_difficulty
 from analysis.plots.descent import (
     chased,
@@ -22,8 +23,10 @@ from analysis.plots.descent import (
 )
 from analysis.plots.effects import effects, terms
 from analysis.plots.live import accounts, dead_maps, drift_bounds, paces, parts_by_variant
+from analysis.plots.map import paper_map
 from analysis.plots.measuring import batch_sizes, best_of, curves, loyalty_scales, mean_change, modes, walk
 from analysis.plots.methods import accuracies, races, studied
+from analysis.plots.samples import distributions, embedding, noise_costs, pseudo_classes
 from analysis.plots.scorecard import scorecard
 from analysis.plots.search import effort
 from analysis.plots.speed import throughput
@@ -56,16 +59,19 @@ __all__ = [
     "batch_sizes",
     "best_of",
     "breakers",
+    "by_luck",
     "chased",
     "convergence",
     "curves",
     "dead_maps",
     "descent_bars",
+    "distributions",
     "drift_bounds",
     "dynamics",
     "easy_to_hard",
     "effects",
     "effort",
+    "embedding",
     "entropies",
     "gallery",
     "granularities",
@@ -78,11 +84,16 @@ __all__ = [
     "mean_change",
     "modes",
     "momentum_energy",
+    "noise_costs",
     "one_weight",
     "paces",
+    "paper_map",
     "parts_by_variant",
+    "pseudo_classes",
     "races",
+    "ramp_surfaces",
     "rate_bound",
+    "responses",
     "samples_by_class",
     "scorecard",
     "shares",
