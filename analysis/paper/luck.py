@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from analysis.checks.ranges import Spread, chance, luck
@@ -40,9 +41,9 @@ def counterpart(figure: str, runs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     like = COUNTERPARTS[figure]
     chosen = runs[like.study]
     for axis, places in zip(like.axes, like.places, strict=True):
-        chosen = chosen[chosen[axis].isin(places)]
+        chosen = pd.concat([ablations.at(chosen, axis, place) for place in places])
     for axis, place in like.fixed.items():
-        chosen = chosen[chosen[axis] == place]
+        chosen = ablations.at(chosen, axis, place)
     return chosen
 
 
@@ -60,8 +61,8 @@ def ranges(measure: str, runs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     for figure, like in COUNTERPARTS.items():
         chosen = counterpart(figure, runs)
         means = ablations.responses(chosen, measure, like.axes)
-        own, settings, n = ablations.spread(chosen, measure, like.axes), len(means), int(means["n"].min())
-        single, ours, extent = luck(own, settings), luck(own, settings, n), _extent(means["mean"])
+        own, settings, n = ablations.spread(chosen, measure, like.axes), len(means), min(map(int, means["n"]))
+        single, ours, extent = luck(own, settings), luck(own, settings, n), _extent(means["mean"].to_numpy())
         rows[figure] = {
             "settings": settings, "published": _published(figure, measure), "luck": single.expected,
             "limit": single.limit, "repeats limit": _limit(repeats, settings), "ours": extent, "n": n,
@@ -76,9 +77,9 @@ def _limit(spread: Spread, settings: int) -> float:
 
 def _published(figure: str, measure: str) -> float:
     if figure in published.MAPS:
-        return _extent(published.heat_map(figure, measure).stack())
-    return _extent(published.curve(figure)[measure])
+        return _extent(published.heat_map(figure, measure).to_numpy())
+    return _extent(published.curve(figure)[measure].to_numpy())
 
 
-def _extent(values: pd.Series | pd.DataFrame) -> float:
-    return float(values.max() - values.min())
+def _extent(values: np.ndarray) -> float:
+    return float(np.ptp(values))

@@ -63,8 +63,7 @@ HARDER, LAST, MEAN = "late - early", "PRE-DFKD, last epoch", "mean over training
 
 def _at(record: StudyRecord, axis: str, place: Any) -> pd.DataFrame:
     """The runs of a record at one place on an axis."""
-    runs = frame(record)
-    return runs[runs[axis] == place]
+    return ablations.at(frame(record), axis, place)
 
 
 def _judged(judge: Callable[[Any], Check]) -> Callable[[StudyRecord], list[Check]]:
@@ -76,8 +75,8 @@ def _difference(name: str, measure: str, axis: str, first: Any, second: Any) -> 
 
 
 def _ends(figure: str) -> dict[str, float | None]:
-    means = published.heat_map(figure, "accuracy").mean(axis=1)
-    return {EARLY: means["2/3"] - means["4/5"]}
+    rows = published.heat_map(figure, "accuracy").T
+    return {EARLY: float(np.mean(rows["2/3"]) - np.mean(rows["4/5"]))}
 
 
 def _heat_map(figure: str) -> Row:
@@ -88,8 +87,8 @@ def _heat_map(figure: str) -> Row:
 
 
 def _between(figure: str, measure: str, first: Any, second: Any) -> float:
-    table = published.curve(figure)[measure]
-    return float(table[first] - table[second])
+    values: dict[Any, float] = published.curve(figure)[measure].to_dict()
+    return values[first] - values[second]
 
 
 def _strategies() -> dict[str, float | None]:
@@ -104,7 +103,7 @@ def _our_strategies(record: StudyRecord) -> Numbers:
     runs = frame(record)
     with_ramp = ablations.of_ramp(runs, ablations.WITH_RAMP)
     without = ablations.of_ramp(runs, ablations.WITHOUT_RAMP)
-    both = pd.concat([with_ramp, without[without["strategy"] == "none"].assign(strategy="bare")])
+    both = pd.concat([with_ramp, ablations.at(without, "strategy", "none").assign(strategy="bare")])
     return {
         f"{name} {words}": ablations.difference(both, "accuracy", "strategy", name, place)
         for words, place in (("with the ramp - none without", "bare"), ("- none, both with the ramp", "none"))
@@ -118,12 +117,15 @@ def _harder(record: StudyRecord) -> Numbers:
 
 
 def _noisy() -> dict[str, float | None]:
-    means = published.noisy().groupby(["method", "teacher"])["accuracy"].mean()
+    clean, noisy = (published.figure("F10")[teacher] for teacher in ("clean", "noisy"))
     lost: dict[str, float | None] = {
-        f"lost by {method}": means[method, "clean"] - means[method, "noisy"]
-        for method in published.figure("F10")["clean"]
+        f"lost by {method}": _mean_accuracy(runs) - _mean_accuracy(noisy[method]) for method, runs in clean.items()
     }
     return lost | dict.fromkeys(("lost by dfq", "lost by fast-dfkd"))
+
+
+def _mean_accuracy(runs: list[list[float]]) -> float:
+    return float(np.mean([accuracy for accuracy, _, _ in runs]))
 
 
 def _our_noisy(record: StudyRecord) -> Numbers:
@@ -137,7 +139,7 @@ def _score(name: str, measure: str, method: str = ablations.OURS) -> Callable[[S
 
     def read(record: StudyRecord) -> Numbers:
         runs = _at(record, "method", method)
-        return {name: mean_over_seeds(factor * runs.groupby("seed")[column].mean().to_numpy())}
+        return {name: mean_over_seeds(factor * _by_seed(runs, column))}
 
     return read
 
@@ -145,7 +147,12 @@ def _score(name: str, measure: str, method: str = ablations.OURS) -> Callable[[S
 def _mean_over_training(record: StudyRecord) -> Numbers:
     runs = _at(record, "method", ablations.OURS)
     means = runs.assign(mean=[100 * float(np.mean(curve)) for curve in runs["accuracies"]])
-    return {MEAN: mean_over_seeds(means.groupby("seed")["mean"].mean().to_numpy())}
+    return {MEAN: mean_over_seeds(_by_seed(means, "mean"))}
+
+
+def _by_seed(runs: pd.DataFrame, column: str) -> np.ndarray:
+    """A number of each seed, the mean over its runs."""
+    return runs.pivot_table(index="seed", values=column).to_numpy(dtype=np.float64)[:, 0]
 
 
 def _accuracies(record: StudyRecord) -> Numbers:

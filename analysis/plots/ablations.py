@@ -1,6 +1,7 @@
 """Figures of one setting's effect: response surfaces and curves with intervals, published values beside, and luck."""
 
 from collections.abc import Hashable, Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -76,14 +77,14 @@ def responses(
     height = 3.7 if numeric else 4.9  # names of settings need room
     figure, axes = plt.subplots(1, len(measures), figsize=(4.1 * len(measures), height), squeeze=False)
     for ax, measure in zip(axes[0], measures, strict=True):
-        middle = next(iter(ours.values()))[measure]["mean"].mean()
+        middle = _mean(next(iter(ours.values()))[measure]["mean"])
         for number, (variant, tables) in enumerate(ours.items()):
             shift = 0.0 if numeric else 0.16 * (number - (len(ours) - 1) / 2)
             x = [at[place] + shift for place in tables[measure].index]
             _variant(ax, tables[measure], x, middle, f"C{number}", variant, numeric)
         published = theirs[measure] - theirs[measure].mean()
         x = [at[place] for place in theirs.index]
-        mean = _number(theirs[measure].mean())
+        mean = _number(_mean(theirs[measure]))
         ax.plot(x, published, label=f"{label} (mean {mean})", linestyle="-" if numeric else "", zorder=3, **PUBLISHED)
         ax.axhline(0, color="0.5", linewidth=0.8)
         ax.set(xlabel=xlabel, title=measure, ylabel=f"{'' if measure == 'loyalty' else 'points '}from the mean")
@@ -98,7 +99,7 @@ def _variant(
     ax: Axes, table: pd.DataFrame, x: list[float], middle: float, color: str, name: str, numeric: bool
 ) -> None:
     reach = np.array([table["mean"] - table["low"], table["high"] - table["mean"]])
-    label = f"{name}, n = {table['n'].min():.0f} (mean {_number(table['mean'].mean())})"
+    label = f"{name}, n = {table['n'].min():.0f} (mean {_number(_mean(table['mean']))})"
     ax.errorbar(
         x, table["mean"] - middle, reach, fmt="o-" if numeric else "o", color=color, capsize=2, markersize=4,
         linewidth=1.3, label=label,
@@ -126,6 +127,10 @@ def by_luck(table: pd.DataFrame, measure: str) -> Axes:
     ax.grid(axis="y", visible=False)
     ax.legend(loc="upper right", fontsize=8)
     return ax
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(np.asarray(values, dtype=np.float64)))
 
 
 def _number(value: float) -> str:

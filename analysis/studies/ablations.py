@@ -26,6 +26,11 @@ CURRICULA = ("hard", "soft", "log")
 WITH_RAMP, WITHOUT_RAMP = "with the ramp", "without the ramp"
 
 
+def at(runs: pd.DataFrame, axis: str, place: Any) -> pd.DataFrame:
+    """The runs at one place on an axis."""
+    return pd.DataFrame(runs[runs[axis] == place])
+
+
 def responses(runs: pd.DataFrame, measure: str, axes: Sequence[str]) -> pd.DataFrame:
     """A row a place on the axes: the mean of a measure over seeds with its 95 % interval (low, high), and n."""
     estimates = {place: mean_over_seeds(values) for place, values in _groups(runs, measure, axes)}
@@ -58,7 +63,7 @@ def difference(runs: pd.DataFrame, measure: str, axis: str, first: Any, second: 
 
 def itself(runs: pd.DataFrame, measure: str, axis: str, place: Any) -> Estimate:
     """A measure at one place on an axis, later seeds minus earlier seeds: an effect that is none."""
-    return _later_less_earlier(_by_seed(runs, measure, axis)[place])
+    return _later_less_earlier(pd.Series(_by_seed(runs, measure, axis)[place]))
 
 
 def losses(noisy: pd.DataFrame, measure: str, wrong: int = MOST_WRONG) -> pd.DataFrame:
@@ -66,7 +71,7 @@ def losses(noisy: pd.DataFrame, measure: str, wrong: int = MOST_WRONG) -> pd.Dat
 
     A row a seed, a column a method.
     """
-    by_seed = {share: _by_seed(noisy[noisy[WRONG] == share], measure, "method") for share in (0, wrong)}
+    by_seed = {share: _by_seed(at(noisy, WRONG, share), measure, "method") for share in (0, wrong)}
     return by_seed[0] - by_seed[wrong]
 
 
@@ -84,7 +89,7 @@ def teachers_own(noisy: StudyRecord) -> pd.Series:
 
 def of_ramp(strategy: pd.DataFrame, ramp: str) -> pd.DataFrame:
     """The runs of the study of strategies with, or without, the ramp of the adversarial weight."""
-    return strategy[strategy["ramp"] == ramp]
+    return at(strategy, "ramp", ramp)
 
 
 def ramp_ends_early(ramp: pd.DataFrame) -> Check:
@@ -111,7 +116,7 @@ def curricula_help(strategy: pd.DataFrame) -> Check:
 
 def warmth_helps(temperature: pd.DataFrame) -> Check:
     """F7: with the loss l1, accuracy is higher at temperature 20 than at 4."""
-    runs = temperature[temperature["loss"] == "l1"]
+    runs = at(temperature, "loss", "l1")
     return _ahead("a high temperature", "accuracy, T = 20 > T = 4, loss l1",
                   [difference(runs, "accuracy", "temperature", 20, 4)],
                   itself(runs, "accuracy", "temperature", 4))  # fmt: skip
@@ -129,7 +134,7 @@ def loses_least(noisy: pd.DataFrame) -> Check:
     lost = losses(noisy, "accuracy")
     effects = [mean_over_seeds((lost[rival] - lost[OURS]).dropna().to_numpy()) for rival in rivals(noisy)]
     return _ahead("robust against a noisy teacher", "accuracy lost by each rival > lost by CuDFKD", effects,
-                  _later_less_earlier(lost[OURS]), claims=("C7",))  # fmt: skip
+                  _later_less_earlier(pd.Series(lost[OURS])), claims=("C7",))  # fmt: skip
 
 
 def _ahead(
