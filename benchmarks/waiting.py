@@ -6,7 +6,7 @@
 |---|---|
 | active | OMP_WAIT_POLICY=active: they spin |
 | passive | OMP_WAIT_POLICY=passive: they sleep at once |
-| short | what the library sets, see cudfkd.base.waiting: they spin for a moment, then sleep |
+| short | the setting of the library, see cudfkd.base.waiting: they spin for a moment, then sleep |
 
 A trial times one epoch in each of six cases in turn, to and fro: alone and beside a second run, which waits alike. Each
 run is started as a user would start it. Seconds are of training alone, as metrics.jsonl has them. Prints the ratios,

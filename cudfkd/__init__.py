@@ -9,8 +9,8 @@ from cudfkd.base.errors import ConfigError, CudfkdError, DataError, TrainingErro
 from cudfkd.base.version import __version__
 from cudfkd.config import DistillConfig, Experiment
 from cudfkd.curriculum import Curriculum
+from cudfkd.engine.distillation import distill
 from cudfkd.engine.experiments import get_or_run
-from cudfkd.engine.loop import distill
 from cudfkd.engine.progress import Progress
 from cudfkd.engine.run import Run, load_run
 from cudfkd.evaluation import evaluate

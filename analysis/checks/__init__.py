@@ -16,6 +16,7 @@ from analysis.checks import validate
 from cudfkd.base.errors import CudfkdError
 
 Violations = float | Tensor | np.ndarray | Iterable[float]
+STILL: tuple[str, Violations] = ("nothing moved", [0.0])  # a control that holds: the check that takes it is void
 
 
 class CheckError(CudfkdError):
@@ -42,7 +43,7 @@ class Check:
 
     name: a short name.
     statement: a sentence with the formula.
-    theorem: "T1" ... "T9" or "T5'"; "axioms" or "table" for the regularizers themselves.
+    theorem: "T1" ... "T14" or "T5'"; "axioms" or "table" for the regularizers themselves.
     holds: worst_violation <= tolerance.
     worst_violation: the largest of n violations; <= 0 means that the statement held with room.
     tolerance: the largest violation that still counts as holding.
@@ -51,6 +52,8 @@ class Check:
     control: the measurement that must fail.
     claims: the paper's claims on which the check bears.
     by_construction: True if the code cannot violate the statement: the check tests the code and is no evidence.
+    undecided: True if the data are compatible with the statement and with its opposite: a statistical claim that is
+        neither shown nor refuted.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Check:
     control: Control
     claims: tuple[str, ...] = ("C4",)
     by_construction: bool = False
+    undecided: bool = False
 
     @property
     def passed(self) -> bool:
@@ -72,9 +76,14 @@ class Check:
 
     @property
     def verdict(self) -> str:
-        """The word for a table: "holds", "fails", or "void" (the control holds too, so nothing was tested)."""
+        """The word for a table.
+
+        "holds", "fails"; "void": the control holds too, so nothing was tested; "undecided": too few data to say.
+        """
         if self.control.holds:
             return "void"
+        if self.undecided:
+            return "undecided"
         return "holds" if self.holds else "fails"
 
     @property
@@ -103,6 +112,7 @@ def check(
     exact: bool = True,
     claims: tuple[str, ...] = ("C4",),
     by_construction: bool = False,
+    refuted: bool = True,
 ) -> Check:
     """Judges a statement by its violations, and its control by the control's violations.
 
@@ -112,6 +122,7 @@ def check(
         control: the name of the left-out hypothesis, and the violations without it; the worst of these violations must
             exceed the tolerance.
         tolerance, exact, claims, by_construction: as in `Check`.
+        refuted: whether a violation refutes the statement; False: a violation leaves it undecided.
 
     Raises:
         ConfigError: no violation at all, a negative tolerance, or violations in a precision that cannot resolve it.
@@ -122,8 +133,9 @@ def check(
     # NaN passes through max; + 0.0 turns -0.0 into 0
     worst, control_worst = float(values.max()) + 0.0, float(control_values.max()) + 0.0
     measured_control = Control(control[0], not control_worst > tolerance, control_worst)
-    return Check(name, statement, theorem, worst <= tolerance, worst, tolerance, len(values), exact, measured_control,
-                 claims, by_construction)  # fmt: skip
+    holds = worst <= tolerance
+    return Check(name, statement, theorem, holds, worst, tolerance, len(values), exact, measured_control, claims,
+                 by_construction, undecided=not holds and not refuted)  # fmt: skip
 
 
 def table(checks: Iterable[Check]) -> pd.DataFrame:
@@ -182,10 +194,11 @@ def merge(checks: Iterable[Check]) -> Check:
     weakest = max(
         (result.control for result in results), key=lambda result: (result.holds, -_badness(result.violation))
     )
-    held = all(result.holds for result in results)
-    return Check(worst.name, worst.statement, worst.theorem, held, worst.worst_violation, worst.tolerance,
+    failed = [result for result in results if not result.holds]
+    return Check(worst.name, worst.statement, worst.theorem, not failed, worst.worst_violation, worst.tolerance,
                  sum(result.n for result in results), all(result.exact for result in results), weakest, worst.claims,
-                 all(result.by_construction for result in results))  # fmt: skip
+                 all(result.by_construction for result in results),
+                 bool(failed) and all(result.undecided for result in failed))  # fmt: skip
 
 
 def _some(checks: Iterable[Check]) -> list[Check]:

@@ -16,7 +16,7 @@ def bootstrap_mean(values: Float[np.ndarray, " n"], seed: int = 0, resamples: in
     Raises:
         ConfigError: fewer than 2 values, values that are not a vector, or a value that is not finite.
     """
-    values = _finite(values)
+    values = finite(values)
     validate.count("resamples", resamples)
     rng = np.random.default_rng(seed)
     means = values[rng.integers(len(values), size=(resamples, len(values)))].mean(1)
@@ -41,7 +41,7 @@ def mean_over_seeds(values: Float[np.ndarray, " n"]) -> Estimate:
     Raises:
         ConfigError: for the same values as `bootstrap_mean`.
     """
-    values = _finite(values)
+    values = finite(values)
     half = float(t.ppf(TAILS[1], len(values) - 1) * values.std(ddof=1)) / len(values) ** 0.5
     mean = float(values.mean())
     return Estimate(mean, mean - half, mean + half, len(values))
@@ -56,7 +56,7 @@ def block_bootstrap_mean(values: Float[np.ndarray, " n"], block: int, seed: int 
     Raises:
         ConfigError: for the same values as `bootstrap_mean`, or a block outside 1 ... n.
     """
-    values = _finite(values)
+    values = finite(values)
     validate.within("block", validate.count("block", block), 1, len(values) + 1)
     rng, blocks = np.random.default_rng(seed), -(-len(values) // block)
     starts = rng.integers(len(values), size=(validate.count("resamples", resamples), blocks))
@@ -66,7 +66,8 @@ def block_bootstrap_mean(values: Float[np.ndarray, " n"], block: int, seed: int 
     return Estimate(float(values.mean()), float(low), float(high), len(values))
 
 
-def _finite(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+def finite(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """A vector of 2 or more finite numbers in float64. Raises ConfigError for other values."""
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1:
         validate.refuse("the shape of values", values.shape, "(n,)")

@@ -86,6 +86,7 @@ class Record:
         self.folder.mkdir(parents=True, exist_ok=True)
         software = {"Software": None, "Title": f"{self.notebook}: {name}", "Description": text}
         figure.savefig(self.folder / f"{name}.png", metadata=software)
+        figure.set_layout_engine("none")  # the layout stands: PDF and page repeat it, which costs no time again
         info = {"Title": software["Title"], "Subject": text, "CreationDate": None, "Producer": None, "Creator": None}
         figure.savefig(self.folder / f"{name}.pdf", metadata=info)
         write_json(self.folder / f"{name}.json", {"story": story, "axes": [plotted(axes) for axes in figure.axes]})

@@ -95,8 +95,9 @@ class Scorecard:
     def theorems(self) -> pd.DataFrame:
         """A table with a row a theorem (the index).
 
-        title, hypotheses: the statement of the theorem.
+        title, stated in: the theorem, and the notebook that states it with its hypotheses.
         verdict: the judgement by the exact checks and sympy.
+        by hand: the steps of its proof that are argued in words.
         exact checks: number of exact checks.
         statistical: how many of the statistical checks hold.
         checked in: numbers of the notebooks.
@@ -107,8 +108,9 @@ class Scorecard:
         statistical = {name: [check for check in some if not check.exact] for name, some in bearing.items()}
         return pd.DataFrame({
             "title": stated["title"],
-            "hypotheses": stated["hypotheses"],
+            "stated in": stated["notebook"],
             "verdict": [_judged(bool(stated["algebra proved"][name]), some) for name, some in exact.items()],
+            "by hand": stated["by hand"],
             "exact checks": [len(some) for some in exact.values()],
             "statistical": [_held(some) for some in statistical.values()],
             "checked in": [", ".join(self._notebooks(name)) for name in stated.index],

@@ -10,15 +10,13 @@ part is. Theory gives these signs:
     concavity   <= 0 always (T2)
     lambda      >= 0 where lambda grows (T5)
     generator   any sign; its size is bounded (T6)
-
-Sums over samples are rounded once (`math.fsum`), so that small changes of a large objective keep their digits.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import fsum, log, nan
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -27,71 +25,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analysis.checks import Check, check, validate
-from analysis.live.probe import Losses, Probe, Reading
+from analysis.live.objective import LiveObjective, StudentPart
+from analysis.live.probe import Probe, Reading
 from analysis.theory.drift import drift
-from cudfkd import regularizers
 from cudfkd.curriculum import DEAD_WEIGHT, Curriculum
 
 TOLERANCE = 1e-12  # as a share of the summed magnitudes of the parts
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-
-
-class StudentPart(NamedTuple):
-    """A change of Phi by the student.
-
-    change: Phi after - Phi before = surrogate + concavity.
-    surrogate: change of the surrogate, with the weights fixed.
-    concavity: the difference, <= 0.
-    plain: change of the mean loss.
-    """
-
-    change: float
-    surrogate: float
-    concavity: float
-    plain: float
-
-
-@dataclass(frozen=True, eq=False)
-class LiveObjective:
-    """Phi of a curriculum, for losses (n,) and a pace. Its formula depends on the granularity:
-
-    sample: mean F(l_i).
-    batch: F(mean l_i); the latents count as one batch.
-    none: mean l_i.
-    """
-
-    curriculum: Curriculum
-
-    def value(self, losses: Losses, lam: float) -> float:
-        """Phi."""
-        return _mean(self._latent(losses, lam))
-
-    def change(self, before: Losses, lam: float, after: Losses, then: float) -> float:
-        """Phi(after, then) - Phi(before, lam), rounded once."""
-        return _mean(self._latent(after, then), -self._latent(before, lam))
-
-    def student(self, before: Losses, after: Losses, lam: float) -> StudentPart:
-        """The change of Phi by a move of the student, split by the surrogate with slopes v*(before)."""
-        slopes = self._weight(self._units(before), lam)
-        old, new = slopes * self._units(before), slopes * self._units(after)
-        bend = _mean(self._latent(after, lam), -self._latent(before, lam), old, -new)
-        return StudentPart(self.change(before, lam, after, lam), _mean(new, -old), bend, _mean(after, -before))
-
-    def weights(self, losses: Losses, lam: float) -> Float[Tensor, " n"]:
-        """v* of each sample."""
-        return self._weight(self._units(losses), lam).expand_as(losses)
-
-    def _units(self, losses: Losses) -> Tensor:
-        return losses.mean()[None] if self.curriculum.granularity == "batch" else losses
-
-    def _latent(self, losses: Losses, lam: float) -> Tensor:
-        units = self._units(losses)
-        plain = self.curriculum.granularity == "none"
-        return units if plain else regularizers.get(self.curriculum.regularizer).latent(units, lam)
-
-    def _weight(self, units: Tensor, lam: float) -> Tensor:
-        plain = self.curriculum.granularity == "none"
-        return torch.ones_like(units) if plain else regularizers.get(self.curriculum.regularizer).weight(units, lam)
 
 
 @dataclass(frozen=True, eq=False)
@@ -324,8 +264,3 @@ def _column(accounts: Sequence[Account], name: str) -> Float[np.ndarray, " rows"
     """A column of the steps and blocks of all accounts."""
     tables = [table for run in accounts for table in (run.steps, run.blocks)]
     return np.concatenate([table[name].to_numpy(dtype=np.float64) for table in tables])
-
-
-def _mean(*vectors: Tensor) -> float:
-    """The mean of a sum of vectors (n,). It is rounded twice: once for the sum, once for the quotient."""
-    return fsum(value for vector in vectors for value in vector.tolist()) / len(vectors[0])

@@ -8,8 +8,8 @@ from torch import nn
 from cudfkd import methods
 from cudfkd.base.errors import ConfigError
 from cudfkd.config import Experiment
+from cudfkd.engine.distillation import distill
 from cudfkd.engine.experiments import build
-from cudfkd.engine.loop import distill
 
 
 class Blindness(NamedTuple):

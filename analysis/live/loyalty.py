@@ -14,7 +14,7 @@ from cudfkd.evaluation import jensen_shannon, loyalty, loyalty_published
 
 
 class Dropped(NamedTuple):
-    """The rows that float32 loses, in which the public code computes, and what they change.
+    """The rows that are lost in float32, the precision of the public code, and the change that they make.
 
     share: share of the rows that are NaN in float32.
     left: loyalty of the public code in float32, over the rows that are left.

@@ -99,6 +99,8 @@ def reaches_own(accuracies: Curve, share: float) -> Reach:
 def restricted_mean(found: Sequence[Reach], horizon: int) -> Estimate:
     """Mean of min(epoch, horizon) over runs, with its interval. A run that never got there counts as `horizon`.
 
+    Such means compare methods of which some runs never get there (Royston and Parmar, 2013).
+
     Raises:
         ConfigError: fewer than 2 runs; or a run ended before the horizon without reaching the level, so that its epoch
             up to the horizon is unknown.
@@ -106,9 +108,8 @@ def restricted_mean(found: Sequence[Reach], horizon: int) -> Estimate:
     for run in found:
         if run.censored and run.epoch < horizon:
             validate.refuse("horizon", horizon, f"at most {run.epoch}: a run ended there without reaching the level")
-    return mean_over_seeds(
-        np.array([horizon if run.censored else min(run.epoch, horizon) for run in found], dtype=float)
-    )
+    epochs = [horizon if run.censored else min(run.epoch, horizon) for run in found]
+    return mean_over_seeds(np.array(epochs, dtype=float))
 
 
 def median_epoch(found: Sequence[Reach]) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from analysis.plots.ablations import by_luck, ramp_surfaces, responses
+from analysis.plots.comparison import against, on_test
 from analysis.plots.curriculum import dynamics, easy_to_hard, granularities, weighted_difficulty
 from analysis.plots.descent import (
     chased,
@@ -22,15 +23,18 @@ from analysis.plots.descent import (
     towards_plain,
 )
 from analysis.plots.effects import effects, terms
+from analysis.plots.fidelity import errors, histograms, measures
 from analysis.plots.live import accounts, dead_maps, drift_bounds, paces, parts_by_variant
 from analysis.plots.map import paper_map
 from analysis.plots.measuring import batch_sizes, best_of, curves, loyalty_scales, mean_change, modes, walk
 from analysis.plots.methods import accuracies, races, studied
+from analysis.plots.robustness import bands, gains, repeated, steadiness, times
 from analysis.plots.samples import distributions, embedding, noise_costs, pseudo_classes
 from analysis.plots.scorecard import scorecard
 from analysis.plots.search import effort
 from analysis.plots.speed import throughput
 from analysis.plots.students import learning, samples_by_class
+from analysis.plots.theorems import curriculum_price, linear_rates, tp2_decides, tracking_floor, weight_priors
 from analysis.plots.weights import (
     activity,
     area,
@@ -55,13 +59,16 @@ __all__ = [
     "accounts",
     "accuracies",
     "activity",
+    "against",
     "area",
+    "bands",
     "batch_sizes",
     "best_of",
     "breakers",
     "by_luck",
     "chased",
     "convergence",
+    "curriculum_price",
     "curves",
     "dead_maps",
     "descent_bars",
@@ -73,18 +80,24 @@ __all__ = [
     "effort",
     "embedding",
     "entropies",
+    "errors",
+    "gains",
     "gallery",
     "granularities",
     "growing_pace",
+    "histograms",
     "hysteresis_loop",
     "learning",
     "limit_cycle",
+    "linear_rates",
     "lines_and_parabolas",
     "loyalty_scales",
     "mean_change",
+    "measures",
     "modes",
     "momentum_energy",
     "noise_costs",
+    "on_test",
     "one_weight",
     "paces",
     "paper_map",
@@ -94,20 +107,26 @@ __all__ = [
     "ramp_surfaces",
     "rate_bound",
     "responses",
+    "repeated",
     "samples_by_class",
     "scorecard",
     "shares",
     "slider_frames",
     "soft_minimum",
+    "steadiness",
     "studied",
     "tangent_lines",
     "terms",
     "theorem_matrix",
     "through_the_weight",
     "throughput",
+    "times",
     "towards_plain",
+    "tp2_decides",
+    "tracking_floor",
     "valleys",
     "walk",
+    "weight_priors",
     "weight_slider",
     "weighted_difficulty",
     "weights_by_pace",

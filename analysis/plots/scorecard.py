@@ -40,7 +40,7 @@ def scorecard(rows: pd.DataFrame) -> Axes:
 def _title(verdicts: list[str]) -> str:
     wrong = sum(not verdict.startswith("holds") for verdict in verdicts)
     if wrong or not verdicts:
-        return f"{wrong} of {len(verdicts)} checks fail or are void" if wrong else "No checks yet"
+        return f"{wrong} of {len(verdicts)} checks fail, are void or undecided" if wrong else "No checks yet"
     return f"All {len(verdicts)} checks stay left of their tolerance, and their controls land right of it"
 
 

@@ -216,7 +216,7 @@ def breakers(early: pd.DataFrame, limit: pd.Series, paths: pd.DataFrame) -> Figu
 
 def theorem_matrix(verdicts: pd.DataFrame) -> Axes:
     """Verdicts by theorem (columns) and regularizer (rows): holds, changed or fails, as colour and word."""
-    _, ax = plt.subplots(figsize=(8.6, 4.4))
+    _, ax = plt.subplots(figsize=(0.75 * verdicts.shape[1] + 1.1, 4.4))
     order = list(VERDICTS)
     codes = verdicts.map(order.index).to_numpy()
     ax.imshow(codes, cmap=ListedColormap(list(VERDICTS.values())), vmin=0, vmax=len(order) - 1, aspect="auto")
@@ -225,7 +225,7 @@ def theorem_matrix(verdicts: pd.DataFrame) -> Axes:
         ax.text(column, row, word, ha="center", va="center", fontsize=8.5, color="0.35" if word == "holds" else "black")
     ax.set_xticks(range(verdicts.shape[1]), list(verdicts.columns))
     ax.set_yticks(range(verdicts.shape[0]), list(verdicts.index))
-    ax.set(title="Theorem by regularizer: most hold; hard and jiang-log pay", xlabel="theorem")
+    ax.set(title="Theorem by regularizer: most hold", xlabel="theorem")
     ax.grid(visible=False)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

@@ -100,7 +100,7 @@ def plan(asked: grid.Grid, measured: Iterable[Rate], hardware: str) -> pd.DataFr
 
 
 def lines(asked: grid.Grid, measured: Sequence[Rate]) -> Iterator[str]:
-    """The plan in words, for each kind of hardware on which a run of the grid was measured; last, what is missing."""
+    """The plan in words, for each kind of hardware on which a run of the grid was measured; last, the lacking rates."""
     count, some = f"{asked.name}: {len(asked.cells)} runs", False
     for hardware in sorted({rate.hardware for rate in measured}):
         rows = plan(asked, measured, hardware)

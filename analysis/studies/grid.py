@@ -21,8 +21,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from analysis.studies.layers import LayeredSettings
 from analysis.studies.study import Case, Place, Purpose, Study, merged, values_of
 from cudfkd.base.errors import ConfigError, CudfkdError, DataError, unknown
 from cudfkd.base.validation import Described
@@ -50,30 +51,6 @@ class Pair(Described):
     def architecture(self) -> str:
         """The architecture of the teacher."""
         return self.teacher_arch or self.teacher
-
-
-class LayeredSettings(Described):
-    """Settings of some runs, with further settings for single data sets or pairs."""
-
-    model_config = ConfigDict(extra="allow")
-
-    by_data: dict[str, "LayeredSettings"] = {}
-    """settings for one data set alone"""
-    by_pair: dict[str, "LayeredSettings"] = {}
-    """settings for one pair alone"""
-
-    def layers(self, data: str, pair: str) -> Iterator[dict[str, Any]]:
-        """The settings for a data set and a pair, layer by layer; a later layer beats an earlier layer."""
-        yield self.model_extra or {}
-        for inner in (self.by_data.get(data), self.by_pair.get(pair)):
-            if inner is not None:
-                yield from inner.layers(data, pair)
-
-    def names(self, kind: Literal["by_data", "by_pair"]) -> Iterator[str]:
-        """The data sets or pairs for which there are settings."""
-        yield from getattr(self, kind)
-        for inner in (*self.by_data.values(), *self.by_pair.values()):
-            yield from inner.names(kind)
 
 
 Named = Annotated[dict[str, LayeredSettings], Field(min_length=1)]

@@ -3,7 +3,7 @@
     {"study": {"name": ..., "key": ..., "purpose": ...}, "cases": {KEY: {"at": ..., "case": ..., "runs": {"0": ...}}}}
 
 Records of the project's own studies are `analysis/records/NAME.json`, a line a run. A job of a grid writes a record of
-one run, and `merge` unites such records.
+one run, and `merge` unites these records.
 """
 
 import base64
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from pydantic import Field
@@ -128,7 +129,7 @@ def read(path: Path) -> StudyRecord:
 
 
 def whole(study: Study) -> StudyRecord:
-    """The project's own record of a study, with all of its runs and no others.
+    """The project's own record of a study, with exactly its runs.
 
     Raises:
         DataError: the record is missing or damaged, belongs to another study or to an earlier form of it, or lacks a
@@ -141,14 +142,27 @@ def whole(study: Study) -> StudyRecord:
     missing = lacking(study, record)
     if missing:
         case, seed = missing[0]
+        wanted = len(study.cases) * len(study.seeds)
         raise DataError(
-            f"the record {study.name} lacks {len(missing)} runs, the first is {case.label}, seed {seed}: "
+            f"the record {study.name} lacks {len(missing)} of {wanted} runs, the first is {case.label}, seed {seed}: "
             f"make them with python -m analysis.studies record {study.name}"
         )
     for case, seed, _ in record.runs():
         if seed not in study.seeds:
             raise DataError(f"the record {study.name} holds {case.label}, seed {seed}, which its study does not name")
     return record
+
+
+def curve(record: StudyRecord, label: str, seed: int) -> pd.DataFrame:
+    """The curve of a recorded run, a row an epoch.
+
+    Raises:
+        ConfigError: no such case or seed in the record. DataError: the record holds no curve of the run.
+    """
+    rows = record.find(label, seed)[1].rows
+    if rows is None:
+        raise DataError(f"the record {record.study['name']} holds no curve of {label}, seed {seed}: record it again")
+    return pd.DataFrame(rows)
 
 
 def _case(values: dict[str, Any]) -> CaseRecord:

@@ -4,7 +4,7 @@ import base64
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import as_completed
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from analysis.live.accounts import Account, account
 from analysis.live.classes import Classes
 from analysis.live.interventions import Held
 from analysis.live.probe import Probe
-from analysis.studies import records
+from analysis.studies import curves, records
 from analysis.studies.grid import architecture_in, place
 from analysis.studies.processes import pool
+from analysis.studies.readers import NEED_GRADIENTS, READERS, Outcome, Reader
 from analysis.studies.records import CaseRecord, Entry, StudyRecord
 from analysis.studies.study import Case, Study
 from analysis.studies.watch import Pruned, Watch
@@ -29,24 +30,12 @@ from cudfkd.config import Experiment
 from cudfkd.data.images import to_bytes
 from cudfkd.engine import experiments
 from cudfkd.engine.run import Run, load_run
-from cudfkd.evaluation import evaluate
+from cudfkd.evaluation import Evaluation, evaluate
 from cudfkd.runs.context import Context
 from cudfkd.runs.records import SUMMARY
 
 IMAGES = 10  # of the student's last batch
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A finished run of a case, and its account where the case has a probe."""
-
-    run: Run
-    account: Account | None
-
-
-Reader = Callable[[Outcome], dict[str, Any]]
-READERS: dict[str, Reader] = {}
-"""Further numbers of a run by name, for `Study.reads`; each gives a dictionary of numbers."""
+CURVE = ("epoch", "seconds", *curves.CLOCKS, *Evaluation._fields)
 
 
 def perform(case: Case, *callbacks: Callback, gradient: bool = False, data_root: Path | None = None) -> Outcome:
@@ -56,7 +45,7 @@ def perform(case: Case, *callbacks: Callback, gradient: bool = False, data_root:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="the curriculum is dead")  # some cases are there to show it
         run = experiments.run(case.experiment, callbacks=[*held, *callbacks, *probes], data_root=data_root)
-    return Outcome(run, account(probes[0]) if probes else None)
+    return Outcome(case, run, account(probes[0]) if probes else None, data_root=data_root)
 
 
 def entry(study: Study, case: Case, seed: int, data_root: Path | None = None, watch: Watch | None = None) -> Entry:
@@ -70,18 +59,18 @@ def entry(study: Study, case: Case, seed: int, data_root: Path | None = None, wa
     watching: list[Callback] = [classes, watch] if watch else [classes]
     watching += [last] if study.keep == "images" and seed == study.seeds[0] else []
     try:
-        outcome = perform(seeded, *watching, data_root=data_root)
+        outcome = perform(seeded, *watching, gradient=bool(NEED_GRADIENTS & set(study.reads)), data_root=data_root)
     except Pruned as ended:
         return Entry(made=made, pruned=ended.epoch, **_seen(watch))
     except TrainingError as error:
         return Entry(made=made, stopped=str(error), **_seen(watch))
     further = classes.numbers() | (_accounted(outcome.account) if outcome.account else {})
+    outcome = replace(outcome, split="test" if study.reads_test else "dev")
     for name in study.reads:
         further |= _reader(name)(outcome)
     test = _test_scores(outcome.run, seeded.experiment, data_root) if study.reads_test else None
     kept = of_run(outcome.run, made, further | (watch.numbers if watch else {}), test)
-    whole = {} if study.keep != "numbers" else {"summary": None, "rows": None}
-    return kept.model_copy(update=whole | {"images": last.plain})
+    return kept.model_copy(update=_less(kept, study.keep) | {"images": last.plain})
 
 
 def of_run(run: Run, made: dict[str, Any], further: dict[str, Any] | None = None, test: Any = None) -> Entry:
@@ -210,7 +199,7 @@ def _accounted(of_run: Account) -> dict[str, Any]:
 
 
 def _seen(watch: Watch | None) -> dict[str, Any]:
-    """What a watch saw of a run that has no score, as fields of its entry."""
+    """The numbers of a watch, as fields of the entry of a run without a score."""
     return {"numbers": watch.numbers, "seconds": watch.seconds} if watch else {}
 
 
@@ -218,6 +207,15 @@ def _average(values: Any) -> float | None:
     """The mean; None where there is nothing to average: a dead curriculum has no effective share of samples."""
     array = np.asarray(values, dtype=np.float64)
     return float(array.mean()) if array.size and np.isfinite(array).all() else None
+
+
+def _less(kept: Entry, keep: str) -> dict[str, Any]:
+    """The fields that a study does not keep whole, as it keeps them."""
+    if keep == "numbers":
+        return {"summary": None, "rows": None}
+    if keep == "curves":
+        return {"rows": [{name: row[name] for name in CURVE} for row in kept.rows or []]}
+    return {}
 
 
 def _reader(name: str) -> Reader:

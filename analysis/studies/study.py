@@ -103,10 +103,11 @@ class Study(Described):
     """the settings that are compared"""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=1)]
     """seeds of each case's runs"""
-    keep: Literal["numbers", "rows", "images"] = "numbers"
-    """how much of a run its record holds: numbers; also the metrics of each epoch; also images of the first seed"""
+    keep: Literal["numbers", "curves", "rows", "images"] = "numbers"
+    """how much of a run its record holds: numbers; also the clocks and measures of each epoch; also all metrics of each
+    epoch; also images of the first seed"""
     reads: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """further numbers of a run, by the names of `analysis.studies.run.READERS`"""
+    """further numbers of a run, by the names of `analysis.studies.readers.READERS`"""
     reads_test: bool = False
     """whether the last student is also evaluated on the test images, which only a reported number may be"""
 

@@ -31,7 +31,7 @@ def harder(drift: pd.DataFrame) -> Check:
 def adapts(drift: pd.DataFrame) -> Check:
     """C3: seeing the student makes the generator's turns raise Phi by more, at the same student. Paired by seed.
 
-    The control: runs that do not see the student against such runs with other seeds.
+    The control: runs that do not see the student, against the same runs with other seeds.
     """
     effect = paired(drift, "generator", "variant", MOVING, BLIND)
     none = null(drift, "generator", "variant", BLIND)
@@ -126,7 +126,7 @@ def maps(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def conclude(account: Account) -> str:
-    """A sentence: what one account allows to say about convergence."""
+    """A sentence about convergence, as far as the account of a single run allows it."""
     total, dead = account.total("steps"), float(np.mean(account.samples["dead"].to_numpy(dtype=np.float64)))
     student, given = total["student"], total["generator"] + total["lambda"]
     generator = account.steps["generator"].to_numpy(dtype=np.float64)

@@ -4,7 +4,10 @@ Its gradients are unbiased for E F(lbar_B), an objective that depends on the bat
 
     mean F(l) = B 1  <=  E F(lbar_B)  <=  F(mean l),      nondecreasing in B.
 
-Within a batch nothing is selected: a step is a plain step whose length is multiplied by v*(lbar).
+Within a batch nothing is selected: a step is a plain step on the same batch, its length multiplied by v*(lbar). In the
+mean over batches this is no plain step, because v*(lbar) depends on the batch. Large batches tend to one:
+
+    F(mean l) - E F(lbar_B)  <=  1/2 max |F''| Var(lbar_B),      Var(lbar_B) = Var(l) / B (n - B) / (n - 1).
 """
 
 from collections.abc import Sequence
@@ -16,11 +19,12 @@ import torch
 from torch import nn
 
 from analysis.checks import Check, check, validate
+from analysis.theory.algebra import symbolic
 from analysis.theory.toys.controls import ConvexLoss
 from analysis.theory.toys.problems import Losses
 from cudfkd.curriculum import Curriculum, weigh
 from cudfkd.losses import kl
-from cudfkd.regularizers import Regularizer
+from cudfkd.regularizers import Linear, Regularizer
 
 MODES = ("sample", "batch", "none")
 
@@ -50,6 +54,34 @@ def sandwich(reg: Regularizer | str, lam: float, problems: Sequence[Losses]) -> 
                  ("convex F", wrong), claims=("C4",))  # fmt: skip
 
 
+def near_the_limit(reg: Regularizer | str, lam: float, problems: Sequence[Losses]) -> Check:
+    """F(mean) - E F(lbar_B) <= 1/2 max |F''| Var(lbar_B) for every batch size B < n, by Taylor's theorem at the mean.
+
+    The regularizer linear attains it while all losses are below lambda, where F'' is constant. The control halves the
+    bound.
+
+    Raises:
+        ConfigError: max |F''| is infinite, as for hard.
+    """
+    known, half_bend = validate.known(reg), symbolic.curvature(reg, lam) / 2
+    if not np.isfinite(half_bend):
+        validate.refuse("max |F''|", half_bend, f"finite: for {known.name} the bound is void")
+    cases = [(known, half_bend, losses) for losses in problems]
+    cases += [(Linear(), 0.5 / lam, lam * losses / (2 * losses.max())) for losses in problems]
+    gaps, room = np.array([pair for kind, bend, losses in cases for pair in _gaps(kind, lam, bend, losses)]).T
+    statement = "F(mean l) - E F(lbar_B) <= max |F''| Var(lbar_B) / 2"
+    control = ("half of the bound", gaps - room / 2)
+    return check("large batches are near the limit", statement, "batch weight", gaps - room, control, claims=("C4",))
+
+
+def _gaps(reg: Regularizer, lam: float, half_bend: float, losses: Losses) -> list[tuple[float, float]]:
+    """The gap and its bound for each batch size B < n."""
+    values, _, high = ladder(reg, lam, losses)
+    n, variance = len(losses), float(losses.var(correction=0))
+    sizes = np.arange(1, n)
+    return list(zip(high - values[:-1], half_bend * variance / sizes * (n - sizes) / (n - 1), strict=True))
+
+
 def ladder(reg: Regularizer | str, lam: float, losses: Losses) -> tuple[np.ndarray, float, float]:
     """E F(lbar_B) for B = 1 ... n, and the ends of the sandwich, mean F(l) and F(mean l), computed on their own."""
     values = np.array([expected_objective(reg, lam, losses, batch) for batch in range(1, len(losses) + 1)])
@@ -63,8 +95,9 @@ def as_learning_rate(seed: int = 0, steps: int = 100, lam: float = 2.0) -> Check
     Float64, SGD without momentum or decay. The control adds weight decay, which the smaller rate would shrink as well.
     """
     apart = [_apart(seed, steps, lam, decay) for decay in (0.0, 0.1)]
-    return check("one weight per batch is a learning rate", "theta_k(scalar v, eta) = theta_k(plain, eta v_k)",
-                 "batch weight", [apart[0]], ("with weight decay", [apart[1]]), tolerance=1e-12)  # fmt: skip
+    statement = "theta_k(scalar v, eta) = theta_k(plain, eta v_k) on the same batches"
+    return check("one weight per batch is a learning rate", statement, "batch weight", [apart[0]],
+                 ("with weight decay", [apart[1]]), tolerance=1e-12)  # fmt: skip
 
 
 def corrupted_pool(

@@ -1,9 +1,12 @@
 """T9: the curriculum as a distribution. Q_lambda gives each sample the probability v*(l; lambda) P / alpha(lambda).
 
 alpha = sum P v* is the mean weight (the activity of the curriculum is 1 - alpha). By the definition of Bengio et al.
-(2009), the weights and the entropy of a curriculum grow. Let lambda grow at fixed theta and P, and let ln v* have
-increasing differences. Then alpha grows, the mean loss under Q grows, and every f-divergence D_f(Q || P) falls. The
-entropy grows for a uniform P; for another P it may fall.
+(2009), the weights and the entropy of a curriculum grow. Let lambda grow at fixed theta and P, and let v* be TP2,
+
+    v(b; lambda) v(a; lambda') <= v(a; lambda) v(b; lambda')    for losses a < b and paces lambda < lambda'
+
+Weights may be 0; where they are positive, ln v* has increasing differences. Then alpha grows, the mean loss under Q
+grows, and every f-divergence D_f(Q || P) falls. The entropy grows for a uniform P; for another P it may fall.
 """
 
 from collections.abc import Callable, Sequence

@@ -29,7 +29,7 @@ MOST = 100_000  # the largest number of steps at one lambda
 
 
 class Landmarks(NamedTuple):
-    """Three values of lambda and one of theta, for samples at +-a with a > 3^(1/4).
+    """Three values of lambda and a value of theta, for samples at +-a with a > 3^(1/4).
 
     pitchfork: the lambda below which theta = 0 is a maximum.
     crossing: the lambda above which theta = 0 is the global minimum.
@@ -61,13 +61,35 @@ def proofs() -> tuple[Proof, ...]:
     branch_lambda = sp.log((sp.exp(lower) - ratio * sp.exp(upper)) / (ratio - 1))
     slope = weight.subs(l, upper) * (theta - a) + weight.subs(l, lower) * (theta + a)
     return (
-        identity("pitchfork", "The curvature at 0 changes sign here ($a > 1$).", bend.subs(lam, at), 0,
+        identity("pitchfork", r"The curvature at 0 changes sign here; $\lambda > 0$ for large $a$ only.",
+                 bend.subs(lam, at), 0,
                  latex=r"\Phi''(0) = 0\ \text{ at }\ \lambda = \tfrac{a^2}{2} + \ln(a^2 - 1)"),
         identity("subcritical", "The fourth derivative there: below 0 for $a > 3^{1/4}$, so the branch bends back.",
                  fourth.subs(lam, at), -fourth_at_pitchfork, latex=r"\Phi''''(0) = -" + sp.latex(fourth_at_pitchfork)),
         identity("branch", r"All critical points off 0: $\lambda$ over $\theta$.", slope.subs(lam, branch_lambda), 0,
-                 latex=r"\lambda(\theta) = " + sp.latex(sp.log((sp.exp(lower) - ratio * sp.exp(upper)) / (ratio - 1)))),
+                 latex=r"\lambda(\theta) = " + sp.latex(sp.log((sp.exp(lower) - ratio * sp.exp(upper)) / (ratio - 1))),
+                 reason=r"Each $0 < \theta < a$ has no other $\lambda$: multiplied by both denominators, the equation "
+                 r"$\Phi' = 0$ is linear in $e^{-\lambda}$. For $\theta \ge a$ both samples pull to the left."),
     )  # fmt: skip
+
+
+def pitchfork(apart: float) -> float:
+    """The lambda at which theta = 0 turns from a maximum to a minimum, a^2 / 2 + ln(a^2 - 1).
+
+    At most 0 means that theta = 0 is a minimum at every lambda > 0: there is no fork.
+
+    Raises:
+        ConfigError: apart <= 1.
+    """
+    if not apart > 1:
+        validate.refuse("apart", apart, "greater than 1")
+    return apart**2 / 2 + log(apart**2 - 1)
+
+
+@cache
+def smallest_fork() -> float:
+    """The distance a above which the pitchfork lies at some lambda > 0. Forks are forward from here to 3^(1/4)."""
+    return _root(pitchfork, 1.01, 2.0)
 
 
 def branch(theta: float, apart: float = 2.0) -> float:
@@ -93,7 +115,7 @@ def landmarks(apart: float = 2.0) -> Landmarks:
         validate.refuse("apart", apart, "in (3^(1/4), 20]: below it there is no loop")
     outer = _highest(lambda theta: branch(theta, apart), 1e-6, apart * (1 - 1e-9))
     crossing = _root(lambda theta: _advantage(theta, apart), outer, _last(apart))
-    return Landmarks(apart**2 / 2 + log(apart**2 - 1), branch(crossing, apart), branch(outer, apart), outer)
+    return Landmarks(pitchfork(apart), branch(crossing, apart), branch(outer, apart), outer)
 
 
 def branches(apart: float = 2.0, count: int = 400) -> pd.DataFrame:

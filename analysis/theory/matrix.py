@@ -1,4 +1,4 @@
-"""The matrix of theorems and regularizers: a hundred cells, each with exact checks on random problems.
+"""The matrix of theorems and regularizers: 150 cells, each with exact checks on random problems.
 
 A cell has one of three verdicts:
 
@@ -6,45 +6,20 @@ A cell has one of three verdicts:
     changed   the theorem holds with another hypothesis, and a witness shows that the printed statement fails
     fails     the theorem fails: the check of the cell must find a violation
 
-`EXPECTED` lists the expected verdicts; `Matrix.agrees` compares them with the checks.
+`analysis.theory.expected` lists the expected verdicts; `Matrix.agrees` compares them with the checks.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from math import inf
 
-import numpy as np
 import pandas as pd
-import torch
 
 from analysis.checks import Check, merge, validate
-from analysis.theory import curriculum_axioms, drift, growth, majorization, minibatch, momentum, rates, theorems
-from analysis.theory.toys.problems import Problem, logistic, ridge
-from cudfkd.regularizers import ALL, Regularizer
-
-Column = Callable[[Regularizer, int], Iterable[Check]]  # (regularizer, seed) -> the checks of one problem
-
-SELECTED = "grad Phi is the selected supergradient mean v_i grad l_i; at l = lambda it can vanish where Phi falls"
-EXPECTED: dict[tuple[str, str], tuple[str, str]] = {
-    ("T1", "hard"): ("changed", "at the kink l = lambda F has no slope: Q touches along a supergradient"),
-    ("T2", "hard"): ("changed", "F' jumps at lambda, so no parabola bounds D; D <= |dl| does"),
-    ("T2", "polynomial"): ("changed", "F'' is unbounded for t > 2, so no parabola bounds D; D <= |dl| does"),
-    ("T3", "hard"): ("changed", SELECTED),
-    ("T4", "hard"): ("changed", SELECTED + "; limit points need not be critical"),
-    ("T5", "jiang-log"): ("fails", "v* is not monotone in lambda, so the objective can fall as lambda grows"),
-    ("T5'", "jiang-log"): ("fails", "v* tends to 0, not to 1, at the upper end of lambda"),
-    ("T6", "cauchy"): ("changed", "F is unbounded: the bound by total variation is void, the others hold"),
-    ("T6", "l1-l2"): ("changed", "F is unbounded: the bound by total variation is void, the others hold"),
-    ("T6", "huber"): ("changed", "F is unbounded: the bound by total variation is void, the others hold"),
-    ("T7", "hard"): ("changed", SELECTED),
-    ("T8", "hard"): ("changed", SELECTED),
-    ("T9", "jiang-log"): ("fails", "ln v* has no increasing differences where l + 1 - lambda < 1/e"),
-}
-HOLDS = {
-    "T5": "with a bound M on the losses of the path",
-    "T9": "once some sample has weight",
-}
+from analysis.theory import theorems
+from analysis.theory.columns import COLUMNS
+from analysis.theory.expected import EXPECTED, HOLDS, original
+from cudfkd.regularizers import ALL
 
 
 @dataclass(frozen=True)
@@ -164,107 +139,5 @@ def cell(theorem: str, reg: str, problems: int = 8, seed: int = 0) -> Cell:
     kind = validate.known(reg)
     checks = [check for k in range(validate.count("problems", problems)) for check in COLUMNS[theorem](kind, seed + k)]
     verdict, reason = EXPECTED.get((theorem, kind.name), ("holds", HOLDS.get(theorem, "")))
-    original = _original(theorem, kind) if verdict == "changed" else None
-    return Cell(theorem, kind.name, verdict, reason, merge(checks), original)
-
-
-def problem(seed: int) -> Problem:
-    """The random problem of a seed: ridge with outliers for even seeds, logistic with flipped labels for odd seeds."""
-    return ridge(seed, n=30, d=3) if seed % 2 == 0 else logistic(seed, n=30, d=3)
-
-
-def pace(reg: Regularizer) -> float:
-    """The lambda at which fixed-lambda statements are checked: 1.5, or 0.7 for jiang-log."""
-    return 1.5 if reg.lam_below > 1.5 else 0.7
-
-
-def paces(reg: Regularizer) -> list[float]:
-    """The lambdas along which growth is checked: 0.5 to 3, or 0.2 to 0.98 for jiang-log."""
-    return np.linspace(0.5, 3.0, 9).tolist() if reg.lam_below > 3 else np.linspace(0.2, 0.98, 9).tolist()
-
-
-def _t1(reg: Regularizer, seed: int) -> Iterable[Check]:
-    toy = problem(seed)
-    yield majorization.above(toy, reg, pace(reg), seed, points=60)
-    yield majorization.touches(toy, reg, pace(reg), seed, points=4)
-    yield majorization.search_losses(reg, seed, rounds=10)
-
-
-def _t2(reg: Regularizer, seed: int) -> Iterable[Check]:
-    toy = problem(seed)
-    yield majorization.balances(toy, reg, pace(reg), seed, pairs=6)
-    yield majorization.sandwich(toy, reg, pace(reg), seed, points=40)
-    yield majorization.bregman(toy, reg, pace(reg), seed, points=40)
-
-
-def _t3(reg: Regularizer, seed: int) -> Iterable[Check]:
-    yield rates.step_bound(problem(seed), reg, pace(reg), seed, trials=2)
-
-
-def _t4(reg: Regularizer, seed: int) -> Iterable[Check]:
-    yield rates.rate(problem(seed), reg, pace(reg), steps=15)
-
-
-def _t5(reg: Regularizer, seed: int) -> Iterable[Check]:
-    toy = problem(seed)
-    yield growth.grows(toy, reg, paces(reg))
-    yield growth.within_budget(toy, reg, paces(reg))
-    yield growth.rate(toy, reg, paces(reg))
-
-
-def _t5_limit(reg: Regularizer, seed: int) -> Iterable[Check]:
-    toy = problem(seed)
-    yield growth.limit(toy, reg, paces(reg)[::4], seed, trials=2)
-    yield growth.plain_limit(toy, reg, seed, trials=2)
-
-
-def _t6(reg: Regularizer, seed: int) -> Iterable[Check]:
-    yield drift.bounded(reg, pace(reg), seed, n=30, trials=4)
-    yield drift.transported(reg, pace(reg), seed, n=16, trials=2)
-    if not torch.isinf(reg.latent_limit(pace(reg))):
-        yield drift.mass_moved(reg, pace(reg), seed, n=30, trials=4)
-
-
-def _t7(reg: Regularizer, seed: int) -> Iterable[Check]:
-    toy = problem(seed)
-    yield minibatch.expected(toy, reg, pace(reg), seed, batch=2)
-    median = float(toy.losses(toy.start).median())  # at this lambda the weights of the samples differ, also for hard
-    yield minibatch.unbiased(toy, reg, min(median, pace(reg)))
-
-
-def _t8(reg: Regularizer, seed: int) -> Iterable[Check]:
-    toy = problem(seed)
-    yield momentum.energy(toy, reg, pace(reg), count=20)
-    yield momentum.gradients(toy, reg, pace(reg), count=20)
-
-
-def _t9(reg: Regularizer, seed: int) -> Iterable[Check]:
-    yield curriculum_axioms.activity_grows(reg, 1, seed)
-    yield curriculum_axioms.gets_harder(reg, 1, seed)
-    yield curriculum_axioms.approaches_prior(reg, 1, seed)
-    yield curriculum_axioms.entropy_grows(reg, 1, seed)
-
-
-COLUMNS: dict[str, Column] = {
-    "T1": _t1, "T2": _t2, "T3": _t3, "T4": _t4, "T5": _t5, "T5'": _t5_limit, "T6": _t6, "T7": _t7, "T8": _t8, "T9": _t9
-}  # fmt: skip
-
-
-def _original(theorem: str, reg: Regularizer) -> float:
-    """The violation of the unchanged statement in a witness at lambda = 1.
-
-    T1: the difference of the slopes of F on the two sides of the kink.
-    T2: D minus the parabola of sup|F''| = 100 / lambda, for a small step across l = lambda.
-    T6: F(infinity), which is infinite.
-    T3, T4, T7, T8: the descent that is missed where the selected gradient is 0.
-    """
-    kink = torch.tensor([1.0], dtype=torch.float64)
-    if theorem == "T1":
-        return float((reg.weight(kink - 1e-12, 1.0) - reg.weight(kink + 1e-12, 1.0)).abs())
-    if theorem == "T2":
-        before, after = kink - 1e-6, kink + 1e-6
-        bregman = reg.latent(before, 1.0) + reg.weight(before, 1.0) * (after - before) - reg.latent(after, 1.0)
-        return float(bregman - 50 * (after - before).square())
-    if theorem == "T6":
-        return inf
-    return float(reg.latent(kink, 1.0) - reg.latent(kink - 1e-3, 1.0))
+    witness = original(theorem, kind) if verdict == "changed" else None
+    return Cell(theorem, kind.name, verdict, reason, merge(checks), witness)

@@ -47,7 +47,7 @@ def load_plain(network: nn.Module, weights: Mapping[str, Any]) -> None:
     """Loads weights into a network. Wrappers may stand around this network, and around the network that wrote them.
 
     Raises:
-        RuntimeError: names or shapes are not those of the network, as `load_state_dict`.
+        RuntimeError: names or shapes differ from the network's, as `load_state_dict` says.
     """
     network.load_state_dict(matched(network, weights))
 
@@ -133,7 +133,7 @@ def _without(name: str, segments: Iterable[str]) -> str:
 
 
 def _unsaveable(value: object) -> str:
-    """Says what a value is that a file of weights cannot hold; nothing for a dense tensor."""
+    """Describes a value that a file of weights cannot hold; returns an empty text for a dense tensor."""
     if not isinstance(value, Tensor):
         return f"a value of type {type(value).__name__}"
     if value.is_meta:

@@ -99,7 +99,7 @@ def info(name: str, image_size: int | None = None) -> DataInfo:
 
 
 def evaluation_split(name: str) -> str:
-    """The split on which choices are made: "dev"; "test" for a folder of images that has no other. Raises as `info`."""
+    """The split on which choices are made: "dev"; "test" for a folder of images without dev. Raises as `info`."""
     return "test" if is_folder(name) and not folder.has_dev(folder.home(name)) else "dev"
 
 

@@ -64,8 +64,8 @@ def _read(file: Path, n: int) -> Tensor | None:
         pixels, digest = content["pixels"], content["sha256"]
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
-    whole = pixels.dtype == torch.uint8 and pixels.ndim == 4 and len(pixels) == n
-    return pixels if whole and torch.equal(digest, _hash(pixels)) else None
+    complete = pixels.dtype == torch.uint8 and pixels.ndim == 4 and len(pixels) == n
+    return pixels if complete and torch.equal(digest, _hash(pixels)) else None
 
 
 def _hash(pixels: Tensor) -> Tensor:

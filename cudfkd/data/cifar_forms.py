@@ -50,9 +50,9 @@ def read_form(path: Path, part: str, info: DataInfo) -> tuple[Tensor, Tensor]:
 
 
 def _holds_a_class(place: Path, info: DataInfo) -> bool:
-    known = {*info.classes, *(name.replace("_", " ") for name in info.classes)}
+    class_names = {*info.classes, *(name.replace("_", " ") for name in info.classes)}
     try:
-        return any(name in known for part in IMAGES if (place / part).is_dir() for name in folders(place / part))
+        return any(name in class_names for part in IMAGES if (place / part).is_dir() for name in folders(place / part))
     except (OSError, ValueError, DataError):
         return False
 
@@ -79,8 +79,8 @@ def _labels(listing: Listing, info: DataInfo) -> Tensor:
     names = [name.replace(" ", "_") for name in listing.classes]
     for folder, name in zip(listing.classes, names, strict=True):
         if name not in info.classes or names.count(name) > 1:
-            known = f"a class of {info.name}" if name not in info.classes else "the only folder of its class"
-            raise DataError(f"{listing.folder / folder} is not {known}: rename or remove it")
+            expected = f"a class of {info.name}" if name not in info.classes else "the only folder of its class"
+            raise DataError(f"{listing.folder / folder} is not {expected}: rename or remove it")
     missing = [name for name in info.classes if name not in names]
     if missing:
         raise DataError(f"{listing.folder} lacks the class folder {missing[0]} of {info.name}: unpack the set again")

@@ -69,8 +69,8 @@ def listed(folder: Path, endings: tuple[str, ...] = ENDINGS) -> Listing:
 def entries(folder: Path) -> dict[str, os.DirEntry[str]]:
     """The files and folders in a folder by their names, sorted. Raises DataError if it is none or cannot be read."""
     try:
-        with os.scandir(folder) as found:
-            kept = [entry for entry in found if entry.name[0] != "." and entry.name.lower() not in LITTER]
+        with os.scandir(folder) as listed:
+            kept = [entry for entry in listed if entry.name[0] != "." and entry.name.lower() not in LITTER]
     except FileNotFoundError as error:
         raise DataError(f"there is no folder {folder}: name the folder of the images") from error
     except NotADirectoryError as error:
@@ -97,8 +97,8 @@ def _checked(entry: os.DirEntry[str], endings: tuple[str, ...]) -> str:
     if _is_folder(entry):
         raise DataError(f"{entry.path} is a folder in a class folder: a class folder holds images alone")
     if not entry.name.lower().endswith(endings):
-        known = ", ".join(endings)
-        raise DataError(f"{entry.path} is not taken for an image (known here: {known}): convert or remove it")
+        allowed = ", ".join(endings)
+        raise DataError(f"{entry.path} is not taken for an image (known here: {allowed}): convert or remove it")
     try:
         about = entry.stat()
     except OSError as error:

@@ -142,11 +142,11 @@ def _parts(root: Path) -> dict[str, Listing]:
 
 
 def _refuse_other_classes(listings: list[Listing]) -> None:
-    for one, other in zip(listings, reversed(listings), strict=True):
-        lacking = [name for name in one.classes if name not in other.classes]
+    for first, other in zip(listings, reversed(listings), strict=True):
+        lacking = [name for name in first.classes if name not in other.classes]
         if lacking:
             raise DataError(
-                f"{other.folder} lacks the class folder {lacking[0]}, which {one.folder} has: both need the same"
+                f"{other.folder} lacks the class folder {lacking[0]}, which {first.folder} has: both need the same"
             )
 
 
@@ -165,16 +165,16 @@ def _read_all(listings: dict[str, Listing], size: int | None) -> list[_Part]:
 
 def _facts(root: Path, size: int | None, listings: dict[str, Listing], parts: list[_Part]) -> FolderInfo:
     """Makes the facts of the folder from all its parts, checks that the parts fit together, and keeps the facts."""
-    one, other = parts[0], parts[-1]
-    if one.side != other.side:
-        paths = [part.listing.path(0) for part in (one, other)]
-        raise DataError(several_sizes(paths[0], (one.side, one.side), paths[1], (other.side, other.side)))
-    if one is not other:
-        _refuse_shared(one, other)
-    channels, classes, name = max(part.pixels.shape[1] for part in parts), one.listing.classes, root.absolute().name
-    mean, std = _statistics(one, channels)
+    first, last = parts[0], parts[-1]
+    if first.side != last.side:
+        paths = [part.listing.path(0) for part in (first, last)]
+        raise DataError(several_sizes(paths[0], (first.side, first.side), paths[1], (last.side, last.side)))
+    if first is not last:
+        _refuse_shared(first, last)
+    channels, classes, name = max(part.pixels.shape[1] for part in parts), first.listing.classes, root.absolute().name
+    mean, std = _statistics(first, channels)
     facts = FolderInfo(
-        name=f"{name}/", num_classes=len(classes), channels=channels, image_size=one.side, mean=mean, std=std,
+        name=f"{name}/", num_classes=len(classes), channels=channels, image_size=first.side, mean=mean, std=std,
         classes=classes, source=f"a folder of images, {name}", licence="not known here",
         sha256=_content(parts, channels, classes),
     )  # fmt: skip
@@ -187,10 +187,10 @@ def _part(name: str, listing: Listing, size: int | None) -> _Part:
     return _Part(name, listing, pixels, labels, hashes(pixels))
 
 
-def _refuse_shared(one: _Part, other: _Part) -> None:
-    shared = sorted(set(one.keys) & set(other.keys))
+def _refuse_shared(first: _Part, other: _Part) -> None:
+    shared = sorted(set(first.keys) & set(other.keys))
     if shared:
-        paths = [part.listing.path(part.keys.index(shared[0])) for part in (one, other)]
+        paths = [part.listing.path(part.keys.index(shared[0])) for part in (first, other)]
         count = f", and {len(shared) - 1} more" if len(shared) > 1 else ""
         raise DataError(f"{paths[0]} and {paths[1]} are one image in two splits{count}: remove it from one of them")
 
@@ -209,9 +209,9 @@ def _statistics(part: _Part, channels: int) -> tuple[tuple[float, ...], tuple[fl
         sums += values.sum((0, 2, 3))
         squares += (values * values).sum((0, 2, 3))
     count, mean, std = int(mask.sum()) * part.side**2, [], []
-    for one, two in zip(sums.tolist(), squares.tolist(), strict=True):
-        mean.append(round(one / count / 255, 4))
-        std.append(round(((two * count - one * one) ** 0.5) / count / 255, 4) or 1.0)
+    for total, square in zip(sums.tolist(), squares.tolist(), strict=True):
+        mean.append(round(total / count / 255, 4))
+        std.append(round(((square * count - total * total) ** 0.5) / count / 255, 4) or 1.0)
     repeats = channels // len(mean)
     return tuple(mean * repeats), tuple(std * repeats)
 

@@ -13,7 +13,7 @@ from cudfkd.base.files import read_json, write_json
 from cudfkd.base.ranks import Ranks
 from cudfkd.callbacks import Callback
 from cudfkd.config import DistillConfig, Experiment
-from cudfkd.engine.loop import distill
+from cudfkd.engine.distillation import distill
 from cudfkd.engine.run import Run, load_run
 from cudfkd.runs.context import Context
 from cudfkd.runs.lock import BusyError, is_busy, wait_until_free
@@ -63,8 +63,8 @@ def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Cal
     """Returns the finished run of this description in folder `root`, found by its hash, or runs it now.
 
     A run that was interrupted is resumed. Evaluation uses the data set's split *dev*. If another process or thread is
-    running it, this call warns and waits for it: then it returns the finished run, or goes on with it if the other one
-    stopped before the end. Several ranks do not wait, because they would count each other as lost.
+    running it, this call warns and waits for it: then it returns the finished run, or goes on with it if that process
+    or thread stopped before the end. Several ranks do not wait, because they would count each other as lost.
 
     Raises:
         ConfigError: as `cudfkd.distill`; or a callback of this very run asks for it.

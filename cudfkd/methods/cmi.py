@@ -21,7 +21,7 @@ BN(x), t and the student's logits are of the global crops. The images with the l
 and their features go into the bank.
 
 Published: 200 inner steps for 400 student steps, or for 2,000 student steps if the pool begins with given images. The
-batches have 256 images. The bank has 40,960 images, of which a step draws 4,096.
+batches have 256 images. The bank has 40,960 images; a step draws 4,096 from it.
 
 Where we differ from the authors' code:
 
@@ -132,7 +132,7 @@ class Contrast:
 
         Arguments:
             ctx: the run.
-            images: the batch, of which the local crops are drawn.
+            images: the batch; the local crops are drawn from it.
             seen: records of the teacher's pass of the global crops.
         """
         with self.watch.recording() as seen_locally:

@@ -199,9 +199,11 @@ class Context:
             return at_least_float32(self.fast(network)(self._seen(network, images)))
 
     def _seen(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Normalises images, in a memory layout that is safe for the network.
+        """Normalises images, in a memory layout that is safe for the network. It counts the images of the teacher.
 
         A foreign network may call `view`, so it gets the contiguous layout that a data loader gives.
         """
+        if network is not self.student:
+            self.log.teacher_images += len(images) * self.ranks.size
         x = self.normalize(images)
         return x if is_ours(network) else x.contiguous()

@@ -21,9 +21,13 @@ class NotFinite(NamedTuple):
 
 
 class EpochLog:
-    """Scalars and batches of values by name. Adding a value never makes the host wait for the device."""
+    """Scalars and batches of values by name. Adding a value never makes the host wait for the device.
+
+    teacher_images: number of images that the teacher has looked at in this epoch, on all ranks, for the method.
+    """
 
     def __init__(self) -> None:
+        self.teacher_images = 0
         self._values: dict[str, list[Tensor]] = defaultdict(list)
         self._times: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self._event = 0

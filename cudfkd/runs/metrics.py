@@ -21,6 +21,7 @@ def row(ctx: Context, evaluation: Evaluation | None, generator_steps: int, lr: f
     epoch: number of the epoch, from 1
     student_steps: student steps of the run so far
     generator_steps: generator steps of the run so far
+    teacher_images: images that the teacher looked at in this epoch, for training: its queries
     lam: pace lambda of the next student step
     lr: learning rate of the last student step
     loss: mean of the samples' losses, unweighted
@@ -45,6 +46,7 @@ def row(ctx: Context, evaluation: Evaluation | None, generator_steps: int, lr: f
         "epoch": ctx.epoch,
         "student_steps": ctx.step,
         "generator_steps": generator_steps,
+        "teacher_images": log.teacher_images,
         "lam": float(ctx.lam),
         "lr": lr,
         "loss": float(losses.mean()),

@@ -13,7 +13,7 @@ from cudfkd.data import DataInfo, FolderInfo
 
 
 def facts(about: DataInfo) -> dict[str, Any]:
-    """What the card of a teacher holds of a folder of images, so that it needs no folder later; {} for named data."""
+    """Facts about a folder of images for the card of a teacher, which then needs no folder later; {} for named data."""
     if not isinstance(about, FolderInfo):
         return {}
     return {
@@ -52,7 +52,7 @@ def refuse_misfit(teacher: str, card: dict[str, Any], dataset: str, about: DataI
     classes, names = card.get("classes") or [], list(about.classes)
     if card["data"] in data.names():  # folders of a published set have its names, with `_` or spaces
         published = data.info(card["data"]).classes
-        classes, names = ([name.replace(" ", "_") for name in given] for given in (published, names))
+        classes, names = ([name.replace(" ", "_") for name in originals] for originals in (published, names))
     if classes != names:
         lacking = next((name for name in names if name not in classes), None)
         lacking = lacking or next((name for name in classes if name not in names), "none, in another order")

@@ -71,11 +71,11 @@ def _differences(network: nn.Module, weights: dict[str, Tensor]) -> list[str]:
     The counters of BatchNorm may be missing: the first versions of torch did not save them.
     """
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
+    shapes_in_file = {name: tuple(value.shape) for name, value in weights.items()}
     counters = {name for name in shapes if name.endswith("num_batches_tracked")}
     return [
-        *(f"{name} has shape {found[name]}, not {shapes[name]}" for name in shapes
-          if name in found and found[name] != shapes[name]),
-        *(f"{name} is missing" for name in shapes if name not in found and name not in counters),
-        *(f"{name} is not part of it" for name in found if name not in shapes),
+        *(f"{name} has shape {shapes_in_file[name]}, not {shapes[name]}" for name in shapes
+          if name in shapes_in_file and shapes_in_file[name] != shapes[name]),
+        *(f"{name} is missing" for name in shapes if name not in shapes_in_file and name not in counters),
+        *(f"{name} is not part of it" for name in shapes_in_file if name not in shapes),
     ]  # fmt: skip

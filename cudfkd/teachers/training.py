@@ -14,10 +14,10 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import cross_entropy
 
 from cudfkd import data, models
 from cudfkd.base import devices, process
@@ -33,7 +33,9 @@ from cudfkd.runs.checkpoint import State
 from cudfkd.runs.folder import RunFolder
 from cudfkd.runs.records import CONFIG, refuse_other
 from cudfkd.teachers import folders, read_teacher, recipes, teacher_card
+from cudfkd.teachers.augmentation import augmented
 from cudfkd.teachers.recipes import Recipe
+from cudfkd.teachers.wrong_labels import mislabelled
 
 
 @process.plain()
@@ -208,53 +210,6 @@ class _Trainer:
         x = self.normalize(images)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
             return at_least_float32(self.network(x))
-
-
-def mislabelled(labels: Int[Tensor, " n"], share: float, classes: int, seed: int) -> Int[Tensor, " n"]:
-    """Returns labels of which a share is wrong: images drawn once, each with another class, all as likely.
-
-    Arguments:
-        labels: the right labels.
-        share: share of the wrong labels, rounded to whole images.
-        classes: number of classes.
-        seed: seed of the draws.
-    """
-    rng, mixed = torch.Generator().manual_seed(seed), labels.clone()
-    wrong = torch.randperm(len(labels), generator=rng)[: round(share * len(labels))]
-    if len(wrong):
-        mixed[wrong] = (labels[wrong] + torch.randint(1, classes, (len(wrong),), generator=rng)) % classes
-    return mixed
-
-
-def augmented(
-    pixels: UInt8[Tensor, "batch channels size size"], how: str, rng: torch.Generator
-) -> Float[Tensor, "batch channels size size"]:
-    """Converts bytes to images in [0, 1], with the random changes that `how` names, see `Recipe.augment`."""
-    if how in ("crop", "shift"):
-        pixels = shift(pixels, pixels.shape[-1] // 8, rng)
-    images = data.unit(pixels)
-    return flip(images, rng) if how in ("crop", "mirror") else images
-
-
-def shift(
-    pixels: UInt8[Tensor, "batch channels size size"], most: int, rng: torch.Generator
-) -> UInt8[Tensor, "batch channels size size"]:
-    """Moves each image by up to `most` pixels in each direction; the new border is black.
-
-    It is a crop of the image after padding by `most`, with zeros and not with mirrored pixels, as in He et al. (2016).
-    """
-    n, size = len(pixels), pixels.shape[-1]
-    corners = torch.randint(2 * most + 1, (2, n, 1), generator=rng, device=pixels.device)
-    rows, columns = corners + torch.arange(size, device=pixels.device)
-    image = torch.arange(n, device=pixels.device)[:, None, None]
-    channels_last = pad(pixels, [most] * 4)[image, :, rows[:, :, None], columns[:, None, :]]
-    return channels_last.permute(0, 3, 1, 2)
-
-
-def flip(images: Float[Tensor, "batch channels height width"], rng: torch.Generator) -> Tensor:
-    """Mirrors each image left to right with probability 1/2."""
-    mirrored = torch.rand(len(images), 1, 1, 1, generator=rng, device=images.device) < 0.5
-    return torch.where(mirrored, images.flip(3), images)
 
 
 @contextmanager

@@ -148,6 +148,7 @@ BAD = [
     (Recipe, {"augment": "flip"}, ["augment", "'flip'", "mirror, none"]),
     (Recipe, {"schedule": "steps"}, ["schedule", "'steps'", "one-cycle"]),
     (Recipe, {"precision": "float16"}, ["precision", "'float16'", "did you mean 'bfloat16'?"]),
+    (Recipe, {"wrong_labels": 1.0}, ["wrong_labels", "1.0", "less than 1"]),
     (Recipe, {"epocs": 3}, ["'epocs'", "did you mean 'epochs'?"]),
 ]  # fmt: skip
 
@@ -198,7 +199,7 @@ ALTERNATIVES: dict[type[Described], dict[str, Any]] = {
     Experiment: {"teacher_seed": 1, "student": "lenet5"},
     Recipe: {
         "epochs": 1, "batch_size": 64, "lr": 0.2, "weight_decay": 0.0, "augment": "none", "schedule": "cosine",
-        "precision": "bfloat16",
+        "precision": "bfloat16", "wrong_labels": 0.1,
     },
 }  # fmt: skip
 ONLY_ONE = {"method", "data", "teacher", "teacher_arch", "distill"}  # no other yet, or rows and tests of their own

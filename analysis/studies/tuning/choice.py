@@ -68,12 +68,12 @@ def confirmed(best: Mapping[int, float], defaults: Mapping[int, float]) -> bool:
 
 
 def complete(record: StudyRecord, plan: Plan = PLAN) -> list[str]:
-    """The methods whose search is complete."""
+    """The methods with a complete search."""
     return [method for method in methods.names() if winner(record, method, plan) is not None]
 
 
 def choose(record: StudyRecord, plan: Plan = PLAN) -> dict[str, dict[str, Any]]:
-    """The settings of each method whose search is complete: {"lr": ..., "round_steps": ..., "options": {...}}.
+    """The settings of each method with a complete search: {"lr": ..., "round_steps": ..., "options": {...}}.
 
     A method that keeps its defaults has {"options": {}}.
     """
@@ -85,7 +85,7 @@ def choose(record: StudyRecord, plan: Plan = PLAN) -> dict[str, dict[str, Any]]:
 
 
 def decisions(record: StudyRecord, plan: Plan = PLAN) -> pd.DataFrame:
-    """A row a method whose search is complete. Accuracies are fractions on dev.
+    """A row a method with a complete search. Accuracies are fractions on dev.
 
     method: the method.
     searched: highest accuracy of its short trials.

@@ -75,7 +75,7 @@ class Plan(Described):
 
     @property
     def all_seeds(self) -> tuple[int, ...]:
-        """The seeds of all stages, none of which a reported run may have."""
+        """The seeds of all stages. No reported run may have one of them."""
         return sum(self.seeds.values(), ())
 
     def case(self, method: str, trial: int, length: Length, settings: dict[str, Any]) -> Case:
@@ -127,7 +127,7 @@ def begun(record: StudyRecord | None, plan: Plan = PLAN) -> StudyRecord:
     """The record to go on with, under today's hash of the search.
 
     Raises:
-        DataError: the runs of a method belong to another search: other plan, space or defaults.
+        DataError: the runs of a method belong to another search: another plan, space or defaults.
     """
     record = record or StudyRecord(study={"name": NAME}, cases={})
     about = study(StudyRecord(study={"name": NAME}, cases={}), plan).about

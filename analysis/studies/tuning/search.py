@@ -69,7 +69,7 @@ def tune(
 ) -> Iterator[str]:
     """Goes on with the search in the record at `path`; writes the record after each run, and yields a line about it.
 
-    The method with the fewest runs has its turn. What is tried depends neither on that order nor on `processes`.
+    The method with the fewest runs has its turn. The trials depend neither on this order nor on `processes`.
 
     Arguments:
         path: the record, which may be absent.

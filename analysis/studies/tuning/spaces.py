@@ -17,7 +17,7 @@ COMMON = ("lr", "round_steps")
 
 @dataclass(frozen=True)
 class Range:
-    """All numbers from `low` to `high`, both included, of which each ratio is as likely: log-uniform."""
+    """All numbers from `low` to `high`, both included, drawn log-uniformly: each ratio is as likely."""
 
     low: float
     high: float

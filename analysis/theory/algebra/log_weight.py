@@ -16,6 +16,11 @@ _V, _F = _LOG.weight, _LOG.latent
 # E, the minimum over v of v l + g(v) with the penalty g of the public code, which lacks lambda (1 + e^-lambda)
 _RAW = _F - lam * _E
 _LOG_LAM = ({lam: sp.log(u)},)
+SUPREMUM = (
+    r"The derivative in $\lambda$ has a formula, and the limit is taken in this formula: nothing is exchanged. It "
+    r"grows with $\ell$, because its slope in $\ell$ is $\partial v^* / \partial\lambda \ge 0$; so the limit is the "
+    r"supremum."
+)
 
 
 @cache
@@ -62,25 +67,18 @@ def latent_tail() -> Proof:
 def growth() -> Proof:
     """Proof that sup over l of dF/dlambda is the limit at l = infinity, 1 - e^-lambda ln(1 + e^lambda) < 1."""
     claimed = 1 - sp.exp(-lam) * sp.log(1 + sp.exp(lam))
-    slope = sp.diff(_LOG.limit, lam)
-    why = (
-        r"$\partial F / \partial\lambda$ grows with $\ell$, because its slope in $\ell$ is "
-        r"$\partial v^* / \partial\lambda \ge 0$; so the limit at $\ell = \infty$ is the supremum. It is below 1."
-    )
-    latex = r"\sup_\ell \frac{\partial F}{\partial\lambda} = \frac{d}{d\lambda} F(\infty; \lambda) = " + sp.latex(
-        claimed
-    )
-    return identity("growth", r"The fastest growth of $F$ with $\lambda$, for log.", slope, claimed, (), latex, why)
+    latex = r"\sup_\ell \frac{\partial F}{\partial\lambda} = \lim_{\ell \to \infty} \frac{\partial F}{\partial\lambda}"
+    statement = r"The fastest growth of $F$ with $\lambda$, for log."
+    return limits("growth", statement, [(latex, lambda: _at_infinity(_F), claimed)], SUPREMUM + " It is below 1.")
 
 
 def raw_falls() -> Proof:
     """Proof that with the raw g the minimum E falls by itself: dE/dlambda <= -e^-lambda [1 + ln(1 + e^-lambda)] < 0."""
-    ceiling = sp.diff(_LOG.limit - lam * _E, lam)
     right = -sp.exp(-lam) * (sp.log(1 + sp.exp(-lam)) + 1)
-    why = r"The supremum is the limit at $\ell = \infty$, as for the growth of $F$; the raw objective falls by itself."
-    latex = r"\sup_\ell \frac{\partial E}{\partial\lambda} = \frac{d}{d\lambda} E(\infty; \lambda) = " + sp.latex(right)
+    latex = r"\sup_\ell \frac{\partial E}{\partial\lambda} = \lim_{\ell \to \infty} \frac{\partial E}{\partial\lambda}"
     statement = r"The un-normalised objective $E$ falls as $\lambda$ grows, at every loss."
-    return identity("raw falls", statement, ceiling, right, _LOG_LAM, latex + " < 0", why)
+    why = SUPREMUM + " It is below 0: the raw objective falls by itself."
+    return limits("raw falls", statement, [(latex, lambda: _at_infinity(_RAW), right)], why)
 
 
 def far_from_the_minimum() -> Proof:
@@ -119,6 +117,12 @@ def kept_penalty() -> Proof:
     kept = sp.diff(_V * l + _LOG.penalty.subs(v, _V), l)
     latex = r"\frac{d}{d\ell}\left[v^*(\ell)\,\ell + g(v^*(\ell))\right] = v^*(\ell)"
     return identity("kept penalty", "With the penalty kept, the derivative is the weight.", kept, _V, _LOG.chart, latex)
+
+
+def _at_infinity(value: sp.Expr) -> sp.Expr:
+    """The limit of d/dlambda of a value as l grows, with x = e^-l: the derivative is continuous in x at x = 0."""
+    x = sp.Symbol("x", positive=True)
+    return sp.expand_log(sp.simplify(sp.diff(value, lam).subs(l, -sp.log(x)).subs(x, 0)))
 
 
 def _softmin(first: sp.Expr, second: sp.Expr) -> sp.Expr:

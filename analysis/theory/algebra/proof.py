@@ -6,7 +6,7 @@ sign         the expression, written in positive symbols (a chart), is a sum and
              sympy knows its sign
 limit        sympy's limit minus the claimed limit reduces to 0
 refutation   the statement fails at a witness, evaluated to 30 digits
-by hand      always: the formula and the reason give the argument in full, in words, and sympy has no part in it
+by hand      never: the formula and the reason give the argument in full, in words, and sympy has no part in it
 """
 
 from collections.abc import Callable
@@ -28,7 +28,8 @@ class Proof:
     statement: one sentence.
     latex: the formula, without dollar signs.
     reduced: the reduced difference of the two sides ("0"), or the form that shows the sign.
-    proved: True if sympy settled the statement. False means that only numbers support it; `reason` says why.
+    proved: True if sympy settled the statement. False means that an argument in words supports it (kind "by hand"), or
+        only numbers; `reason` gives the argument or the cause.
     kind: identity, sign, limit; refutation (proved that the usual statement fails); by hand (an argument in words).
     reason: the step that a reader must add by hand, the changed hypothesis, or the witness.
     chart: the substitution that brings in the positive symbols of a sign, in LaTeX.
@@ -47,7 +48,12 @@ class Proof:
     def verdict(self) -> str:
         """The entry in a table: "0", "sign", "limit", "fails", "by hand" or "numeric"."""
         words = {"identity": "0", "refutation": "fails"}
-        return words.get(self.kind, self.kind) if self.proved else "numeric"
+        return words.get(self.kind, self.kind) if self.proved or self.argued else "numeric"
+
+    @property
+    def argued(self) -> bool:
+        """Whether the proof is an argument in words, which no machine has checked."""
+        return self.kind == "by hand"
 
     def _repr_markdown_(self) -> str:
         note = f" {prose(self.reason)}" if self.reason else ""
@@ -63,7 +69,7 @@ class Proof:
             "refutation": f"Refuted: {self.reduced}.",
             "by hand": "By hand.",
         }
-        return outcomes[self.kind] if self.proved else "Not settled by sympy: checked numerically."
+        return outcomes[self.kind] if self.proved or self.argued else "Not settled by sympy: checked numerically."
 
 
 def prose(text: str) -> str:
@@ -126,7 +132,7 @@ def refuted(name: str, statement: str, latex: str, value: Formula, words: str, r
 
 def by_hand(name: str, statement: str, latex: str, reason: str) -> Proof:
     """The proof of a step that needs no algebra; `reason` gives the argument in full."""
-    return Proof(name, statement, latex, "", True, "by hand", reason)
+    return Proof(name, statement, latex, "", False, "by hand", reason)
 
 
 def told(chart: Chart) -> str:

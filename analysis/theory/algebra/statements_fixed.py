@@ -1,4 +1,4 @@
-"""T1 to T4: majorize and minimise on a fixed sample at fixed lambda. Each function returns a Theorem.
+"""T1 to T3: majorize and minimise on a fixed sample at fixed lambda. Each function returns a Theorem.
 
 Symbols: a and b are the losses before and after a step, x is a variable loss. F is an undefined function, so the
 algebra covers every regularizer.
@@ -7,8 +7,8 @@ algebra covers every regularizer.
 import sympy as sp
 
 from analysis.theory.algebra.families import Formula
-from analysis.theory.algebra.proof import by_hand, identity
-from analysis.theory.algebra.theorem import Theorem
+from analysis.theory.algebra.proof import identity
+from analysis.theory.algebra.theorem import Theorem, needs
 
 _a, _b, _x = sp.symbols("a b x", positive=True)
 _F = sp.Function("F")
@@ -18,6 +18,11 @@ _eta, _L, _G, _t = sp.symbols("eta L G t", positive=True)
 def fallen_slopes() -> Formula:
     """The integral of F'(a) - F'(x) from a to b."""
     return sp.integrate(_slope(_a), (_x, _a, _b)) - sp.Integral(sp.diff(_F(_x), _x), (_x, _a, _b)).doit()
+
+
+def quadratic_model() -> Formula:
+    """The quadratic bound on the change of Q by a step of length eta along the gradient, -eta G + L eta^2 G / 2."""
+    return -_eta * _G + _L * _eta**2 * _G / 2
 
 
 def _tangent_gap() -> Formula:
@@ -35,21 +40,23 @@ def t1() -> Theorem:
     loss = sp.Function("ell")
     tangent = _F(loss(start)) + sp.diff(_F(_x), _x).subs(_x, loss(start)) * (loss(theta) - loss(start))
     difference = (sp.diff(tangent, theta) - sp.diff(_F(loss(theta)), theta)).subs(theta, start).doit()
-    weight = sp.Symbol("v")
-    alternating = weight * _b + (_F(_a) - weight * _a)
     return Theorem(
         "T1",
         "majorization",
         r"Q(\theta \mid \theta_k) \ge \Phi(\theta),\quad Q(\theta_k \mid \theta_k) = \Phi(\theta_k),\quad "
         r"\nabla Q(\theta_k \mid \theta_k) = \nabla \Phi(\theta_k)",
         (
-            "$F$ is concave",
-            r"$v_i$ is a supergradient of $F$ at $\ell_i(\theta_k)$",
-            r"for the gradients: $\ell_i$ and $F$ are differentiable there",
+            needs("$F$ is concave and continuous on $[0, \\infty)$", "convex F"),
+            needs(r"$v_i$ is a supergradient of $F$ at $\ell_i(\theta_k)$", "slopes 1.1 v: not tangent"),
+            needs(r"for the gradients: $\ell_i$ and $F$ are differentiable there", "hard is stuck"),
         ),
-        "A tangent of a concave function lies above it: $F'(a) - F'(x)$ is nonnegative for $x \\ge a$ and nonpositive "
-        "before $a$, so the integral below is nonnegative for $b$ on either side of $a$. It holds loss by loss, so "
-        r"$\ell_i$ may be any function of $\theta$. (At a kink a supergradient $v$ takes the place of $F'(a)$.)",
+        r"By Fenchel's equality, proved for each regularizer in notebook 03, $v_i \ell + g(v_i)$ is the line "
+        r"$F(\ell_i(\theta_k)) + v_i\,(\ell - \ell_i(\theta_k))$. A supergradient is the slope of a line that touches "
+        r"$F$ and lies nowhere below it, so $Q \ge \Phi$ holds loss by loss, and $\ell_i$ may be any function of "
+        r"$\theta$. Where $F$ is differentiable its only supergradient is $v^* = F'$, and the gap is the integral "
+        r"below: a concave function that is continuous on $[0, \infty)$ is the integral of its slope, and $F'(a) - "
+        r"F'(x)$ is nonnegative for $x \ge a$ and nonpositive before $a$, so the integral is nonnegative for $b$ on "
+        r"either side of $a$.",
         (
             identity(
                 "tangent gap",
@@ -64,13 +71,9 @@ def t1() -> Theorem:
                 difference,
                 latex=r"\frac{d}{d\theta}\Big[F(\ell_k) + F'(\ell_k)(\ell(\theta)-\ell_k) - "
                 r"F(\ell(\theta))\Big]_{\theta_k} = 0",
-            ),
-            identity(
-                "alternating search",
-                "With $g(v) = F(a) - v a$ (Fenchel) the weighted loss plus penalty is the tangent of T1.",
-                alternating,
-                _F(_a) + weight * (_b - _a),
-                latex=r"v\,b + g(v) = F(a) + v\,(b - a)",
+                reason=r"Here $\theta$ is one coordinate. The gradient consists of the slopes in all coordinates, and "
+                r"the "
+                "chain rule is the same in each.",
             ),
         ),
         "Hunter and Lange (2004); Geman and Reynolds (1992); Black and Rangarajan (1996); Meng, Zhao and Jiang (2017)",
@@ -80,22 +83,30 @@ def t1() -> Theorem:
 
 def t2() -> Theorem:
     """T2: exact identity and sandwich."""
-    weight, sup = sp.Symbol("v"), sp.Symbol("M", positive=True)
+    weight, later = sp.symbols("v v'")
     descent = weight * _a - weight * _b
     bregman = _F(_a) + weight * (_b - _a) - _F(_b)
-    bend = sp.diff(_tangent_gap(), _b, 2)
-    parabola = sp.integrate(sup * (_b - _x), (_x, _a, _b))
+    back = _F(_b) + later * (_a - _b) - _F(_a)
     return Theorem(
         "T2",
         "exact identity and sandwich",
         r"\Phi_k - \Phi_{k+1} = \left[Q(\theta_k|\theta_k) - Q(\theta_{k+1}|\theta_k)\right] + \tfrac1n\sum_i "
         r"D_i,\quad "
-        r"0 \le D_i \le \min\left(\tfrac12 \sup|F''|\,(\Delta \ell_i)^2,\ |\Delta \ell_i|\right)",
-        ("$F$ is concave", "for the parabola: $F'$ is Lipschitz (not for hard, nor for polynomial with $t > 2$)"),
-        "The identity is algebra, loss by loss; $R$ cancels. $D \\ge 0$ is T1. $D$ and its slope vanish at $b = a$ and "
-        "its second derivative is $-F'' \\le M$, so it lies below the parabola; and $D \\le |b - a|$ because "
-        "$0 \\le F' \\le 1$. Hence $\\Phi_{k+1} \\le Q(\\theta_{k+1}) \\le Q(\\theta_k) = \\Phi_k$ whenever $Q$ does "
-        "not rise: that is sufficient, and not necessary.",
+        r"0 \le D_i \le |v_i' - v_i|\,|\ell_i' - \ell_i|",
+        (
+            needs("$F$ is concave", "convex F"),
+            needs(
+                r"$v_i$ and $v_i'$ are supergradients of $F$ at the losses $\ell_i$ and $\ell_i'$ before and after",
+                "weights drawn towards 1/2",
+            ),
+        ),
+        r"The identity is algebra, loss by loss; $R$ cancels. $D \ge 0$ is T1, and so is $D' \ge 0$ for the way back. "
+        r"The two add up to $(v - v')(b - a)$, which gives the upper bound; no derivative of $F$ is needed. As "
+        r"$0 \le v^* \le 1$, the bound is at most $|\Delta\ell|$; where $v^*$ is Lipschitz in $\ell$ it is of second "
+        r"order in $\Delta\ell$. It is attained in the limit: from $a = 0$ to $b \to \infty$, $D / (|\Delta v|\,b)$ "
+        r"tends to 1. Hence $\Phi_{k+1} \le Q(\theta_{k+1}) \le Q(\theta_k) = \Phi_k$ whenever $Q$ does not rise: that "
+        r"is "
+        "sufficient, and not necessary.",
         (
             identity(
                 "identity",
@@ -105,18 +116,12 @@ def t2() -> Theorem:
                 latex=r"F(a) - F(b) = \left[v a - v b\right] + \left[F(a) + v(b-a) - F(b)\right]",
             ),
             identity(
-                "curvature",
-                "The second derivative of the Bregman part.",
-                bend,
-                -sp.diff(_F(_b), _b, 2),
-                latex=r"\frac{d^2 D}{d b^2} = -F''(b)",
-            ),
-            identity(
-                "parabola",
-                "Twice integrated, a bound $M$ on $-F''$ gives the parabola.",
-                parabola,
-                sup * (_b - _a) ** 2 / 2,
-                latex=r"\int_a^b M\,(b - x)\,dx = \tfrac12 M\,(b - a)^2",
+                "there and back",
+                "The Bregman parts of a move and of its way back.",
+                bregman + back,
+                (weight - later) * (_b - _a),
+                latex=r"D + D' = \left[F(a) + v(b-a) - F(b)\right] + \left[F(b) + v'(a-b) - F(a)\right] = (v - v')(b - "
+                r"a)",
             ),
         ),
         "Hunter and Lange (2004)",
@@ -126,7 +131,7 @@ def t2() -> Theorem:
 
 def t3() -> Theorem:
     """T3: inexact inner step."""
-    model = -_eta * _G + _L * _eta**2 * _G / 2
+    model = quadratic_model()
     best = sp.solve(sp.diff(model, _eta), _eta)[0]
     q = sp.Function("q")
     beyond_linear = q(_eta) - q(0) - _eta * sp.diff(q(_t), _t).subs(_t, 0)
@@ -137,28 +142,37 @@ def t3() -> Theorem:
         r"\Phi(\theta_k - \eta \nabla\Phi) \le \Phi(\theta_k) - \eta\left(1 - \tfrac{L\eta}{2}\right) "
         r"\|\nabla\Phi(\theta_k)\|^2",
         (
-            "the hypotheses of T1",
-            r"$Q(\cdot \mid \theta_k)$ has curvature at most $L$ on the segment of the step",
-            r"$0 < \eta < 2 / L$ for descent",
+            needs("the hypotheses of T1", "convex F"),
+            needs(
+                r"$Q(\theta) \le Q(\theta_k) + \langle\nabla Q(\theta_k), \theta - \theta_k\rangle + "
+                r"\tfrac L2 \|\theta - \theta_k\|^2$ on the segment of the step, for $Q = Q(\cdot \mid \theta_k)$",
+                "L half as large",
+            ),
+            needs(r"for descent: $0 < \eta < 2 / L$", "step too large"),
+            needs(r"$R$ is part of $\Phi$", "weight decay rises"),
         ),
-        r"Let $q(t) = Q(\theta_k - t\,\nabla\Phi \mid \theta_k)$. As the gradients of $Q$ and "
-        r"$\Phi$ at $\theta_k$ are equal, $q'(0) = -G$ with $G = \|\nabla\Phi\|^2$, and $q'' \le L G$: Taylor's "
-        r"remainder gives the bound for $q(\eta)$, and T1 says $\Phi \le Q$. Only upper "
-        r"curvature of $Q$ enters ($L = \frac1n\sum v_i L_i + L_R$ suffices): the bend of $F$ helps.",
+        r"As $\nabla Q = \nabla\Phi$ at $\theta_k$, the second hypothesis bounds $Q$ after the step by the quadratic "
+        r"below with $G = \|\nabla\Phi\|^2$, and T1 says $\Phi \le Q$. Only the upper curvature of $Q$ enters: the "
+        r"bend of $F$ helps. For losses with two continuous derivatives a curvature of at most $L$ on the segment "
+        r"suffices, by Taylor's remainder; $L = \frac1n\sum v_i L_i + L_R$ will do for $L_i$-smooth losses. The bound "
+        r"is attained by one "
+        "quadratic loss of weight 1.",
         (
             identity(
+                "quadratic bound",
+                r"The quadratic bound after a step of length $\eta$ along the gradient.",
+                model,
+                -_eta * (1 - _L * _eta / 2) * _G,
+                latex=r"-\eta G + \tfrac{L}{2}\,\eta^2 G = -\eta\left(1 - \tfrac{L\eta}{2}\right) G",
+            ),
+            identity(
                 "Taylor's remainder",
-                r"Both sides are 0 at $\eta = 0$ and have the same derivative in $\eta$.",
+                r"With $q(t) = Q(\theta_k - t\,\nabla\Phi)$, $q'(0) = -G$ and $q'' \le L G$ the integral is at most "
+                r"$\tfrac L2 \eta^2 G$.",
                 sp.diff(beyond_linear, _eta),
                 sp.diff(remainder, _eta).doit(),
                 latex=r"q(\eta) - q(0) - \eta\,q'(0) = \int_0^\eta (\eta - t)\,q''(t)\,dt",
-            ),
-            identity(
-                "quadratic bound",
-                r"With $q'(0) = -G$ and $q'' \le L G$.",
-                -_eta * _G + sp.integrate((_eta - _t) * _L * _G, (_t, 0, _eta)),
-                -_eta * (1 - _L * _eta / 2) * _G,
-                latex=r"-\eta G + \int_0^\eta (\eta - t)\,L G\,dt = -\eta\left(1 - \tfrac{L\eta}{2}\right) G",
+                reason=r"Both sides are 0 at $\eta = 0$, and they have the same derivative in $\eta$.",
             ),
             identity(
                 "best step",
@@ -169,45 +183,5 @@ def t3() -> Theorem:
             ),
         ),
         "The descent lemma; Hunter and Lange (2004)",
-        notebook="05",
-    )
-
-
-def t4() -> Theorem:
-    """T4: rate."""
-    phi = sp.Function("Phi")
-    k, count = sp.Symbol("k", integer=True), sp.Symbol("K", integer=True, positive=True)
-    total = sp.summation(phi(k) - phi(k + 1), (k, 0, count - 1))
-    return Theorem(
-        "T4",
-        "rate",
-        r"\min_{k<K} \|\nabla\Phi(\theta_k)\|^2 \le \frac{\Phi_0 - \Phi_K}{c \sum_{k<K} \eta_k}",
-        (
-            r"each step satisfies $\Phi_{k+1} \le \Phi_k - c\,\eta_k \|\nabla\Phi\|^2$ (Armijo's rule, or T3 with "
-            r"$c = 1 - L\eta/2$)",
-            r"for $O(1/K)$: $\Phi$ is bounded below and $\inf \eta_k > 0$",
-            r"for critical limit points: $v^*$ is continuous (not hard)",
-            "for convergence of the whole sequence: bounded iterates and the Kurdyka-Lojasiewicz inequality (cited and "
-            "not tested)",
-        ),
-        "Sum the descent inequality over the steps.",
-        (
-            identity(
-                "telescoping",
-                r"The descents add up to what $\Phi$ has lost, for every $K$.",
-                total,
-                phi(0) - phi(count),
-                latex=r"\sum_{k=0}^{K-1}\left(\Phi_k - \Phi_{k+1}\right) = \Phi_0 - \Phi_K",
-            ),
-            by_hand(
-                "smallest gradient",
-                "A sum is at least its weights times the smallest term.",
-                r"c \Big(\min_{k<K}\|\nabla\Phi_k\|^2\Big) \sum_{k<K} \eta_k \le "
-                r"c\sum_{k<K}\eta_k\|\nabla\Phi_k\|^2 \le \Phi_0 - \Phi_K",
-                r"As the sum of $\eta_k \|\nabla\Phi_k\|^2$ is finite, its part from $K/2$ to $K$ tends to 0, so with "
-                r"$\inf\eta_k > 0$ the minimum is even $o(1/K)$.",
-            ),
-        ),
-        "Absil, Mahony and Andrews (2005); Attouch, Bolte and Svaiter (2013)",
         notebook="05",
     )

@@ -1,4 +1,4 @@
-"""T5 to T9: lambda, the samples, the batch or the momentum moves. Each function returns a Theorem.
+"""T6 to T8: the samples, the batch or the momentum moves. Each function returns a Theorem.
 
 Symbols as in `analysis.theory.algebra.statements_fixed`: a and b are the losses before and after a step, x is a
 variable loss.
@@ -6,79 +6,13 @@ variable loss.
 
 import sympy as sp
 
-from analysis.theory.algebra import log_weight
-from analysis.theory.algebra.families import Formula
 from analysis.theory.algebra.proof import by_hand, identity
 from analysis.theory.algebra.statements_fixed import fallen_slopes
-from analysis.theory.algebra.theorem import Theorem
+from analysis.theory.algebra.theorem import Theorem, needs
 
-_a, _b, _x, _M = sp.symbols("a b x M", positive=True)
+_a, _b, _x = sp.symbols("a b x", positive=True)
 _F = sp.Function("F")
 _eta, _L, _G, _S, _beta = sp.symbols("eta L G S beta", positive=True)
-
-
-def t5() -> Theorem:
-    """T5: lambda grows."""
-    low, high = sp.Function("F_k"), sp.Function("F_{k+1}")
-    total = (low(_a) - low(_b)) - (high(_b) - low(_b))
-    room = (high(_M) - low(_M)) - (high(_b) - low(_b))
-    between = sp.Integral(sp.diff(high(_x), _x) - sp.diff(low(_x), _x), (_x, _b, _M)).doit()
-    return Theorem(
-        "T5",
-        "lambda grows",
-        r"\Phi_{\lambda_K}(\theta_K) = \Phi_{\lambda_0}(\theta_0) - \sum_k \text{descent}_k + \sum_k \Lambda_k,\quad "
-        r"\Lambda_k \ge 0,\quad \sum_k \Lambda_k \le F_{\lambda_K}(M) - F_{\lambda_0}(M) \le M",
-        (
-            r"$v^*$ does not fall as $\lambda$ grows (not jiang-log)",
-            r"$\lambda_k$ does not fall",
-            "for the budget: all losses on the path stay $\\le M$",
-        ),
-        r"One step splits exactly into the student's descent at the old $\lambda$ and the growth $\Lambda$ at the new "
-        r"student. $F_{k+1} - F_k$ is 0 at $\ell = 0$ and has the slope $v_{k+1} - v_k \ge 0$, so it is nonnegative, "
-        r"and no larger at $b$ than at $M$; at $M$ the growths telescope. $\Phi$ need not fall. With T4's steps "
-        r"$\min_k\|\nabla\Phi_k\|^2 \le (\Phi_0 + \text{budget}) / (c \sum\eta_k)$.",
-        (
-            identity(
-                "one step",
-                "Old objective minus new one.",
-                low(_a) - high(_b),
-                total,
-                latex=r"F_k(a) - F_{k+1}(b) = \left[F_k(a) - F_k(b)\right] - \left[F_{k+1}(b) - F_k(b)\right]",
-            ),
-            identity(
-                "growth in the loss",
-                "The growth at $M$ minus the growth at $b$.",
-                room,
-                between,
-                latex=r"\left[F_{k+1}(M) - F_k(M)\right] - \left[F_{k+1}(b) - F_k(b)\right] = "
-                r"\int_b^M \left[v_{k+1}(x) - v_k(x)\right] dx \ge 0",
-            ),
-            log_weight.growth(),
-        ),
-        "Meng, Zhao and Jiang (2017) for fixed lambda; the budget is ours",
-        notebook="06",
-    )
-
-
-def t5_limit() -> Theorem:
-    """T5': lambda tends to infinity."""
-    return Theorem(
-        "T5'",
-        "lambda to infinity",
-        r"\Big\|\nabla\Phi_\lambda - \nabla \tfrac1n\sum_i \ell_i\Big\| \le \tfrac1n\sum_i (1 - v_i)\|\nabla "
-        r"\ell_i\| "
-        r"\le \left(1 - v^*(M;\lambda)\right) G",
-        (
-            r"$v^* \to 1$ as $\lambda \to \infty$ (not jiang-log)",
-            r"losses $\le M$ and loss gradients $\le G$ on the path",
-        ),
-        r"The triangle inequality, and $1 - v^*$ does not fall as $\ell$ grows. For log the last factor is at most "
-        r"$e^{-\lambda}(e^M - 1)$, by the first line below. With bounded iterates the limit points are then critical "
-        r"for plain distillation.",
-        (log_weight.weight_tail(), log_weight.latent_tail()),
-        "Ours; graduated non-convexity (Blake and Zisserman, 1987) runs lambda the other way",
-        notebook="06",
-    )
 
 
 def t6() -> Theorem:
@@ -89,9 +23,18 @@ def t6() -> Theorem:
         "the generator moves",
         r"|\Gamma| = \left|\mathbb{E}_z\left[F(\ell') - F(\ell)\right]\right| \le "
         r"\mathbb{E}_z\left[v^*(\min(\ell, \ell'))\,|\ell' - \ell|\right] \le \mathbb{E}_z|\ell' - \ell|",
-        ("$F$ is concave with $0 \\le F' \\le 1$", "the same $z$ before and after"),
+        (
+            needs("$F$ is concave with $0 \\le v^* \\le 1$", "v*(max(l, l'))"),
+            needs("the same $z$ before and after"),
+            needs(
+                r"for transport: $\operatorname{Lip}_x(\ell)$ serves all images of both generators",
+                "W1 of another pair",
+            ),
+            needs(r"for total variation: $F(\infty) < \infty$", "cauchy in the matrix"),
+        ),
         r"$F(\ell') - F(\ell)$ is the integral of $F'$ between the two losses; $F' \ge 0$, and $F' \le v^*$ at the "
-        r"smaller one. So $0 \le F(b) - F(a) \le v^*(a)\,(b - a)$ for $a < b$: average over $z$.",
+        r"smaller one. So $0 \le F(b) - F(a) \le v^*(a)\,(b - a)$ for $a < b$: average over $z$. Small moves of losses "
+        r"that all rise attain the first bound, small losses the second.",
         (
             identity(
                 "drift of one sample",
@@ -105,7 +48,8 @@ def t6() -> Theorem:
                 "The bound for every coupling of old and new samples.",
                 r"|\Gamma| \le \operatorname{Lip}_x(\ell)\,W_1(P, P')",
                 r"$F$ is 1-Lipschitz in $\ell$, so $F(\ell(x))$ is $\operatorname{Lip}_x(\ell)$-Lipschitz in $x$; take "
-                r"the best coupling (Kantorovich).",
+                r"the best coupling of the two samples. This is the easy half of Kantorovich's duality; a function "
+                r"with the slope 1 along the moves attains it.",
             ),
             by_hand(
                 "total variation",
@@ -115,7 +59,7 @@ def t6() -> Theorem:
                 r"usually mutually singular ($\operatorname{TV} = 1$), nearly always.",
             ),
         ),
-        "Kantorovich duality; ours for the sharper form",
+        "Kantorovich (1942) for the transport distance",
         ("C1", "C3", "C4"),
         notebook="06",
     )
@@ -123,11 +67,7 @@ def t6() -> Theorem:
 
 def t7() -> Theorem:
     """T7: mini-batches."""
-    g = sp.symbols("g_1:4")
-    mean = sum(g) / 3
-    variance: Formula = sum((value - mean) ** 2 for value in g) / 3
-    pairs = [(g[i] + g[j]) / 2 for i, j in ((0, 1), (0, 2), (1, 2))]
-    without: Formula = sum((pair - mean) ** 2 for pair in pairs) / 3
+    sigma2, batch, n = sp.symbols("sigma^2 B n", positive=True)
     model = -_eta * _G + _L * _eta**2 / 2 * (_G + _S)
     threshold = sp.solve(model / _eta, _eta)[0]
     return Theorem(
@@ -137,15 +77,33 @@ def t7() -> Theorem:
         r"\tfrac{L\eta}{2}\right)\|\nabla\Phi\|^2 "
         r"+ \tfrac{L\eta^2}{2}\,\tfrac{\sigma^2}{B}",
         (
-            "samples independent given the past (fresh $z$)",
-            r"$\lambda$ fixed before the batch is drawn",
-            r"no division by $\sum v$",
-            "no layer that couples samples",
-            r"$Q(\cdot \mid \theta)$ has curvature at most $L$",
-            "second moments finite",
+            needs(r"the $B$ samples are independent given the past, each from the law over which $\Phi$ averages"),
+            needs(r"$\lambda$ is fixed before the batch is drawn"),
+            needs(
+                r"$g_B = \frac1B\sum_{i \in B} v_i \nabla\ell_i + \nabla R$, without division by $\sum v$",
+                "divided by the batch's sum of v",
+            ),
+            needs("no layer couples samples", "BN in train mode on changing batches"),
+            needs(
+                r"$L$ bounds the curvature of $Q(\cdot \mid \theta)$ in T3's sense on the segments of all random steps",
+                "L half as large",
+            ),
+            needs(
+                r"$\sigma^2 = \mathbb{E}\|v_i\nabla\ell_i - \mathbb{E}\,v_i\nabla\ell_i\|^2 < \infty$, the trace of "
+                r"the "
+                "covariance of one sample's gradient",
+                "variance left out, near a critical point",
+            ),
+            needs(
+                r"for a law of infinitely many samples: near $\theta$ each $\ell(\cdot\,; z)$ is Lipschitz with a "
+                r"constant $C(z)$, $\mathbb{E}\,C(z) < \infty$"
+            ),
         ),
-        r"$g_B$, the mean of $v_i \nabla\ell_i$ over the batch, is unbiased, so the cross term in the quadratic bound "
-        r"of $Q$ is $-\eta\|\nabla\Phi\|^2$ in the mean, and $\mathbb{E}\|g_B\|^2 = \|\nabla\Phi\|^2 + \sigma^2/B$. "
+        r"$g_B$ is unbiased: $F$ is 1-Lipschitz, so by the last hypothesis the difference quotients of $F(\ell)$ are "
+        r"dominated and $\nabla\mathbb{E}\,F(\ell) = \mathbb{E}\,v\,\nabla\ell$ (for finitely many samples there is "
+        r"nothing to exchange). So the cross term in the quadratic bound of $Q$ is $-\eta\|\nabla\Phi\|^2$ in the "
+        r"mean, and $\mathbb{E}\|g_B\|^2 = \|\nabla\Phi\|^2 + \sigma^2/B$. Quadratic losses of equal curvature and "
+        r"weight 1 attain the bound. "
         r"With $G = \|\nabla\Phi\|^2$ expected descent is guaranteed for $\eta < 2G / (L (G + \sigma^2/B))$; beyond it "
         r"may or may not hold.",
         (
@@ -166,12 +124,13 @@ def t7() -> Theorem:
             ),
             identity(
                 "without replacement",
-                "Drawn without replacement the variance is smaller; here for a batch of 2 out of 3.",
-                without,
-                variance / 2 * sp.Rational(3 - 2, 3 - 1),
-                latex=r"\operatorname{Var}(g_B) = \frac{\sigma^2}{B}\,\frac{n - B}{n - 1}\quad (n = 3,\ B = 2)",
-                reason="In general: two different samples have the covariance $-\\sigma^2 / (n - 1)$, because all $n$ "
-                "deviations add up to 0; put that into the variance of a mean of $B$.",
+                r"Drawn without replacement the variance is smaller: $\sigma^2/B$ gets another factor.",
+                (batch * sigma2 - batch * (batch - 1) * sigma2 / (n - 1)) / batch**2,
+                sigma2 / batch * (n - batch) / (n - 1),
+                latex=r"\frac{1}{B^2}\left[B\,\sigma^2 - B(B - 1)\,\frac{\sigma^2}{n - 1}\right] = "
+                r"\frac{\sigma^2}{B}\,\frac{n - B}{n - 1}",
+                reason="The left side is the variance of a mean of $B$: two different samples have the covariance "
+                "$-\\sigma^2 / (n - 1)$, because all $n$ deviations add up to 0.",
             ),
         ),
         "Ghadimi and Lan (2013); Bottou, Curtis and Nocedal (2018)",
@@ -185,23 +144,33 @@ def t8() -> Theorem:
     g = n - _beta * m
     after = -_eta * g * n + _L * _eta**2 * n**2 / 2 + _beta * _eta * n**2 / 2
     claimed = _beta * _eta * m**2 / 2 - _eta * (1 - _beta - _L * _eta / 2) * n**2 - _beta * _eta * (m - n) ** 2 / 2
-    gradients = 2 * (n**2 + _beta**2 * m**2) - g**2
+    gradients = (1 + _beta) * n**2 + _beta * (1 + _beta) * m**2 - g**2
     return Theorem(
         "T8",
         "energy of momentum",
         r"H_k = \Phi(\theta_k) + \tfrac{\beta\eta_k}{2}\|m_k\|^2,\quad "
         r"H_{k+1} \le H_k - \eta_k\left(1 - \beta - \tfrac{L\eta_k}{2}\right)\|m_{k+1}\|^2",
         (
-            r"$m_{k+1} = \beta m_k + g_k$, $\theta_{k+1} = \theta_k - \eta_k m_{k+1}$, $m_0 = 0$ (torch's SGD, no "
-            r"dampening, no Nesterov)",
-            r"weight decay is inside $\Phi$, and $g_k$ is its full gradient",
-            r"$Q(\cdot \mid \theta_k)$ has curvature at most $L$",
-            r"$\eta_k$ does not grow, and $\eta_k \le 2 (1 - \beta) / L$",
+            needs(
+                r"$m_{k+1} = \beta m_k + g_k$, $\theta_{k+1} = \theta_k - \eta_k m_{k+1}$ (torch's SGD, no dampening, "
+                r"no Nesterov)"
+            ),
+            needs(r"for the sum: $m_0 = 0$", "momentum at the start"),
+            needs(r"weight decay is inside $\Phi$, and $g_k$ is the full gradient of $\Phi$", "weight decay rises"),
+            needs(
+                r"$L$ bounds the curvature of $Q(\cdot \mid \theta_k)$ in T3's sense on the segment of each step",
+                "L half as large",
+            ),
+            needs(r"$\eta_k$ does not grow, and $\eta_k \le 2 (1 - \beta) / L$", "momentum rises"),
+            needs(r"for the sum: $\eta_k = \eta < 2 (1 - \beta) / L$"),
         ),
         r"Write $m, m'$ for $m_k, m_{k+1}$ and put $g = m' - \beta m$ into the quadratic bound of $Q$: what is left "
-        r"over is minus a square, and a smaller $\eta_{k+1}$ only lowers $H_{k+1}$. Summed over $k$, the squares of "
-        r"$m_k$ have a finite sum; with the second line at constant $\eta$ the squares of the gradients have one, too: "
-        r"$\sum_k \|g_k\|^2 \le 2 (1 + \beta^2) (\Phi_0 - \inf\Phi) / [\eta (1 - \beta - L\eta/2)]$.",
+        r"over is minus a square, and a smaller $\eta_{k+1}$ only lowers $H_{k+1}$. At constant $\eta$ the bracket is "
+        r"a positive constant, so $\sum_k\|m_{k+1}\|^2 \le (\Phi_0 - \inf\Phi) / [\eta (1 - \beta - L\eta/2)]$. By the "
+        r"second line $\|g_k\|^2 \le (1 + \beta)\|m_{k+1}\|^2 + \beta (1 + \beta)\|m_k\|^2$ adds up to "
+        r"$\sum_k \|g_k\|^2 \le (1 + \beta)^2 (\Phi_0 - \inf\Phi) / [\eta (1 - \beta - L\eta/2)]$. At $\beta = 0$ "
+        r"both lines are T3's and one quadratic loss of weight 1 attains them. For $\beta > 0$ the second cannot be "
+        r"attained: it would need $m' = m$ in the energy and $m' = -m$ in the gradients.",
         (
             identity(
                 "energy",
@@ -215,86 +184,10 @@ def t8() -> Theorem:
                 "gradients",
                 "The slack in the bound on the gradient is a square.",
                 gradients,
-                (n + _beta * m) ** 2,
-                latex=r"2\left(m'^2 + \beta^2 m^2\right) - g^2 = (m' + \beta m)^2 \ge 0",
+                _beta * (n + m) ** 2,
+                latex=r"(1 + \beta)\,m'^2 + \beta (1 + \beta)\,m^2 - g^2 = \beta\,(m + m')^2 \ge 0",
             ),
         ),
         "Zavriev and Kostyuk (1993); Ochs, Chen, Brox and Pock (2014, iPiano)",
         notebook="05",
-    )
-
-
-def t9() -> Theorem:
-    """T9: the curriculum as a distribution."""
-    pace = sp.Symbol("lambda", positive=True)
-    prior, losses = sp.symbols("p_1:4", positive=True), sp.symbols("ell_1:4", positive=True)
-    weights = [sp.Function(f"v_{i}", positive=True)(pace) for i in (1, 2, 3)]
-    alpha = sum(p * v for p, v in zip(prior, weights, strict=True))
-    q = [p * v / alpha for p, v in zip(prior, weights, strict=True)]
-    score = [sp.diff(sp.log(v), pace) for v in weights]
-    expected = sum(a * b for a, b in zip(q, losses, strict=True))
-    convex, ratios = sp.Function("f"), [v / alpha for v in weights]
-    divergence = sum(a * convex(r) for a, r in zip(prior, ratios, strict=True))
-    slopes = [sp.diff(convex(_x), _x).subs(_x, r) for r in ratios]
-    ess: Formula = alpha**2 / sum(p * v**2 for p, v in zip(prior, weights, strict=True))
-    chi2 = sum(a**2 / p for a, p in zip(q, prior, strict=True)) - 1
-    return Theorem(
-        "T9",
-        "the curriculum as a distribution",
-        r"Q_\lambda = v^* P / \alpha:\quad \alpha \uparrow,\quad \mathbb{E}_{Q_\lambda}\ell \uparrow,\quad "
-        r"D_f(Q_\lambda \| P) \downarrow,\quad H(Q_\lambda) \uparrow \text{ for uniform } P",
-        (
-            r"$\ln v^*$ has increasing differences in $\ell$ and $\lambda$ (not jiang-log)",
-            r"$v^*$ does not grow with $\ell$, and $v^*(0) = 1$",
-            r"$\alpha(\lambda) > 0$: some sample has weight",
-            r"$\theta$ and $P$ are fixed",
-            "for $H$: $P$ is uniform on finitely many points",
-        ),
-        r"Let $s = \partial_\lambda \ln v^*$. Increasing differences say that $s$ grows with $\ell$; as $v^*(0) = 1$ "
-        r"for every $\lambda$, $s(0) = 0$, so $s \ge 0$. With $r = v^*/\alpha$, which does not grow with $\ell$, and "
-        r"convex $f$, $f'(r)$ does not grow with $\ell$ either: each covariance below has its sign by Chebyshev's "
-        r"inequality. For uniform $P$, $H = \ln n - \mathrm{KL}$. (Where $v^*$ or $f$ has no derivative: $r$ at the "
-        r"smaller $\lambda$ and $r'$ at the larger cross once, at $\ell^*$, $r$ above $r'$ before it, so "
-        r"$\mathbb{E}_P[f(r) - f(r')] \ge \mathbb{E}_P[(f'(r') - f'(r'(\ell^*)))\,(r - r')] \ge 0$.)",
-        (
-            identity(
-                "mean weight",
-                "Its relative slope is a mean.",
-                sp.diff(alpha, pace),
-                alpha * sum(a * b for a, b in zip(q, score, strict=True)),
-                latex=r"\frac{d\alpha}{d\lambda} = \alpha\,\mathbb{E}_Q\,s \ge 0,\quad s = \partial_\lambda \ln v^*",
-            ),
-            identity(
-                "mean loss",
-                "Its slope is a covariance (three samples).",
-                sp.diff(expected, pace),
-                _covariance(q, losses, score),
-                latex=r"\frac{d}{d\lambda}\mathbb{E}_Q\ell = \operatorname{Cov}_Q(\ell, s) \ge 0",
-            ),
-            identity(
-                "divergence",
-                "The slope of every $f$-divergence is a covariance, too.",
-                sp.diff(divergence, pace).doit(),
-                _covariance(q, slopes, score),
-                latex=r"\frac{d}{d\lambda} D_f(Q\|P) = \frac{d}{d\lambda} \sum_i p_i\,f(r_i) = "
-                r"\operatorname{Cov}_Q\left(f'(r), s\right) \le 0",
-            ),
-            identity(
-                "sample size",
-                r"The effective sample fraction is $1 / (1 + \chi^2)$, so it grows.",
-                ess * (1 + chi2),
-                sp.S.One,
-                latex=r"\frac{\left(\sum p_i v_i\right)^2}{\sum p_i v_i^2} = \frac{1}{1 + \chi^2(Q\|P)}",
-            ),
-        ),
-        "Karlin and Rubin (1956); Hardy, Littlewood and Polya; Shaked and Shanthikumar (2007); Bengio et al. (2009)",
-        ("C2", "C4"),
-        notebook="07",
-    )
-
-
-def _covariance(q: list[Formula], first, second) -> Formula:
-    product = sum(w * x * y for w, x, y in zip(q, first, second, strict=True))
-    return product - sum(w * x for w, x in zip(q, first, strict=True)) * sum(
-        w * y for w, y in zip(q, second, strict=True)
     )

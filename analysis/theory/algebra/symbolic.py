@@ -56,8 +56,8 @@ class Derivation:
 
     @property
     def proved(self) -> bool:
-        """Whether sympy settled every statement. (A refutation counts: it settles that the statement fails.)"""
-        return all(proof.proved for proof in self.proofs)
+        """Whether sympy settled every statement that is not argued in words (a refutation settles one, too)."""
+        return all(proof.proved for proof in self.proofs if not proof.argued)
 
     def table(self) -> pd.DataFrame:
         """One row per proof: name, formula, kind, reduced form, whether it is proved, remark."""

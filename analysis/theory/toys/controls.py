@@ -35,7 +35,7 @@ class ConvexLoss(Regularizer):
 class StepWeight(Regularizer):
     """A weight in steps: v* = 1 for l < lambda, 0.01 for lambda <= l < 10 lambda, and 0 beyond.
 
-    The axioms A1 to A3 hold, but ln v* has no increasing differences.
+    The axioms A1 to A3 hold, but v* is not TP2.
     """
 
     name: ClassVar[str] = "step (control)"

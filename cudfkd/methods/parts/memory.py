@@ -68,7 +68,7 @@ class Memory(nn.Module):
 
 
 class ImageMemory(Memory):
-    """The newest `size` images: as bytes where images lie in [0, 1], else in half precision, which has no such limits.
+    """The newest `size` images: as bytes where images lie in [0, 1], else in half precision, for values outside [0, 1].
 
     Arguments:
         size: largest number of images.

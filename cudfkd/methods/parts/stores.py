@@ -31,8 +31,8 @@ SHIFT = 4  # pixels, as published for pools of 32 x 32 images
 class Fresh:
     """Store in which every batch is new. Several batches of a round are made at once, and labelled if `labelled`.
 
-    The latents of all these batches are drawn first, before any other random number of their steps. So a method that
-    draws other numbers in a step (PRE-DFKD) gets different numbers than with one batch at a time.
+    The latents of all these batches are drawn first, before any random number of their steps. So a method that draws
+    further numbers in a step (PRE-DFKD) gets different numbers than with one batch at a time.
     """
 
     source: Source

@@ -31,6 +31,14 @@ def test_void_when_the_control_holds():
     assert not result.passed
 
 
+def test_a_violation_that_refutes_nothing_leaves_a_statement_undecided():
+    assert judged([1.0], refuted=False).verdict == "undecided"
+    assert judged([0.0], refuted=False).verdict == "holds"
+    assert judged([1.0], [0.0], refuted=False).verdict == "void"
+    assert merge([judged([1.0], refuted=False), judged([0.0])]).verdict == "undecided"
+    assert merge([judged([1.0], refuted=False), judged([1.0])]).verdict == "fails"
+
+
 def test_nan_is_a_violation_and_no_control():
     assert judged([0.0, float("nan"), -1.0]).verdict == "fails"
     assert judged([0.0], [float("nan")]).verdict == "void"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from analysis.live import accounts
-from analysis.live.accounts import LiveObjective, account
+from analysis.live.accounts import account
 from analysis.live.probe import Probe
 from cudfkd import ConfigError, Curriculum, regularizers
 from tests.analysis.live.toys import Meddler, config, probed, student
@@ -98,26 +98,6 @@ def test_the_split_of_a_block_depends_on_the_order_and_the_sum_does_not():
     lam_last = rows["end"] - rows["start"] - other
     assert (rows["student"] - rows["student last"]).abs().max() > 1e-6
     assert lam_last.abs().max() < 1  # the remainder is lambda's part in the other order
-
-
-def test_objective_of_each_granularity():
-    losses = torch.tensor([0.5, 1.0, 4.0], dtype=torch.float64)
-    log = regularizers.get("log")
-    values = {
-        name: LiveObjective(Curriculum(granularity=name)).value(losses, 2.0) for name in ("sample", "batch", "none")
-    }
-    assert values["sample"] == pytest.approx(float(log.latent(losses, 2.0).mean()))
-    assert values["batch"] == pytest.approx(float(log.latent(losses.mean(), 2.0)))
-    assert values["none"] == pytest.approx(float(losses.mean()))
-    assert values["sample"] < values["batch"] < values["none"]
-
-
-def test_small_changes_of_a_large_objective_keep_their_digits():
-    phi, rng = LiveObjective(Curriculum(granularity="none")), torch.Generator().manual_seed(0)
-    before = 1e3 * torch.rand(64, generator=rng, dtype=torch.float64)
-    after = before.clone()
-    after[3] += 2**-30
-    assert phi.change(before, 1.0, after, 1.0) == float(after[3] - before[3]) / 64
 
 
 def test_samples_of_a_dead_curriculum():

@@ -173,6 +173,17 @@ def test_rows_images_and_test_scores_are_kept_where_a_study_asks(tmp_path):
     assert first.summary["test"]["accuracy"]["n"] == 10_000
 
 
+def test_curves_hold_clocks_and_measures_of_each_epoch(tmp_path):
+    list(run.fill(tiny(keep="curves"), tmp_path / "tiny.json", labels=["sample"], seeds=[0]))
+    _, first = records.read(tmp_path / "tiny.json").find("sample", 0)
+    assert set(first.rows[0]) == {
+        "epoch", "student_steps", "generator_steps", "teacher_images", "seconds", "total_seconds",
+        "accuracy", "agreement", "loyalty", "loyalty_published",
+    }  # fmt: skip
+    assert [row["accuracy"] for row in first.rows] == first.numbers["accuracies"]
+    assert first.summary["generator_steps"] == first.rows[-1]["generator_steps"]
+
+
 def test_a_finished_folder_is_a_record_of_one_run(tmp_path, monkeypatch):
     """It names the machine of the run, and not of who records it: rates are matched by that string."""
     experiment = tiny().case("sample").with_seed(5).experiment

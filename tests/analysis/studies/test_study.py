@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+from analysis.checks import hypotheses
 from analysis.evidence.execute import profile_parameters
 from analysis.studies import catalog, records, study, table, tuning
 from analysis.studies.study import Case, Study
@@ -112,12 +113,7 @@ def test_an_unknown_study_or_case_is_named_with_its_neighbours():
         tiny().case("samples")
 
 
-OUTDATED = pytest.mark.xfail(reason="its methods became their authors', its settings are still searched", strict=True)
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=OUTDATED if name == "methods" else ()) for name in catalog.names()]
-)
+@pytest.mark.parametrize("name", catalog.names())
 def test_the_projects_studies_say_what_they_are_for_and_their_records_are_theirs(name):
     described = catalog.get(name)
     assert described.name == name
@@ -129,7 +125,7 @@ def test_the_projects_studies_say_what_they_are_for_and_their_records_are_theirs
         assert [(key, case.at) for key, case in record.cases.items()] == [(c.key, c.at) for c in described.cases]
 
 
-@pytest.mark.parametrize("name", ["drift", "granularity", "map", "pace"])
+@pytest.mark.parametrize("name", ["curriculum", "drift", "granularity", "map", "methods", "pace"])
 def test_studies_that_notebooks_judge_are_complete(name):
     assert records.lacking(catalog.get(name), records.load(name)) == []
 
@@ -164,3 +160,14 @@ def test_the_quick_study_runs_what_notebook_00_runs():
 def test_a_study_is_plain_data():
     again = Study.model_validate(json.loads(tiny().model_dump_json()))
     assert again.key == tiny().key
+
+
+def test_the_comparison_has_the_pairs_that_its_power_needs():
+    """The spread of one teacher's pairs is of the study `curriculum`; the comparison averages over its teachers."""
+    runs = table.frame(records.load("curriculum")).pivot(index="seed", columns="form", values="accuracy")
+    spread = 100 * (runs["CuDFKD"] - runs["DFQ at equal terms"]).std()
+    described = catalog.get("comparison")
+    assert described.purpose.margin == 1.0
+    spread /= len({case.at["teacher"] for case in described.cases}) ** 0.5
+    assert hypotheses.pairs_for_difference(spread, 1.0) <= len(described.seeds)
+    assert hypotheses.pairs_for_equivalence(spread, 1.0) <= len(described.seeds)

@@ -18,6 +18,16 @@ def test_batch_size_decides_the_objective_between_its_two_ends():
     assert low < values[3] < high
 
 
+@pytest.mark.parametrize("name", ["log", "welsch", "cauchy"])
+def test_large_batches_are_near_plain_distillation_with_a_schedule(name):
+    pools = [distribution.random_problem(seed, n=7)[0] for seed in range(3)]
+    check = batch_weight.near_the_limit(name, 2.0, pools)
+    assert check.passed
+    assert check.worst_violation > -1e-15  # linear attains the bound
+    with pytest.raises(ConfigError, match="void"):
+        batch_weight.near_the_limit("hard", 2.0, pools)
+
+
 def test_expected_objective_by_hand():
     losses = torch.tensor([0.0, 2.0, 4.0], dtype=torch.float64)
     means = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)

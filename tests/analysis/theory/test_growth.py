@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.theory import growth
+from analysis.theory import growth, toward_plain
 from analysis.theory.toys.descent import Exact
 from analysis.theory.toys.problems import student
 from cudfkd.base.errors import ConfigError
@@ -26,14 +26,14 @@ def test_theorem_5_holds(toy, reg):
 @monotone
 @toy
 def test_limit_is_plain_distillation(toy, reg):
-    assert growth.limit(toy, reg, paces(reg)).passed
-    assert growth.plain_limit(toy, reg).passed
+    assert toward_plain.bounded(toy, reg, paces(reg)).passed
+    assert toward_plain.reached(toy, reg).passed
 
 
 @toy
 def test_jiang_log_breaks_both(toy):
     assert growth.grows(toy, "jiang-log", np.linspace(0.2, 0.98, 12).tolist()).verdict == "fails"
-    assert growth.plain_limit(toy, "jiang-log").verdict == "fails"
+    assert toward_plain.reached(toy, "jiang-log").verdict == "fails"
 
 
 def test_objective_rises_though_every_step_descends():

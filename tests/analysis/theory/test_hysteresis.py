@@ -74,3 +74,19 @@ def test_slow_convergence_is_said(monkeypatch):
 def test_bad_input(more, line):
     with pytest.raises(ConfigError, match=line):
         sweep(**more)
+
+
+def test_a_fork_at_some_pace_needs_distance():
+    assert hysteresis.smallest_fork() == pytest.approx(1.21559, abs=1e-5)
+    assert hysteresis.pitchfork(1.2) < 0 < hysteresis.pitchfork(1.25) < hysteresis.pitchfork(2.0)
+    assert curvature(0.0, 1e-3, apart=1.2) > 0 > curvature(0.0, 1e-3, apart=1.25)
+    with pytest.raises(ConfigError, match=r"apart = 1.0"):
+        hysteresis.pitchfork(1.0)
+
+
+def test_a_forward_fork_has_no_loop():
+    swept = sweep(apart=1.25, low=0.1, high=0.5, count=9)
+    up, down = (swept.query(f"direction == '{way}'").sort_values("lam")["theta"].to_numpy() for way in ("up", "down"))
+    np.testing.assert_allclose(up, down, atol=1e-5)
+    assert up[0] > 0.2
+    assert up[-1] < 1e-3

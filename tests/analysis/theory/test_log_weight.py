@@ -59,3 +59,16 @@ def test_raw_objective_falls_with_lambda(loss, slope):
     at, h = torch.tensor([loss], dtype=torch.float64), 1e-5
     raw = [float(LOG.latent(at, lam)) - lam * (1 + exp(-lam)) for lam in (2 - h, 2 + h)]
     assert (raw[1] - raw[0]) / (2 * h) == pytest.approx(slope, abs=5e-3)
+
+
+def test_the_push_through_the_weight_peaks_above_lambda_and_dies_out():
+    pushes = torch.autograd.functional.jacobian(lambda at: (LOG.weight(at, 2.0) * at).sum(), LOSSES)
+    assert float(LOSSES[pushes.argmin()]) == pytest.approx(3.367, abs=2e-3)
+    assert float(pushes.min()) == pytest.approx(-0.3881, abs=1e-4)
+    assert -1e-6 < float(pushes[20_000]) < 0  # a loss of 20
+
+
+@pytest.mark.parametrize(("lam", "fall"), [(0.05, 1.32), (0.5, 1.031), (1.0, 0.903), (4.0, 0.960)])
+def test_one_unit_of_lambda_lowers_an_easy_sample_by_about_one(lam, fall):
+    raw = [-pace * (1 + exp(-pace)) for pace in (lam, lam + 1)]  # at l = 0, where F = 0
+    assert raw[0] - raw[1] == pytest.approx(fall, abs=2e-3)

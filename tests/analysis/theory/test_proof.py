@@ -40,7 +40,7 @@ def test_refutation_needs_a_negative_number():
 
 def test_by_hand_says_so():
     proof = by_hand("step", "A step.", "x", "Because.")
-    assert proof.verdict == "by hand"
+    assert (proof.verdict, proof.proved, proof.argued) == ("by hand", False, True)
     assert "By hand. Because." in proof._repr_markdown_()
 
 

@@ -18,6 +18,7 @@ from analysis.theory import (
     matrix,
     minibatch,
     momentum,
+    toward_plain,
 )
 from analysis.theory.algebra import symbolic
 from analysis.theory.toys import descent, objective, problems
@@ -123,7 +124,7 @@ ZERO = torch.zeros(1, dtype=torch.float64)
     (lambda: majorization.slice_table(RIDGE, "log", 1.0, count=0), "count = 0"),
     (lambda: growth.grows(RIDGE, "log", [2.0, 1.0]), r"lams\[1\] = 1.0"),
     (lambda: growth.within_budget(RIDGE, "log", [1.0, 2.0, 1.5]), r"lams\[2\] = 1.5"),
-    (lambda: growth.limit(RIDGE, "log", []), "number of lambdas = 0"),
+    (lambda: toward_plain.bounded(RIDGE, "log", []), "number of lambdas = 0"),
     (lambda: minibatch.expectation(points(1.0), "log", 1.0, ZERO, 0.1), "number of samples = 1"),
     (lambda: minibatch.regression(RIDGE, "log", 1.0, batch=1.5), "batch = 1.5"),  # type: ignore[arg-type]
     (lambda: drift.wasserstein(torch.zeros(3, 2).double(), torch.zeros(4, 2).double()), r"second has \(4, 2\)"),

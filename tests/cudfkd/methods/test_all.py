@@ -103,6 +103,37 @@ def test_the_generators_steps_are_counted(method):
     assert counted[0] == (taken * extra if method == "cmi" else taken + rounds * extra)
 
 
+@pytest.mark.parametrize("method", ALL)
+def test_the_images_that_the_teacher_looks_at_are_counted(method):
+    seen = []
+
+    class Passes(Callback):
+        """Counts the images of each pass of the teacher, from the first epoch on."""
+
+        def before_epoch(self, ctx):
+            for network in {ctx.teacher, ctx.labeller or ctx.teacher}:
+                network.register_forward_pre_hook(lambda _network, inputs: seen.append(len(inputs[0])))
+
+    run = distill(config(method, epochs=1), callbacks=[Passes()])
+    asked = method != "scratch"
+    assert run.rows[0]["teacher_images"] == sum(seen)
+    assert (run.rows[0]["teacher_images"] > 0) == asked
+
+
+def test_images_that_the_teacher_sees_for_a_callback_are_no_queries():
+    class Curious(Callback):
+        """Asks the teacher at each moment at which a method does."""
+
+        def after_synthesis(self, ctx):
+            ctx.teacher_logits(torch.rand(3, 1, 16, 16))
+
+        def after_student_step(self, ctx, batch):
+            ctx.soft_labels(batch.images)
+
+    watched, alone = (distill(config("dafl", epochs=1), callbacks=each) for each in ([Curious()], []))
+    assert watched.rows[0]["teacher_images"] == alone.rows[0]["teacher_images"] > 0
+
+
 @pytest.mark.parametrize("method", GENERATING)
 def test_an_equal_budget_of_generator_steps_is_a_configuration(method):
     options = {"warmup": 0} if method == "fast-dfkd" else {"replay_steps": 0} if method == "pre-dfkd" else {}

@@ -1,4 +1,4 @@
-"""Training a teacher: the files it writes, the augmentations, and that stopping and resuming changes no bit."""
+"""Training a teacher: the files it writes, and that stopping and resuming changes no bit."""
 
 import json
 from hashlib import sha256
@@ -13,7 +13,6 @@ from cudfkd.data import ImageSet
 from cudfkd.models.normalize import Normalize
 from cudfkd.teachers import read_teacher, recipes, training
 from cudfkd.teachers.recipes import Recipe
-from cudfkd.teachers.training import flip, mislabelled, shift
 from tests.cudfkd.data.test_cifar import Small
 
 CARD, WEIGHTS = "lenet5-half-seed0.json", "lenet5-half-seed0.safetensors"
@@ -83,22 +82,6 @@ def test_seed_and_recipe_make_the_teacher(tmp_path):
     assert len(set(digests)) == 2 + len(CHANGES)
 
 
-@pytest.mark.parametrize("classes", [2, 10])
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.4])
-def test_a_share_of_the_labels_is_wrong_and_every_other_class_as_likely(share, classes):
-    right = torch.arange(20_000) % classes
-    mixed = mislabelled(right, share, classes, seed=3)
-    wrong = mixed != right
-    assert int(wrong.sum()) == round(share * 20_000)
-    assert mislabelled(right, share, classes, seed=3).equal(mixed)
-    assert right.equal(torch.arange(20_000) % classes)
-    if share:
-        moved = ((mixed - right) % classes)[wrong].bincount(minlength=classes)[1:]
-        expected = len(right) * share / (classes - 1)
-        assert (moved - expected).abs().max() < 5 * expected**0.5
-        assert not mislabelled(right, share, classes, seed=4).equal(mixed)
-
-
 @pytest.mark.usefixtures("_few_images")
 def test_a_noisy_teacher_has_a_name_of_its_own_and_right_labels_judge_it(tmp_path):
     """With 95 % of wrong labels of ten classes the right class is the rarest, and the teacher unlearns it."""
@@ -125,43 +108,6 @@ def test_a_teacher_of_an_earlier_version_is_found_and_gone_on_with(tmp_path):
     del description["recipe"]["wrong_labels"]
     config.write_text(json.dumps(description))
     assert train(tmp_path / "begun", resume=True)["sha256"] == card["sha256"]
-
-
-def test_flip_mirrors_some_images_and_leaves_the_others():
-    images = torch.rand(64, 1, 4, 4)
-    flipped = flip(images, torch.Generator().manual_seed(0))
-    mirrored = torch.tensor([torch.equal(a, b.flip(2)) for a, b in zip(flipped, images, strict=True)])
-    left = torch.tensor([torch.equal(a, b) for a, b in zip(flipped, images, strict=True)])
-    assert (mirrored ^ left).all()
-    assert 16 < int(mirrored.sum()) < 48
-
-
-def test_shift_moves_each_image_by_up_to_so_many_pixels_and_black_moves_in():
-    pixels = torch.arange(1, 37, dtype=torch.uint8).view(1, 1, 6, 6).repeat(400, 2, 1, 1)
-    moved = shift(pixels, 1, torch.Generator().manual_seed(0))
-    assert moved.shape == pixels.shape
-    assert moved.dtype == torch.uint8
-    places = {(y, x): torch.zeros(8, 8, dtype=torch.uint8) for y in range(3) for x in range(3)}
-    for (y, x), canvas in places.items():
-        canvas[1:7, 1:7] = pixels[0, 0]
-        places[y, x] = canvas[y : y + 6, x : x + 6]
-    seen = [
-        {place for place, shifted in places.items() if torch.equal(shifted, image[channel])}
-        for image in moved
-        for channel in (0, 1)
-    ]
-    assert all(len(matches) == 1 for matches in seen)
-    counts = [sum(matches == {place} for matches in seen) for place in places]
-    assert min(counts) > 60
-    assert seen[::2] == seen[1::2]
-
-
-def test_a_crop_is_a_shift_and_a_mirroring():
-    pixels = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
-    cropped = training.augmented(pixels, "crop", torch.Generator().manual_seed(3))
-    rng = torch.Generator().manual_seed(3)
-    assert torch.equal(cropped, flip(shift(pixels, 4, rng).float() / 255, rng))
-    assert torch.equal(training.augmented(pixels, "none", rng), pixels.float() / 255)
 
 
 def test_a_teacher_of_cifar_by_the_papers_recipe_shortened(tmp_path, monkeypatch):

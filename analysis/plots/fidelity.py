@@ -1,0 +1,100 @@
+"""Figures of fidelity to the teacher: loyalty image by image, three measures on changed images, errors in common."""
+
+from collections.abc import Mapping
+from math import ceil
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.plots import intervals
+
+COLUMNS = 3
+COLORS = {"real": "C0", "moved": "C2", "noisy": "C4"}
+
+
+def histograms(
+    loyalties: Mapping[str, pd.DataFrame],
+    published: Mapping[str, pd.DataFrame],
+    means: Mapping[str, tuple[float, float]],
+    value: float,
+    source: str,
+) -> Figure:
+    """A panel a method: shares of the images by loyalty, by definition (filled) and as published (outline).
+
+    Whiskers reach from the lowest to the highest seed. Ticks below the bars are the means of both. The dashed line is
+    a published mean, of other data and networks.
+
+    Arguments:
+        loyalties, published: of `analysis.studies.faithful.histograms`, by definition and as published.
+        means: by method, the means by definition and as published.
+        value: the published mean; source: the run it belongs to, in words.
+    """
+    count = ceil(len(loyalties) / COLUMNS)
+    figure, axes = plt.subplots(
+        count, COLUMNS, figsize=(6.6, 1.55 * count + 0.7), sharex=True, sharey=True, squeeze=False
+    )
+    for number, ax in enumerate(axes.flat):
+        ax.set_visible(number < len(loyalties))
+    for number, (method, ax) in enumerate(zip(loyalties, axes.flat, strict=False)):
+        _bars(ax, loyalties[method], published[method])
+        for mean, color in zip(means[method], ("C0", "C1"), strict=True):
+            ax.axvline(mean, ymax=0.08, color=color, linewidth=2.5)
+        ax.axvline(value, color=intervals.PUBLISHED, linewidth=1, linestyle="--")
+        ax.set_title(method, fontsize=10, fontweight="bold" if method == intervals.OURS else "normal")
+        ax.tick_params(labelbottom=number + COLUMNS >= len(loyalties))
+    axes[0, 0].set(xlim=(0, 1), ylim=(0, None))
+    words = "Blue bars: by definition. Orange line: as published. Marks at the bottom: their means"
+    intervals.headline([axes[0, 0]], f"{words}\nDashed: published mean ({source})")
+    figure.supxlabel("loyalty of an image (1: same answer as the teacher)", fontsize=10)
+    figure.supylabel("share of the images, %", fontsize=10)
+    return figure
+
+
+def measures(
+    tables: Mapping[str, Mapping[str, pd.DataFrame]], published: Mapping[str, Mapping[str, float]], source: str
+) -> Figure:
+    """A panel a measure, a row a method: the mean on real, moved and noisy images, each with its interval.
+
+    Arguments:
+        tables: by label of the measure, of `analysis.studies.faithful.measures`; the first orders the methods.
+        published: by label of the measure, published values by method; source: their origin, in words.
+    """
+    order = next(iter(next(iter(tables.values())).values())).index
+    names = [str(name) for name in order]
+    axes = intervals.rows(names, len(tables), width=8.2)
+    for ax, (label, by_change) in zip(axes, tables.items(), strict=True):
+        for place, (change, table) in enumerate(by_change.items()):
+            intervals.estimates(ax, table.loc[order], COLORS[change], shift=0.22 * (place - 1), label=change)
+        if label in published:
+            intervals.published(ax, names, published[label], shift=-0.22)
+        ax.set(xlabel=label, xlim=(0, None))
+    for line, (change, color) in enumerate(reversed(COLORS.items()), start=1):
+        intervals.note(axes[0], f"{change} images", color=color, line=line)
+    return intervals.headline(axes, f"Points: means with 95 % intervals over seeds. Diamonds: {source}")
+
+
+def errors(table: pd.DataFrame) -> Axes:
+    """A row a method: images that student and teacher both get wrong, beside independent errors; both alike.
+
+    table: of `analysis.studies.faithful.errors`.
+    """
+    (ax,) = intervals.rows([str(name) for name in table.index])
+    heights = range(len(table))
+    ax.plot(table["independent"], heights, "|", color="0.4", markersize=12, markeredgewidth=2, linestyle="")
+    ax.plot(table["alike"], [height + 0.2 for height in heights], "v", color="C2", markersize=5, linestyle="")
+    intervals.estimates(ax, table.rename(columns={"both": "value"}))
+    ax.set(xlabel="share of the test images, %", xlim=(0, None))
+    intervals.note(ax, "point: both wrong, 95 % interval", color="C0", line=3)
+    intervals.note(ax, "triangle: both give the same wrong class", color="C2", line=2)
+    intervals.note(ax, "tick: both wrong, if errors were independent", color="0.4")
+    return ax
+
+
+def _bars(ax: Axes, shares: pd.DataFrame, published: pd.DataFrame) -> None:
+    edges = shares.index.to_numpy(dtype=float)
+    width = edges[1] - edges[0]
+    ax.bar(edges, shares["mean"], width, align="edge", color="C0", alpha=0.55, linewidth=0)
+    ax.vlines(edges + width / 2, shares["low"], shares["high"], color="C0", linewidth=1)
+    ax.stairs(published["mean"].to_numpy(), [*edges, edges[-1] + width], color="C1", linewidth=1.4)

@@ -1,0 +1,124 @@
+"""Verdicts on C5 to C9 on made-up runs whose truth is known: how often a claim is called shown, refuted, undecided."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.studies import comparison
+from cudfkd import DataError
+
+METHODS = ("cudfkd", "dfq", "cmi", "dafl", "kd", "scratch", "noise")
+USUAL = {"dfq": 78.0, "cmi": 79.0, "dafl": 65.0, "kd": 88.0, "scratch": 87.0, "noise": 18.0}
+
+
+def runs(ours: float, spread: float = 1.0, seed: int = 0, seeds: int = 10) -> pd.DataFrame:
+    """Accuracies of three teachers: each run is its method's truth, the seed's part, the teacher's part, and noise."""
+    rng = np.random.default_rng(seed)
+    of_seed, of_teacher = rng.normal(0, spread, seeds), rng.normal(0, spread, 3)
+    truth = USUAL | {"cudfkd": ours}
+    return pd.DataFrame(
+        [
+            {"method": method, "teacher": teacher, "seed": each,
+             "accuracy": truth[method] + of_seed[each] + of_teacher[teacher] + rng.normal(0, spread)}
+            for method in METHODS for teacher in range(3) for each in range(seeds)
+        ]
+    )  # fmt: skip
+
+
+def values(ours: float, **made) -> pd.DataFrame:
+    return comparison.units(runs(ours, **made), "accuracy")
+
+
+def verdicts(judge, ours: float, times: int = 100) -> dict[str, int]:
+    found = [judge(values(ours, seed=seed)).verdict for seed in range(times)]
+    return {word: found.count(word) for word in ("holds", "fails", "undecided")}
+
+
+def test_a_unit_is_a_seed_averaged_over_the_teachers():
+    made = runs(80.0)
+    by_hand = made[(made["method"] == "cmi") & (made["seed"] == 3)]["accuracy"].mean()
+    found = values(80.0)
+    assert (found.shape, found.loc[3, "cmi"]) == ((10, 7), pytest.approx(by_hand))
+    assert comparison.rivals(found) == ["dfq", "cmi", "dafl"]
+
+
+def test_differences_are_paired():
+    table = comparison.against_rivals(values(80.0))
+    assert list(table.index) == ["dfq", "cmi", "dafl"]
+    assert table.loc["dafl", "difference"] == pytest.approx(15, abs=1)
+    assert table.loc["dafl", "ahead"] == pytest.approx(2**-10)
+    assert table.loc["dafl", "behind"] == 1
+    assert (table["high"] - table["low"]).max() < 2  # the parts of seeds and teachers are gone
+
+
+@pytest.mark.parametrize(
+    ("ours", "word", "least"),
+    [(81.0, "holds", 95), (79.0, "holds", 60), (76.5, "fails", 90)],
+    ids=["ahead", "as good", "far behind"],
+)
+def test_comparable_is_seen(ours, word, least):
+    assert verdicts(comparison.comparable, ours)[word] >= least
+
+
+@pytest.mark.parametrize(("ours", "wrong"), [(78.0, "holds"), (78.0, "fails")])
+def test_at_the_margin_either_decision_is_rare(ours, wrong):
+    assert verdicts(comparison.comparable, ours)[wrong] <= 12  # binomial, 100 times 0.05: exceeded once in 1,000
+
+
+def test_being_first_is_neither_shown_nor_refuted_between_equals():
+    found = verdicts(lambda made: comparison.most_faithful(made, "loyalty"), 79.0)
+    assert found["undecided"] >= 80
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [
+        lambda made: comparison.most_faithful(made, "loyalty"),
+        lambda made: comparison.most_robust(made, 100 - made),
+        lambda made: comparison.soonest(100 - made, "student updates", "90 %"),
+        lambda made: comparison.better_than_data(made.assign(scratch=79.0)),
+    ],
+    ids=["faithful", "robust", "soon", "data"],
+)
+def test_clear_cases_are_decided(judge):
+    found = {ours: judge(values(ours)) for ours in (83.0, 75.0)}
+    assert [found[ours].verdict for ours in (83.0, 75.0)] == ["holds", "fails"]
+    assert not any(check.control.holds for check in found.values())
+
+
+def test_the_steadiest_curve_is_that_of_noise_and_does_not_make_it_robust():
+    """The deviation of noise is the lowest, and its mean too: the control fails by its mean."""
+    mu, steady = values(83.0), values(83.0) / 100
+    found = comparison.most_robust(mu, steady)
+    assert not found.control.holds
+    assert found.verdict == "fails"  # the rivals have a lower deviation than CuDFKD
+    assert comparison.most_robust(mu, steady.assign(cudfkd=0.0)).verdict == "holds"
+    assert comparison.most_robust(mu, steady.assign(cudfkd=steady["cmi"])).verdict == "fails"  # dafl is steadier
+    alike = steady.assign(dafl=steady["cmi"], dfq=steady["cmi"], cudfkd=steady["cmi"])
+    assert comparison.most_robust(mu, alike).verdict == "undecided"
+
+
+def test_a_control_that_holds_makes_the_check_void():
+    made = values(83.0)
+    assert comparison.comparable(made.assign(noise=made["cudfkd"])).verdict == "void"
+
+
+def test_no_verdict_from_runs_that_are_missing_doubled_or_too_few():
+    made = runs(80.0)
+    gone = (made["method"] == "cmi") & (made["teacher"] == 1) & (made["seed"] == 4)
+    for wrong, line in [
+        (made[~gone], "the run of method cmi, teacher 1, seed 4 is missing, or has no accuracy"),
+        (made.assign(accuracy=made["accuracy"].mask(gone)), "the run of method cmi, teacher 1, seed 4 is missing"),
+        (pd.concat([made, made[gone]]), "the run of method cmi, teacher 1, seed 4 stands twice"),
+        (made[made["seed"] < 5], "5 seeds are too few for a test: take 6 or more"),
+    ]:
+        with pytest.raises(DataError, match=line):
+            comparison.units(wrong, "accuracy")
+
+
+def test_means_over_seeds_have_their_intervals():
+    table = comparison.over_seeds(runs(80.0), "accuracy", scale=0.01)
+    assert list(table.index) == list(METHODS)
+    assert table.loc["cmi", "value"] == pytest.approx(values(80.0)["cmi"].mean() / 100)
+    assert (table["low"] < table["value"]).all()
+    assert set(table["n"]) == {10}
