@@ -138,7 +138,7 @@ def page(filled: Iterable[Entry]) -> str:
     shown = table(filled).reset_index()
     head = "| " + " | ".join(shown.columns) + " |\n" + "|---" * len(shown.columns) + "|"
     body = ["| " + " | ".join(str(value).replace("|", "\\|") for value in row) + " |" for row in shown.to_numpy()]
-    sources = [f"- {row.id}: {row.source}" for row in ROWS if row.source]
+    sources = [f"- {row.id}: {row.source.removeprefix(f'{row.id}: ')}" for row in ROWS if row.source]
     return "\n".join([HEAD, head, *body, "", "## Sources of the published values", "", *sources, ""])
 
 
