@@ -32,7 +32,7 @@ def _without_a_run(path):
         (_without_a_run, "lacks 1 of 40 runs, the first is cudfkd, 0.1, seed 1"),
         (lambda path: records.write(path, seeded.record("ramp")), "start is of another form of its study"),
         (lambda path: path.write_text(path.read_text().replace('"1": {"made"', '"0": {"made"', 1)), "holds '0' twice"),
-        (lambda path: path.write_text(path.read_text().replace('"4": {"made"', '"7": {"made"', 1)), "lacks 1 of 40 runs"),
+        (lambda path: path.write_text(path.read_text().replace('"4": {"made"', '"7": {"made"', 1)), "lacks 1 of 40"),
         (lambda path: path.write_text("{"), "missing or damaged"),
     ],
     ids=["gone", "run", "other", "twice", "seed", "text"],
