@@ -1,4 +1,7 @@
-"""`python -m analysis execute | reproduce | scorecard | record | tidy`. Bad input gives a line and exit code 2."""
+"""`python -m analysis execute | reproduce | scorecard | map | record | tidy`.
+
+Bad input gives a line and exit code 2.
+"""
 
 import argparse
 import shutil
@@ -9,6 +12,7 @@ from typing import Any
 
 from analysis import origin
 from analysis.evidence import execute, form, pages, reproduce, scorecard
+from analysis.paper import paper_map
 from cudfkd.base import command
 from cudfkd.base.command import Parser
 from cudfkd.base.console import say
@@ -55,6 +59,11 @@ def _parser() -> Parser:
     card = commands.add_parser("scorecard", help="what the notebooks of a profile have found, a line a check")
     card.add_argument("--profile", default="quick")
     card.set_defaults(run=_scorecard)
+    overview = commands.add_parser(
+        "map", help="each figure, table and claim of the paper beside ours, from the records"
+    )
+    overview.add_argument("--page", action="store_true", help="also write docs/map.md")
+    overview.set_defaults(run=_map)
     record = commands.add_parser("record", help="copy a profile's figures from out/ to figures/, to be committed")
     record.add_argument("--profile", default="quick")
     record.set_defaults(run=_record)
@@ -88,6 +97,14 @@ def _scorecard(options: argparse.Namespace) -> int:
         raise ConfigError(card.summary())
     say("\n".join(card.lines()))
     return 1 if card.failed else 0
+
+
+def _map(options: argparse.Namespace) -> int:
+    filled = paper_map.entries()
+    say("\n".join(paper_map.lines(filled)))
+    if options.page:
+        paper_map.write_page(filled)
+    return 0
 
 
 def _record(options: argparse.Namespace) -> int:

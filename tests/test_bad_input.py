@@ -193,6 +193,7 @@ COMMAND_ROWS = [
     row("distill", ("--data", "/a\0b"), r"/a\x00b cannot be read (embedded null byte)"),
     row("distill", "--student lenet", "unknown model 'lenet': did you mean 'lenet5'?"),
     row("distill", "--teacher resnet", "unknown teacher 'fashion-mnist resnet seed 0'"),
+    row("distill", "--teacher lenet5-wrong30", "--seed 0 --wrong-labels 0.3 --out DIR) and name its file"),
     row("distill", "--teacher-seed 9", "unknown teacher 'fashion-mnist lenet5 seed 9'"),
     row("distill", "--teacher-seed -1", "teacher_seed = -1"),
     row("distill", "--teacher-seed x", "'x' is not allowed for a seed"),

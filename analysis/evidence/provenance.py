@@ -19,6 +19,7 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.collections import Collection
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
 from analysis.checks import Check, CheckError, failures
@@ -29,6 +30,7 @@ from cudfkd.base.errors import ConfigError
 from cudfkd.base.files import folder_path, write_json
 from cudfkd.base.machine import hardware
 
+FOOTER = 0.14  # inches below a figure, for a line that names its seeds
 PACKAGES = ("cudfkd", "torch", "numpy", "scipy", "matplotlib", "papermill")
 
 
@@ -93,15 +95,26 @@ class Record:
         """The words on every figure: the profile, and the parameters that differ from it."""
         return f"{self.profile} profile" + (f", changed: {', '.join(self.changed)}" if self.changed else "")
 
-    def figure(self, name: str, drawn: Figure | Axes) -> Figure:
+    def figure(self, name: str, drawn: Figure | Axes, origin: Mapping[str, Any] | None = None) -> Figure:
         """Writes NAME.png, NAME.pdf and NAME.json (the plotted numbers); shows the figure in a notebook; returns it.
 
-        The same data and commit give the same files, to the byte.
+        The same data, commit and hardware give the same files, to the byte.
+
+        Arguments:
+            name: name of the files.
+            drawn: the figure.
+            origin: for a figure of recorded runs, their origin, as `analysis.studies.records.story` gives it. Its n and
+                seeds stand on the figure. Without it the story has this hardware and the seed among the parameters.
         """
         figure = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
         assert figure is not None
-        figure.text(0.005, 0.002, self.stamp, ha="left", va="bottom", fontsize=7, color="0.45")
-        story = {"notebook": self.notebook, "profile": self.profile, "commit": commit(), **self.parameters}
+        origin = dict(origin or self._here())
+        footer, engine = _footer(self.stamp, origin), figure.get_layout_engine()
+        if "seeds" in footer and isinstance(engine, ConstrainedLayoutEngine):
+            room = FOOTER / figure.get_figheight()
+            engine.set(rect=(0, room, 1, 1 - room))
+        figure.text(0.005, 0.002, footer, ha="left", va="bottom", fontsize=7, color="0.45")
+        story = {"notebook": self.notebook, "profile": self.profile, "commit": commit(), **self.parameters, **origin}
         text = json.dumps(story, sort_keys=True, default=str)
         self.folder.mkdir(parents=True, exist_ok=True)
         software = {"Software": None, "Title": f"{self.notebook}: {name}", "Description": text}
@@ -116,6 +129,11 @@ class Record:
             shown = (self.folder / f"{name}.png").read_bytes()
             _show(shown, figure.get_figwidth() * figure.dpi, described(name, panels))
         return figure
+
+    def _here(self) -> dict[str, Any]:
+        """The origin of a figure of this execution."""
+        seeds = {"n": 1, "seeds": [self.parameters["seed"]]} if "seed" in self.parameters else {}
+        return {"hardware": [hardware("cpu")], **seeds}
 
     def result(
         self,
@@ -167,7 +185,7 @@ def plotted(axes: Axes) -> dict[str, Any]:
         "ylabel": axes.get_ylabel(),
         "lines": [{"label": line.get_label(), "xy": _round(line.get_xydata())} for line in axes.lines],
         "areas": [{"label": area.get_label(), "xy": _vertices(area)} for area in axes.collections],
-        "bars": [{"x": bar.get_x(), "height": bar.get_height()} for bar in axes.patches if isinstance(bar, Rectangle)],
+        "bars": [_bar(bar) for bar in axes.patches if isinstance(bar, Rectangle)],
         "images": [hashlib.sha256(np.asarray(i.get_array()).tobytes()).hexdigest()[:16] for i in axes.images],
     }
 
@@ -194,6 +212,21 @@ def _show(png: bytes, width: float, description: str) -> None:
     image = b64encode(png).decode()
     html = f'<img alt="{escape(description)}" width="{width:.0f}" src="data:image/png;base64,{image}">'
     display({"image/png": image, "text/html": html, "text/plain": description}, raw=True)
+
+
+def _bar(bar: Rectangle) -> dict[str, float]:
+    places = {"x": bar.get_x(), "width": bar.get_width(), "height": bar.get_height()}
+    return {name: float(value) for name, value in places.items()}
+
+
+def _footer(stamp: str, origin: Mapping[str, Any]) -> str:
+    seeds = list(origin.get("seeds", []))
+    if len(seeds) < 2:
+        return stamp
+    named = (
+        f"{seeds[0]} to {seeds[-1]}" if seeds == list(range(seeds[0], seeds[-1] + 1)) else ", ".join(map(str, seeds))
+    )
+    return f"{stamp}; n = {origin['n']}, seeds {named}"
 
 
 def _require_distinct(names: list[str]) -> None:

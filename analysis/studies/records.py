@@ -218,6 +218,21 @@ def merge(records: Iterable[StudyRecord]) -> StudyRecord:
     return StudyRecord(study=about, cases=cases)
 
 
+def story(*recorded: StudyRecord) -> dict[str, Any]:
+    """The origin of recorded runs, for the story of a figure.
+
+    studies: hash of each study, by name. n: smallest number of runs of a case. seeds, hardware, torch: of the runs.
+    """
+    cases = [case for record in recorded for case in record.cases.values()]
+    made = [run.made for case in cases for run in case.runs.values()]
+    return {
+        "studies": {record.study["name"]: record.study["key"] for record in recorded},
+        "n": min(len(case.runs) for case in cases),
+        "seeds": sorted({seed for case in cases for seed in case.runs}),
+        **{name: sorted({str(each.get(name, "not recorded")) for each in made}) for name in ("hardware", "torch")},
+    }
+
+
 def images(entry: Entry) -> Float[Tensor, "n channels size size"]:
     """Images in [0, 1] of the student's last batch. Raises DataError for a run whose images were not kept."""
     if entry.images is None:

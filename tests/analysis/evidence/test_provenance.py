@@ -103,3 +103,25 @@ def test_a_notebook_gets_a_figure_with_its_description(tmp_path, monkeypatch):
     assert '<img alt="Falls: loss over step: log &amp; co" ' in data["text/html"]
     assert '<img alt="Figure wordless" ' in wordless["text/html"]
     assert not plt.fignum_exists(figure.number)
+
+
+def test_the_story_of_a_figure_says_seeds_hardware_and_commit(tmp_path):
+    _, ax = plt.subplots()
+    record = Record("04_majorize_minimize", "smoke", {"seed": 0}, str(tmp_path))
+    figure = record.figure("live", ax)
+    story = json.loads((tmp_path / "live.json").read_text())["story"]
+    assert {"notebook", "profile", "commit", "hardware", "n", "seeds"} <= story.keys()
+    assert (story["n"], story["seeds"]) == (1, [0])
+    assert [text.get_text() for text in figure.texts] == ["smoke profile"]
+    plt.close("all")
+
+
+@pytest.mark.parametrize(("seeds", "named"), [([0, 1, 2], "0 to 2"), ([1, 4], "1, 4")])
+def test_a_figure_of_recorded_runs_says_their_n_and_seeds(tmp_path, seeds, named):
+    _, ax = plt.subplots()
+    origin = {"n": 2, "seeds": seeds, "hardware": ["a GPU"], "studies": {"ramp": "key"}}
+    figure = Record("04_majorize_minimize", "smoke", {"seed": 0}, str(tmp_path)).figure("recorded", ax, origin)
+    story = json.loads((tmp_path / "recorded.json").read_text())["story"]
+    assert {name: story[name] for name in origin} == origin
+    assert figure.texts[0].get_text() == f"smoke profile; n = 2, seeds {named}"
+    plt.close("all")
