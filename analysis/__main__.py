@@ -1,4 +1,7 @@
-"""`python -m analysis execute | reproduce | scorecard | record`. Bad input gives a line on stderr and exit code 2."""
+"""`python -m analysis execute | reproduce | scorecard | map | record | tidy`.
+
+Bad input gives a line and exit code 2.
+"""
 
 import argparse
 import shutil
@@ -8,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis import origin
-from analysis.evidence import execute, reproduce, scorecard
+from analysis.evidence import execute, form, pages, reproduce, scorecard
+from analysis.paper import paper_map
 from cudfkd.base import command
 from cudfkd.base.command import Parser
 from cudfkd.base.console import say
@@ -37,7 +41,12 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     single = commands.add_parser("execute", help="one notebook, with parameters")
     single.add_argument("notebook", type=Path)
-    single.add_argument("output", type=Path, nargs="?", help="default: out/PROFILE/NAME.ipynb")
+    single.add_argument(
+        "output",
+        type=Path,
+        nargs="?",
+        help="default: out/PROFILE/NAME.ipynb; with other parameters out/changed/NAME.ipynb",
+    )
     single.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter")
     single.add_argument(
         "-f", type=Path, action="append", default=[], metavar="FILE", help="parameters from a YAML file"
@@ -50,9 +59,16 @@ def _parser() -> Parser:
     card = commands.add_parser("scorecard", help="what the notebooks of a profile have found, a line a check")
     card.add_argument("--profile", default="quick")
     card.set_defaults(run=_scorecard)
+    overview = commands.add_parser(
+        "map", help="each figure, table and claim of the paper beside ours, from the records"
+    )
+    overview.add_argument("--page", action="store_true", help="also write docs/map.md")
+    overview.set_defaults(run=_map)
     record = commands.add_parser("record", help="copy a profile's figures from out/ to figures/, to be committed")
     record.add_argument("--profile", default="quick")
     record.set_defaults(run=_record)
+    tidy = commands.add_parser("tidy", help="bring the notebooks into the form in which they are committed")
+    tidy.set_defaults(run=_tidy)
     return parser
 
 
@@ -61,9 +77,10 @@ def _execute(options: argparse.Namespace) -> int:
     for file in options.f:
         parameters |= execute.read_yaml(file)
     parameters |= {name: execute.parse_value(text) for name, text in options.p}
-    output = options.output or reproduce.OUT / options.profile / options.notebook.name
+    folder = "changed" if execute.changed(options.profile, options.notebook.name[:2], parameters) else options.profile
+    output = options.output or reproduce.OUT / folder / options.notebook.name
     done = execute.execute(options.notebook, output, parameters)
-    say(f"{done.path}: {done.seconds:.0f} s")
+    say(f"{pages.to_html(done.path)}: {done.seconds:.0f} s")
     return 0
 
 
@@ -82,6 +99,14 @@ def _scorecard(options: argparse.Namespace) -> int:
     return 1 if card.failed else 0
 
 
+def _map(options: argparse.Namespace) -> int:
+    filled = paper_map.entries()
+    say("\n".join(paper_map.lines(filled)))
+    if options.page:
+        paper_map.write_page(filled)
+    return 0
+
+
 def _record(options: argparse.Namespace) -> int:
     profile = execute.profile_folder(options.profile).name
     folders = sorted(path for path in (reproduce.OUT / profile).glob("[0-9][0-9]") if path.is_dir())
@@ -90,6 +115,12 @@ def _record(options: argparse.Namespace) -> int:
     for folder in folders:
         shutil.copytree(folder, origin.ROOT / "figures" / folder.name, dirs_exist_ok=True)
         say(f"figures/{folder.name}")
+    return 0
+
+
+def _tidy(options: argparse.Namespace) -> int:  # noqa: ARG001
+    for path in form.tidy():
+        say(f"{path.relative_to(origin.ROOT)}")
     return 0
 
 

@@ -25,7 +25,9 @@ FLOORS = {
         ["theory"],
         ["live", "evidence"],
         ["plots"],
-        ["studies", "__main__"],
+        ["studies"],
+        ["paper"],
+        ["__main__"],
     ],
 }
 GRAPH = grimp.build_graph(*FLOORS, cache_dir=None)

@@ -79,15 +79,34 @@ def check_parameters(notebook: Path, parameters: dict[str, Any]) -> dict[str, An
     """Returns the parameters if the notebook takes them.
 
     Raises:
-        ConfigError: a name is unknown, or a value has another type than the notebook declares.
+        ConfigError: a name is unknown, or a value has another type than the notebook declares, or a list is empty.
     """
     declared = declared_parameters(notebook)
-    for name, value in parameters.items():
+    for name in parameters:
         if name not in declared:
             raise ConfigError(unknown(f"parameter of {notebook.name}", name, declared))
-        if not _fits(value, declared[name]):
-            raise ConfigError(f"{name} = {value!r} is not allowed in {notebook.name}: it must be {declared[name]}")
+    check_types(notebook.name, declared, parameters)
     return parameters
+
+
+def check_types(notebook: str, declared: dict[str, str], parameters: dict[str, Any]) -> None:
+    """Raises ConfigError if a parameter has another type than the notebook declares, or is an empty list."""
+    for name, value in parameters.items():
+        if name in declared and not _fits(value, declared[name]):
+            raise ConfigError(f"{name} = {value!r} is not allowed in {notebook}: it must be {declared[name]}")
+        if value == []:
+            raise ConfigError(f"{name} = [] is not allowed in {notebook}: it must hold a number or more")
+
+
+def changed(profile: str, number: str, parameters: dict[str, Any]) -> tuple[str, ...]:
+    """The names of the parameters that differ from profiles/PROFILE/NUMBER.yaml, if the profile has the notebook.
+
+    Raises:
+        ConfigError: the profile is unknown.
+    """
+    file = profile_folder(profile) / f"{number}.yaml"
+    values = read_yaml(file) if file.exists() else {}
+    return tuple(name for name, value in parameters.items() if name in values and value != values[name])
 
 
 def declared_parameters(notebook: Path) -> dict[str, str]:

@@ -3,27 +3,47 @@
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import IPython
+import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.collections import Collection
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
 from analysis.checks import Check, CheckError, failures
+from analysis.evidence import execute
 from analysis.evidence.sources import fingerprint
-from analysis.origin import ROOT, commit
+from analysis.origin import NOTEBOOKS, OUT, commit
 from cudfkd.base.errors import ConfigError
-from cudfkd.base.files import write_json
+from cudfkd.base.files import folder_path, write_json
 from cudfkd.base.machine import hardware
 
+FOOTER = 0.14  # inches below a figure, for a line that names its seeds
 PACKAGES = ("cudfkd", "torch", "numpy", "scipy", "matplotlib", "papermill")
+
+
+class Result(dict):
+    """The content of a result.json. A notebook shows one line of it, with the file that has all."""
+
+    def __init__(self, content: Mapping[str, Any], file: Path) -> None:
+        super().__init__(content)
+        self._file = file
+
+    def __repr__(self) -> str:
+        holds = [check["holds"] for check in self["checks"]] + list(self["findings"].values())
+        return f"{sum(holds)} of {len(holds)} checks and findings hold; {len(self['metrics'])} metrics: {self._file}"
 
 
 @dataclass
@@ -32,12 +52,17 @@ class Record:
 
     Arguments:
         notebook: name of the notebook, for example "00_start_here"; its first two characters name the folder.
-        profile: smoke, quick or paper; it is printed on every figure.
+        profile: a folder of profiles/, such as smoke or quick; it is printed on every figure.
         parameters: parameters of this execution.
-        out_dir: the folder to write to. Empty: out/PROFILE/NN beside the packages, for every working directory.
+        out_dir: the folder to write to. Empty: out/PROFILE/NN, see `analysis.origin`; or out/changed/NN if a parameter
+            differs from the profile, so that the results of the profile stay as they are.
         started: time of the start, by `perf_counter`; default: now.
 
-    The field `code` is the hash of the code at the start, by `sources.fingerprint`.
+    The field `code` is the hash of the code at the start, by `sources.fingerprint`. The field `changed` holds the names
+    of the parameters that differ from the profile.
+
+    Raises:
+        ConfigError: the profile is unknown, or a parameter has another type than the notebook declares.
     """
 
     notebook: str
@@ -46,29 +71,50 @@ class Record:
     out_dir: str = ""
     started: float = field(default_factory=perf_counter)
     code: str = field(init=False)
+    changed: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.changed = execute.changed(self.profile, self.notebook[:2], self.parameters)
+        declared = execute.declared_parameters(NOTEBOOKS / f"{self.notebook}.ipynb")
+        execute.check_types(self.notebook, declared, self.parameters | {"out_dir": self.out_dir})
         self.code = fingerprint(self.notebook[:2])  # at the start: the hash of the code that was loaded
 
     @property
     def folder(self) -> Path:
         """The folder of this notebook's figures and result.json."""
-        return Path(self.out_dir) if self.out_dir else ROOT / "out" / self.profile / self.notebook[:2]
+        kept = OUT / ("changed" if self.changed else self.profile) / self.notebook[:2]
+        return folder_path("out_dir", self.out_dir) if self.out_dir else kept
 
     @property
     def runs(self) -> Path:
         """The folder of trained runs. The notebooks of a profile share it and use finished runs again."""
-        return self.folder.parent / "runs"
+        return (self.folder.parent if self.out_dir else OUT / self.profile) / "runs"
 
-    def figure(self, name: str, drawn: Figure | Axes) -> Figure:
-        """Writes NAME.png, NAME.pdf and NAME.json (the plotted numbers), and returns the figure for display.
+    @property
+    def stamp(self) -> str:
+        """The words on every figure: the profile, and the parameters that differ from it."""
+        return f"{self.profile} profile" + (f", changed: {', '.join(self.changed)}" if self.changed else "")
 
-        The same data and commit give the same files, to the byte.
+    def figure(self, name: str, drawn: Figure | Axes, origin: Mapping[str, Any] | None = None) -> Figure:
+        """Writes NAME.png, NAME.pdf and NAME.json (the plotted numbers); shows the figure in a notebook; returns it.
+
+        The same data, commit and hardware give the same files, to the byte.
+
+        Arguments:
+            name: name of the files.
+            drawn: the figure.
+            origin: for a figure of recorded runs, their origin, as `analysis.studies.records.story` gives it. Its n and
+                seeds stand on the figure. Without it the story has this hardware and the seed among the parameters.
         """
         figure = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
         assert figure is not None
-        figure.text(0.005, 0.002, f"{self.profile} profile", ha="left", va="bottom", fontsize=7, color="0.45")
-        story = {"notebook": self.notebook, "profile": self.profile, "commit": commit(), **self.parameters}
+        origin = dict(origin or self._here())
+        footer, engine = _footer(self.stamp, origin), figure.get_layout_engine()
+        if "seeds" in footer and isinstance(engine, ConstrainedLayoutEngine):
+            room = FOOTER / figure.get_figheight()
+            engine.set(rect=(0, room, 1, 1 - room))
+        figure.text(0.005, 0.002, footer, ha="left", va="bottom", fontsize=7, color="0.45")
+        story = {"notebook": self.notebook, "profile": self.profile, "commit": commit(), **self.parameters, **origin}
         text = json.dumps(story, sort_keys=True, default=str)
         self.folder.mkdir(parents=True, exist_ok=True)
         software = {"Software": None, "Title": f"{self.notebook}: {name}", "Description": text}
@@ -76,16 +122,26 @@ class Record:
         figure.set_layout_engine("none")  # the layout stands: PDF and page repeat it, which costs no time again
         info = {"Title": software["Title"], "Subject": text, "CreationDate": None, "Producer": None, "Creator": None}
         figure.savefig(self.folder / f"{name}.pdf", metadata=info)
-        write_json(self.folder / f"{name}.json", {"story": story, "axes": [plotted(axes) for axes in figure.axes]})
+        panels = [plotted(axes) for axes in figure.axes]
+        write_json(self.folder / f"{name}.json", {"story": story, "axes": panels})
+        if IPython.get_ipython() is not None:
+            plt.close(figure)  # else the notebook would show it again, without a description
+            shown = (self.folder / f"{name}.png").read_bytes()
+            _show(shown, figure.get_figwidth() * figure.dpi, described(name, panels))
         return figure
+
+    def _here(self) -> dict[str, Any]:
+        """The origin of a figure of this execution."""
+        seeds = {"n": 1, "seeds": [self.parameters["seed"]]} if "seed" in self.parameters else {}
+        return {"hardware": [hardware("cpu")], **seeds}
 
     def result(
         self,
         metrics: Mapping[str, Any],
         checks: Iterable[Check] = (),
         findings: Mapping[str, bool] | None = None,
-    ) -> dict[str, Any]:
-        """Writes result.json and returns it for display.
+    ) -> Result:
+        """Writes result.json and returns it.
 
         Arguments:
             metrics: numbers of this execution; an estimate has its n and interval.
@@ -113,24 +169,64 @@ class Record:
             "hardware": hardware("cpu"),
             "seconds": round(perf_counter() - self.started, 1),
         }
-        write_json(self.folder / "result.json", json.loads(json.dumps(result, default=_plain)))
+        file = self.folder / "result.json"
+        write_json(file, json.loads(json.dumps(result, default=_plain)))
         failed = failures(judged, truths)
         if failed:
             raise CheckError(f"{self.notebook}: {len(failed)} did not hold: {', '.join(failed)}")
-        return result
+        return Result(result, file)
 
 
 def plotted(axes: Axes) -> dict[str, Any]:
     """The contents of an axes as plain numbers: lines, bands and points, bars, and a hash of each image."""
     return {
-        "title": axes.get_title(loc="left"),
+        "title": axes.get_title(loc="left") or axes.get_title(),
         "xlabel": axes.get_xlabel(),
         "ylabel": axes.get_ylabel(),
         "lines": [{"label": line.get_label(), "xy": _round(line.get_xydata())} for line in axes.lines],
         "areas": [{"label": area.get_label(), "xy": _vertices(area)} for area in axes.collections],
-        "bars": [{"x": bar.get_x(), "height": bar.get_height()} for bar in axes.patches if isinstance(bar, Rectangle)],
+        "bars": [_bar(bar) for bar in axes.patches if isinstance(bar, Rectangle)],
         "images": [hashlib.sha256(np.asarray(i.get_array()).tobytes()).hexdigest()[:16] for i in axes.images],
     }
+
+
+def described(name: str, panels: Iterable[dict[str, Any]]) -> str:
+    """A figure in words, for readers who do not see it: the titles, axes and lines of its panels, see `plotted`.
+
+    A figure without any words is described by its name.
+    """
+    return "; ".join(_said(panels)) or f"Figure {name}"
+
+
+def _said(panels: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for panel in panels:
+        lines = [line["label"] for line in panel["lines"] if not line["label"].startswith("_")]
+        axes = panel["ylabel"] and f"{panel['ylabel']} over {panel['xlabel']}"
+        words = [part for part in (panel["title"], axes, ", ".join(lines)) if part]
+        if words:
+            yield ": ".join(words)
+
+
+def _show(png: bytes, width: float, description: str) -> None:
+    """Shows an image in a notebook, with its description. JupyterLab takes descriptions from HTML alone."""
+    image = b64encode(png).decode()
+    html = f'<img alt="{escape(description)}" width="{width:.0f}" src="data:image/png;base64,{image}">'
+    display({"image/png": image, "text/html": html, "text/plain": description}, raw=True)
+
+
+def _bar(bar: Rectangle) -> dict[str, float]:
+    places = {"x": bar.get_x(), "width": bar.get_width(), "height": bar.get_height()}
+    return {name: float(value) for name, value in places.items()}
+
+
+def _footer(stamp: str, origin: Mapping[str, Any]) -> str:
+    seeds = list(origin.get("seeds", []))
+    if len(seeds) < 2:
+        return stamp
+    named = (
+        f"{seeds[0]} to {seeds[-1]}" if seeds == list(range(seeds[0], seeds[-1] + 1)) else ", ".join(map(str, seeds))
+    )
+    return f"{stamp}; n = {origin['n']}, seeds {named}"
 
 
 def _require_distinct(names: list[str]) -> None:

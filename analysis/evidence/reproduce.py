@@ -3,14 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import nbformat
-from nbconvert import HTMLExporter
-
-from analysis.evidence.execute import Executed, NotebookError, execute, profile_folder, profile_parameters
-from analysis.origin import NOTEBOOKS, ROOT
-from cudfkd.base.files import write_bytes
-
-OUT = ROOT / "out"
+from analysis.evidence.execute import NotebookError, execute, profile_folder, profile_parameters
+from analysis.evidence.pages import to_html
+from analysis.origin import NOTEBOOKS, OUT
 
 
 def notebooks_of(profile: str) -> list[Path]:
@@ -37,17 +32,8 @@ def reproduce(profile: str, say: Callable[[str], object]) -> list[NotebookError]
             say(f"  failed: {error}")
             failed.append(error)
             continue
-        say(f"  {done.seconds:.0f} s: {_shown(to_html(done))}")
+        say(f"  {done.seconds:.0f} s: {_shown(to_html(done.path))}")
     return failed
-
-
-def to_html(executed: Executed) -> Path:
-    """Writes an HTML page of an executed notebook into the same folder, with the figures inside; returns its path."""
-    notebook = nbformat.read(executed.path, as_version=4)
-    page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook)
-    path = executed.path.with_suffix(".html")
-    write_bytes(path, page.encode())
-    return path
 
 
 def _shown(path: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-from analysis.origin import NOTEBOOKS, ROOT
+from analysis.origin import CODE, NOTEBOOKS
 
 PACKAGES = ("cudfkd", "analysis")
 RECORDS = {"analysis/studies/records.py": "*.json"}  # pattern of the record files, by the module that reads them
@@ -27,7 +27,7 @@ def fingerprint(number: str) -> str:
     readers = [pattern for reader, pattern in RECORDS.items() if _there(reader) in modules]
     records = [path for pattern in readers for path in _records(pattern)]
     for path in sorted([*modules, *records]):
-        digest.update(f"\n{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
+        digest.update(f"\n{path.relative_to(CODE).as_posix()}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -51,13 +51,13 @@ def _there(reader: str) -> Path:
 
     The file must exist: a record without a reader would silently drop out of the hash.
     """
-    path = ROOT / reader
+    path = CODE / reader
     assert path.is_file(), f"{reader} reads records and is gone: name the module that reads them now in RECORDS"
     return path
 
 
 def _records(pattern: str) -> list[Path]:
-    files = list((ROOT / "analysis" / "records").glob(pattern))
+    files = list((CODE / "analysis" / "records").glob(pattern))
     assert files, f"analysis/records holds no {pattern}: name in RECORDS where the records are now"
     return files
 
@@ -91,5 +91,5 @@ def _file(module: str) -> Path | None:
     """The file of a module of ours; None for a module that is not ours."""
     if module.split(".")[0] not in PACKAGES or module.endswith("."):
         return None
-    path = ROOT.joinpath(*module.split("."))
+    path = CODE.joinpath(*module.split("."))
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from analysis.plots.ablations import by_luck, ramp_surfaces, responses
 from analysis.plots.comparison import against, on_test
 from analysis.plots.curriculum import dynamics, easy_to_hard, granularities, weighted_difficulty
 from analysis.plots.descent import (
@@ -24,11 +25,14 @@ from analysis.plots.descent import (
 from analysis.plots.effects import effects, terms
 from analysis.plots.fidelity import errors, histograms, measures
 from analysis.plots.live import accounts, dead_maps, drift_bounds, paces, parts_by_variant
+from analysis.plots.map import paper_map
 from analysis.plots.measuring import batch_sizes, best_of, curves, loyalty_scales, mean_change, modes, walk
 from analysis.plots.methods import accuracies, races, studied
 from analysis.plots.robustness import bands, gains, repeated, steadiness, times
+from analysis.plots.samples import distributions, embedding, noise_costs, pseudo_classes
 from analysis.plots.scorecard import scorecard
 from analysis.plots.search import effort
+from analysis.plots.slider import weight_slider
 from analysis.plots.speed import throughput
 from analysis.plots.students import learning, samples_by_class
 from analysis.plots.theorems import curriculum_price, linear_rates, tp2_decides, tracking_floor, weight_priors
@@ -46,7 +50,6 @@ from analysis.plots.weights import (
     theorem_matrix,
     through_the_weight,
     valleys,
-    weight_slider,
     weights_by_pace,
 )
 
@@ -62,17 +65,20 @@ __all__ = [
     "batch_sizes",
     "best_of",
     "breakers",
+    "by_luck",
     "chased",
     "convergence",
     "curriculum_price",
     "curves",
     "dead_maps",
     "descent_bars",
+    "distributions",
     "drift_bounds",
     "dynamics",
     "easy_to_hard",
     "effects",
     "effort",
+    "embedding",
     "entropies",
     "errors",
     "gains",
@@ -90,12 +96,17 @@ __all__ = [
     "measures",
     "modes",
     "momentum_energy",
+    "noise_costs",
     "on_test",
     "one_weight",
     "paces",
+    "paper_map",
     "parts_by_variant",
+    "pseudo_classes",
     "races",
+    "ramp_surfaces",
     "rate_bound",
+    "responses",
     "repeated",
     "samples_by_class",
     "scorecard",

@@ -68,7 +68,7 @@ def steadiness(tables: Mapping[str, pd.DataFrame], published: Mapping[str, tuple
         intervals.published(ax, names, {name: pair[place] for name, pair in published.items()}, shift=0.25)
     left.set(xlabel="mean accuracy\nover epochs, %", xlim=(0, 100))
     middle.set(xlabel="σ² over epochs, %²", xlim=(0, None))
-    right.set(xlabel="deviation around\na straight line, %", xlim=(0, None))
+    right.set(xlabel="deviation around a line,\nlast four fifths, %", xlim=(0, None))
     last.set(xlabel="largest fall below\nthe best so far, points", xlim=(0, None))
     words = f"Points: ours, on dev, with 95 % intervals over seeds\nDiamonds: {source}; σ² as it is printed there"
     return intervals.headline([left], words)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from analysis.checks import validate
 from cudfkd import regularizers
 
 VERDICTS = {"holds": "#cfe8dc", "changed": "#fbe3a6", "fails": "#f0b9a0"}
@@ -38,8 +38,11 @@ def valleys(name: str, lam: float, losses: Sequence[float]) -> Figure:
 
 def one_weight(name: str, lam: float, loss: float, most: float = 10.0) -> Figure:
     """Left: the cost over v for a loss and a pace. Right: the loss and its best weight on the curve v*(l)."""
+    reg = regularizers.get(name)
+    validate.pace(reg, lam)
+    validate.at_least("loss", loss, 0)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
-    reg, at = regularizers.get(name), torch.tensor([loss], dtype=torch.float64)
+    at = torch.tensor([loss], dtype=torch.float64)
     v, axis = (torch.linspace(low, high, 300, dtype=torch.float64) for low, high in ((1e-3, 1), (0, most)))
     best, lowest = float(reg.weight(at, lam)), float(reg.latent(at, lam))
     left.plot(v, v * loss, color="0.6", linestyle="--", label="v·ℓ: what the sample costs")
@@ -55,22 +58,12 @@ def one_weight(name: str, lam: float, loss: float, most: float = 10.0) -> Figure
     return figure
 
 
-def weight_slider(name: str, lam: float, loss: float, most: float = 10.0) -> ipywidgets.interactive:
-    """The figure `one_weight` with a slider for lambda and a slider for the loss, for a live notebook."""
-
-    def draw(lam: float, loss: float) -> None:
-        one_weight(name, lam, loss, most)
-        plt.show()
-
-    pace = ipywidgets.FloatSlider(lam, min=0.1, max=most, step=0.1, description="pace λ", continuous_update=False)
-    hard = ipywidgets.FloatSlider(loss, min=0.0, max=most, step=0.1, description="loss ℓ", continuous_update=False)
-    return ipywidgets.interactive(draw, lam=pace, loss=hard)
-
-
 def slider_frames(name: str, lams: Sequence[float], loss: float) -> Figure:
     """The costs of `weight_slider` at a few values of the pace, side by side, for a page without a live notebook."""
-    figure, axes = plt.subplots(1, len(lams), figsize=(9, 2.9), sharex=True, sharey=True, squeeze=False)
     reg, v = regularizers.get(name), torch.linspace(1e-3, 1, 300, dtype=torch.float64)
+    for lam in lams:
+        validate.pace(reg, lam)
+    figure, axes = plt.subplots(1, len(lams), figsize=(9, 2.9), sharex=True, sharey=True, squeeze=False)
     at = torch.tensor([loss], dtype=torch.float64)
     for ax, lam in zip(axes[0], lams, strict=True):
         best, lowest = float(reg.weight(at, lam)), float(reg.latent(at, lam))

@@ -120,7 +120,7 @@ def most_robust(mu: pd.DataFrame, deviation: pd.DataFrame) -> Check:
     Both must hold at once: a student that learns nothing has the steadiest curve of all. It is refuted if some rival is
     ahead in the mean or in the deviation, after Holm's correction over both. The control: noise in CuDFKD's place.
 
-    mu, deviation: mean, and deviation around a straight line, of the accuracy over epochs, as `units` returns them.
+    mu, deviation: columns of `analysis.studies.curves.steadiness`, as `units` returns them.
     """
 
     def both(ours: str) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from analysis.origin import ROOT
+from analysis.origin import CODE
 from analysis.studies import catalog, grid, records
 from analysis.studies.grid import architecture_in
 from analysis.studies.records import CaseRecord, Entry, StudyRecord
@@ -71,7 +71,7 @@ def known(files: Iterable[Path] = ()) -> list[Rate]:
         ConfigError: a file of `files` is missing, or holds no rates.
     """
     ours = [rates(records.load(name)) for name in catalog.names() if records.path_of(name).exists()]
-    measured = [read_json(path).get("rates", []) for path in sorted((ROOT / "benchmarks" / "results").glob("*.json"))]
+    measured = [read_json(path).get("rates", []) for path in sorted((CODE / "benchmarks" / "results").glob("*.json"))]
     measured += [rates_in(path) for path in files]
     return [Rate(**values) for group in (*ours, *measured) for values in group]
 

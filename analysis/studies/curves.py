@@ -50,22 +50,24 @@ def bands(curves: pd.DataFrame, clock: str) -> dict[str, pd.DataFrame]:
 
 
 def steadiness(curves: pd.DataFrame) -> pd.DataFrame:
-    """A row a run, over all epochs, in percent or percent^2.
+    """A row a run, in percent or percent^2: numbers of the accuracy over epochs.
 
     last: accuracy after the last epoch.
-    mu: mean accuracy.
-    sigma2: variance around the mean, with divisor n.
-    sigma2_detrended: variance around a straight line, with divisor n.
-    deviation: square root of sigma2_detrended. A curve that rises fast and then stays flat is far from a straight line.
+    mu: mean over all epochs.
+    sigma2: variance over all epochs around the mean, with divisor n.
+    sigma2_late: variance around a straight line, with divisor n, without the first fifth of the epochs. There a curve
+        is bent, as a student learns fast at first, and the bend would count as unsteadiness.
+    deviation: square root of sigma2_late.
     fall: largest fall below the best epoch so far, which no rise can raise.
     """
     rows = []
     for place, run in _runs(curves):
         accuracies = run["accuracy"].to_numpy(dtype=np.float64)
-        plain, detrended = (stability.stability(accuracies, detrend=without) for without in (False, True))
-        spread = {"sigma2": plain.variance, "sigma2_detrended": detrended.variance, "deviation": detrended.sigma}
+        whole = stability.stability(accuracies)
+        late = stability.stability(accuracies, skip=len(accuracies) // 5, detrend=True)
+        spread = {"sigma2": whole.variance, "sigma2_late": late.variance, "deviation": late.sigma}
         spread["fall"] = 100 * stability.drawdown(accuracies)
-        rows.append({**place, "last": 100 * accuracies[-1], "mu": plain.mu, **spread})
+        rows.append({**place, "last": 100 * accuracies[-1], "mu": whole.mu, **spread})
     return pd.DataFrame(rows)
 
 

@@ -30,9 +30,9 @@ def histograms(runs: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
 
     column: loyalties or loyalties_published. Raises as `units`. The index is the left edge of the bin.
     """
-    bins = pd.DataFrame(runs[column].tolist(), columns=list(range(BINS)), index=runs.index)
+    bins = pd.DataFrame(runs[column].tolist(), columns=list(map(str, range(BINS))), index=runs.index)
     wide = runs[["method", "teacher", "seed"]].join(100 * bins)
-    of_bins = {edge / BINS: units(wide, edge) for edge in range(BINS)}
+    of_bins = {edge / BINS: units(wide, str(edge)) for edge in range(BINS)}
     methods = next(iter(of_bins.values())).columns
     return {
         method: pd.DataFrame(

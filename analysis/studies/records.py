@@ -19,13 +19,13 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from analysis.origin import ROOT
+from analysis.origin import CODE
 from analysis.studies.study import Case, Place, Study
 from cudfkd.base.errors import ConfigError, DataError, unknown
 from cudfkd.base.files import read_json, write_bytes
 from cudfkd.base.validation import Described, digest
 
-FOLDER = ROOT / "analysis" / "records"
+FOLDER = CODE / "analysis" / "records"
 
 
 class Entry(Described):
@@ -216,6 +216,21 @@ def merge(records: Iterable[StudyRecord]) -> StudyRecord:
     if about is None:
         raise DataError("no record was named: name the files of one study at least")
     return StudyRecord(study=about, cases=cases)
+
+
+def story(*recorded: StudyRecord) -> dict[str, Any]:
+    """The origin of recorded runs, for the story of a figure.
+
+    studies: hash of each study, by name. n: smallest number of runs of a case. seeds, hardware, torch: of the runs.
+    """
+    cases = [case for record in recorded for case in record.cases.values()]
+    made = [run.made for case in cases for run in case.runs.values()]
+    return {
+        "studies": {record.study["name"]: record.study["key"] for record in recorded},
+        "n": min(len(case.runs) for case in cases),
+        "seeds": sorted({seed for case in cases for seed in case.runs}),
+        **{name: sorted({str(each.get(name, "not recorded")) for each in made}) for name in ("hardware", "torch")},
+    }
 
 
 def images(entry: Entry) -> Float[Tensor, "n channels size size"]:

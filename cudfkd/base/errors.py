@@ -11,6 +11,10 @@ class CudfkdError(Exception):
         """Returns the message as one line, with unprintable characters escaped, such as a line break in a path."""
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in super().__str__())
 
+    def _render_traceback_(self) -> list[str]:
+        """Returns the lines that IPython shows of the error: the message alone."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ConfigError(CudfkdError):
     """A value in a description of a run is of the wrong type, out of range or unknown."""
@@ -22,6 +26,14 @@ class DataError(CudfkdError):
 
 class TrainingError(CudfkdError):
     """A run stopped itself: a loss was not finite, or the curriculum gave every sample a weight near 0."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user interrupted work that can go on later. The message is one line and says how."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Returns the lines that IPython shows of the interrupt: the message alone."""
+        return [str(self)]
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:

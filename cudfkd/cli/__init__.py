@@ -1,4 +1,4 @@
-"""The command line: `cudfkd distill | teacher | evaluate | methods | doctor | completion`.
+"""The command line: `cudfkd distill | teacher | evaluate | methods | notebooks | doctor | completion`.
 
 Options are flat and come from the fields of the descriptions, so that no value is declared or checked twice.
 
@@ -21,7 +21,7 @@ from cudfkd.base.console import say
 from cudfkd.base.errors import ConfigError, TrainingError, unknown
 from cudfkd.base.out_of_memory import is_out_of_memory
 from cudfkd.base.version import __version__
-from cudfkd.cli import distill, evaluate, flags, listing, teacher
+from cudfkd.cli import distill, evaluate, flags, listing, notebooks, teacher
 
 
 class _Help(argparse.HelpFormatter):
@@ -104,5 +104,5 @@ def _requested_size(error: Exception) -> str:
 
 COMMANDS = {
     "distill": distill.add, "teacher": teacher.add, "evaluate": evaluate.add, "methods": listing.add,
-    "doctor": _add_doctor, "completion": _add_completion,
+    "notebooks": notebooks.add, "doctor": _add_doctor, "completion": _add_completion,
 }  # fmt: skip

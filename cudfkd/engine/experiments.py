@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from cudfkd import data, methods, models, teachers
-from cudfkd.base.errors import DataError
+from cudfkd.base.errors import DataError, Interrupted
 from cudfkd.base.files import read_json, write_json
 from cudfkd.base.ranks import Ranks
 from cudfkd.callbacks import Callback
@@ -69,6 +69,7 @@ def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Cal
     Raises:
         ConfigError: as `cudfkd.distill`; or a callback of this very run asks for it.
         DataError, TrainingError: as `cudfkd.distill`.
+        Interrupted: the user interrupted the run. It is a KeyboardInterrupt that says how to go on.
     """
     folder, watching = Path(root) / experiment.key, tuple(callbacks)
     alone = Ranks.here().size == 1
@@ -82,6 +83,9 @@ def get_or_run(experiment: Experiment, root: str | Path, callbacks: Iterable[Cal
         except BusyError:  # another process was faster
             if not alone:
                 raise
+        except KeyboardInterrupt:
+            line = f"interrupted; {folder} keeps the run: run this again, and it goes on after its last whole epoch"
+            raise Interrupted(line) from None
     return load_run(folder)
 
 

@@ -1,4 +1,4 @@
-"""Progress of a run: a bar in a terminal, one updated line in a notebook, one line per epoch in a log."""
+"""Progress of a run: a bar with the time left in a terminal and in a notebook, one line per epoch in a log."""
 
 import sys
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class Progress(Callback, AbstractContextManager):
 
         place                    display
         terminal                 a bar on stderr, redrawn at most twice a second
-        notebook                 one output, replaced after each epoch, so that an executed notebook holds one line
+        notebook                 one output, replaced once a second; at the end it holds the line of the last epoch
         log file, pipe           one line per epoch
         none                     nothing: the run goes on
 
@@ -33,20 +33,15 @@ class Progress(Callback, AbstractContextManager):
     def __init__(self, write: Callable[[str], object] | None = None) -> None:
         self._write = write or console.say
         self._bar: tqdm | None = None
-        self._output: Any = None
 
     def before_run(self, ctx: Context) -> None:
+        steps: dict[str, Any] = {"total": ctx.config.total_steps, "initial": ctx.step, "unit": "step"}
         if not ctx.ranks.leads:
             self._write = _to_nowhere
         elif _in_notebook():
-            from IPython.display import display
-
-            self._output = display(_Text("starting ..."), display_id=True)
+            self._bar = _NotebookBar(**steps)
         elif console.is_terminal(sys.stderr):
-            self._bar = tqdm(
-                total=ctx.config.total_steps, initial=ctx.step, unit="step", mininterval=0.5, file=sys.stderr,
-                dynamic_ncols=True, leave=False,
-            )  # fmt: skip
+            self._bar = tqdm(**steps, mininterval=0.5, file=sys.stderr, dynamic_ncols=True, leave=False)
 
     def after_student_step(self, ctx: Context, batch: Any) -> None:  # noqa: ARG002
         if self._bar is not None:
@@ -54,9 +49,7 @@ class Progress(Callback, AbstractContextManager):
 
     def after_epoch(self, ctx: Context, row: Row) -> None:
         line = epoch_line(row, ctx.config.epochs)
-        if self._output is not None:
-            self._output.update(_Text(line))
-        elif self._bar is not None:
+        if self._bar is not None:
             self._bar.set_description_str(line, refresh=True)
         else:
             self._write(line)
@@ -81,6 +74,26 @@ def epoch_line(row: Row, epochs: int) -> str:
     if row["accuracy"] is not None:
         parts.append(f"accuracy {row['accuracy']:.4f}")
     return "  ".join([*parts, f"{row['total_seconds']:.0f} s"])
+
+
+class _NotebookBar(tqdm):
+    """A bar as text in one output of a notebook, above the line of the last epoch. At the end the line stands alone."""
+
+    FORMAT = "{percentage:3.0f} % |{bar:40}| {n_fmt} of {total_fmt} steps, {elapsed} so far, {remaining} left\n{desc}"
+
+    def __init__(self, **steps: Any) -> None:
+        from IPython.display import display
+
+        self._output: Any = display(_Text("starting ..."), display_id=True)
+        super().__init__(**steps, mininterval=1.0, miniters=1, gui=True, bar_format=self.FORMAT, ncols=200)
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:  # noqa: ARG002
+        self._output.update(_Text(str(self)))
+
+    def close(self) -> None:
+        if self.desc:
+            self._output.update(_Text(self.desc))
+        super().close()
 
 
 class _Text:

@@ -7,6 +7,7 @@ A file of plain weights from outside has no card. It is a teacher once its archi
 """
 
 import json
+import re
 from hashlib import sha256
 from pathlib import Path
 
@@ -246,5 +247,9 @@ def _shipped(dataset: str, model: str, seed: int) -> Path:
         if named and dataset not in {with_teacher for with_teacher, _, _ in shipped()}:
             todo = f"train one (cudfkd teacher --data {dataset} --model {model}) and name its file"
             raise ConfigError(f"unknown teacher {name!r}: none ships for {dataset}, so {todo}")
+        if noisy := re.fullmatch(r"(.+)-wrong(\d+(?:\.\d+)?)", model):
+            share = float(noisy[2]) / 100
+            made = f"--data {dataset} --model {noisy[1]} --seed {seed} --wrong-labels {share:g} --out DIR"
+            raise ConfigError(f"unknown teacher {name!r}: make it (cudfkd teacher {made}) and name its file")
         raise ConfigError(unknown("teacher", name, (f"{d} {m} seed {s}" for d, m, s in shipped())))
     return data.ASSETS / dataset / f"{model}-seed{seed}"

@@ -1,6 +1,7 @@
 """The commands of `python -m analysis`, as a user types them. Bad input is in tests/test_bad_input."""
 
 import json
+import re
 
 import nbformat
 import pytest
@@ -34,11 +35,21 @@ def test_reproduce_runs_every_notebook_and_leaves_pages_figures_and_results(repr
         assert (out / notebook.name).exists()
         page = (out / notebook.with_suffix(".html").name).read_text()
         assert "data:image/png;base64," in page
+        assert 'src="mathjax.js"' in page
+        assert not re.search(r'(src|href)="(https?:)?//[^"]*\.(js|css)"', page)
+        assert "<title>Notebook</title>" not in page
         result = json.loads((out / notebook.name[:2] / "result.json").read_text())
         assert result["profile"] == "smoke"
         assert all(check["verdict"] == "holds" for check in result["checks"] if check["exact"])
         assert all(result["findings"].values())
         assert list((out / notebook.name[:2]).glob("*.png"))
+
+
+def test_folded_solutions_stay_folded_and_links_lead_to_pages(reproduced):
+    page = (reproduced[0] / "01_one_sample_one_weight.html").read_text()
+    assert re.search(r"<details><summary>Solutions</summary>.*linear in.*</details>", page, re.S)
+    assert 'href="02_the_latent_loss.html"' in page
+    assert (reproduced[0] / "mathjax.js").exists()
 
 
 def test_the_scorecard_of_all_notebooks_is_clean(reproduced, monkeypatch, capsys):

@@ -27,7 +27,7 @@ def house(tmp_path, monkeypatch):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "notebooks").mkdir()
-    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    monkeypatch.setattr(sources, "CODE", tmp_path)
     monkeypatch.setattr(sources, "NOTEBOOKS", tmp_path / "notebooks")
     save(tmp_path, CELLS, "prose")
     return tmp_path

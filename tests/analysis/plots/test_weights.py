@@ -1,4 +1,3 @@
-import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -6,6 +5,7 @@ import pytest
 
 from analysis import plots
 from analysis.theory import distribution, envelope
+from cudfkd.base.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +24,23 @@ def test_the_marked_points_are_the_lowest_of_their_lines(name):
 
 
 def test_a_slider_moves_each_of_pace_and_loss():
-    slider = plots.weight_slider("log", 2.0, 3.0)
-    assert isinstance(slider, ipywidgets.interactive)
-    assert slider.kwargs_widgets[0].value == 2.0
-    assert slider.kwargs_widgets[1].value == 3.0
+    pace, loss, shown = plots.weight_slider("log", 2.0, 3.0).children
+    assert (pace.value, loss.value) == (2.0, 3.0)
+    assert all(slider.continuous_update for slider in (pace, loss))
+    assert 'alt="λ = 2, ℓ = 3: best weight v* = 0.305"' in shown.value
+    pace.value = 5.0
+    assert 'alt="λ = 5, ℓ = 3: best weight v* = 0.887"' in shown.value
+    loss.value = 0.0
+    assert "best weight v* = 1.000" in shown.value
+
+
+@pytest.mark.parametrize(
+    ("lam", "loss", "message"), [(-1.0, 3.0, "lam = -1"), (2.0, -3.0, "loss = -3"), (2.0, "3", "loss = '3'")]
+)
+@pytest.mark.parametrize("draw", [plots.weight_slider, plots.one_weight])
+def test_a_pace_or_loss_out_of_range_is_refused(draw, lam, loss, message):
+    with pytest.raises(ConfigError, match=message):
+        draw("log", lam, loss)
 
 
 def test_frames_stand_for_the_slider():

@@ -51,6 +51,16 @@ def test_steadiness_is_mean_and_variance_with_and_without_the_trend():
     assert found.tolist() == pytest.approx([80, 60, 400, 0, 0, 0], abs=1e-6)  # two points lie on a line
 
 
+def test_the_deviation_leaves_out_the_bend_of_the_first_fifth():
+    bent = [0.1, 0.5, *(0.6 + 0.01 * epoch for epoch in range(8))]  # the last eight of ten epochs lie on a line
+    runs = pd.DataFrame({"method": "kd", "seed": 0, "accuracy": bent})
+    (found,) = curves.steadiness(runs).to_dict("records")
+    assert found["deviation"] == pytest.approx(0, abs=1e-6)
+    assert found["sigma2"] > 200
+    runs.loc[5, "accuracy"] += 0.03
+    assert curves.steadiness(runs)["deviation"].item() > 0.5
+
+
 def test_the_level_is_a_share_of_the_last_accuracy_of_the_reference():
     assert curves.level(made(), 0.9) == pytest.approx(0.9 * 0.915)
     with pytest.raises(DataError, match="no run is of kd"):

@@ -104,3 +104,10 @@ def test_images_come_back_and_are_missed_where_there_are_none():
     assert torch.equal(records.images(kept), torch.tensor([[[[0.0, 1.0], [0.0, 128 / 255]]]]))
     with pytest.raises(DataError, match="holds no images"):
         records.images(entry())
+
+
+def test_the_story_says_which_runs_a_figure_shows(path):
+    story = records.story(records.read(path))
+    assert story == {
+        "studies": {"tiny": tiny().key}, "n": 1, "seeds": [0, 1], "hardware": [MADE["hardware"]], "torch": ["2"],
+    }  # fmt: skip

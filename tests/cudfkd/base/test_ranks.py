@@ -1,6 +1,5 @@
 """A run on several ranks equals the run on one rank. The ranks are gloo processes on the CPU."""
 
-import multiprocessing
 import os
 import signal
 import socket
@@ -9,7 +8,7 @@ import sys
 import time
 from contextlib import nullcontext
 from datetime import timedelta
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from cudfkd.callbacks import Callback
 from cudfkd.engine import fitting
 from tests.cudfkd.engine.test_loop import networks
 from tests.cudfkd.methods import tiny
+from tests.processes import processes
 
 ROOT = Path(__file__).parents[3]
 STEPS = {"epochs": 2, "steps_per_epoch": 10, "round_steps": 2}
@@ -196,16 +196,6 @@ def enter(rank: int, size: int, folder: Path, job, arguments) -> None:
     except cudfkd.CudfkdError as error:
         came = f"{type(error).__name__}: {error}"
     torch.save(came, folder / f"{rank}.pt")
-
-
-@cache
-def processes():
-    """A context for processes that start with torch imported and share no state with this process."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch._dynamo", __name__])
-    return context
 
 
 @pytest.fixture

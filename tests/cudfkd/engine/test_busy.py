@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from time import monotonic, sleep
 
 import pytest
+import torch
 
 import cudfkd
 from cudfkd import ConfigError
@@ -18,33 +19,9 @@ from cudfkd.callbacks import Callback
 from cudfkd.engine import experiments
 from cudfkd.runs import lock
 from tests.cudfkd.engine.test_loop import same
+from tests.processes import processes
 
 EPOCHS = 3
-CODE = f"""
-import sys, time, warnings
-from pathlib import Path
-import cudfkd
-from cudfkd.callbacks import Callback
-
-root, name, epoch, end = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
-
-class Pause(Callback):
-    def before_run(self, ctx):
-        (root / f"{{name}} trains").touch()
-
-    def before_epoch(self, ctx):
-        if ctx.epoch == epoch:
-            (root / f"{{name}} pauses").touch()
-            while not (root / f"{{name}} goes on").exists():
-                time.sleep(0.01)
-            if end == "error":
-                raise OSError("no more")
-
-warnings.simplefilter("always")
-tiny = dict(epochs={EPOCHS}, steps_per_epoch=2, round_steps=2, batch_size=4, options={{"generator_width": 2}})
-run = cudfkd.get_or_run(cudfkd.Experiment(distill=cudfkd.DistillConfig(**tiny)), root / "runs", [Pause()])
-print(run.summary["epoch"])
-"""
 WAITS = "is being written by another process: waiting for its end"
 
 
@@ -53,36 +30,77 @@ def experiment():
     return cudfkd.Experiment(distill=cudfkd.DistillConfig(epochs=EPOCHS, **tiny))
 
 
-@contextmanager
-def asking(root, name, epoch=-1, end=""):
+class Pause(Callback):
+    """Tells that the run trains, and pauses it before an epoch until it is told to go on."""
+
+    def __init__(self, root, name, epoch, end):
+        self.root, self.name, self.epoch, self.end = root, name, epoch, end
+
+    def before_run(self, ctx):
+        (self.root / f"{self.name} trains").touch()
+
+    def before_epoch(self, ctx):
+        if ctx.epoch == self.epoch:
+            (self.root / f"{self.name} pauses").touch()
+            while not (self.root / f"{self.name} goes on").exists():
+                sleep(0.01)
+            if self.end == "error":
+                raise OSError("no more")
+
+
+def ask(root, name, epoch, end):
+    """The program of a process: it asks for the run and writes its last epoch. The console is two files in `root`."""
+    for stream, kind in ((1, "out"), (2, "err")):
+        os.dup2(os.open(root / f"{name}.{kind}", os.O_WRONLY | os.O_CREAT), stream)
+    torch.set_num_threads(1)
+    warnings.simplefilter("always")
+    run = cudfkd.get_or_run(experiment(), root / "runs", [Pause(root, name, epoch, end)])
+    sys.stdout.write(f"{run.summary['epoch']}\n")
+
+
+class Asking:
     """A process that asks for the run. If it trains, it pauses before an epoch until it is told to go on."""
-    words = [sys.executable, "-c", CODE, str(root), name, str(epoch), end]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
+    def __init__(self, root, name, epoch=-1, end=""):
+        self.root, self.name = root, name
+        self.process = processes().Process(target=ask, args=(root, name, epoch, end))
+        self.process.start()
 
-def until(condition, process):
-    """Waits for a condition, as long as the process lives."""
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        sleep(0.01)
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.process.kill()
+        self.process.join()
+
+    def said(self, kind):
+        """What the process has written so far, to "out" or "err"."""
+        file = self.root / f"{self.name}.{kind}"
+        return file.read_text() if file.exists() else ""
+
+    def until(self, condition):
+        """Waits for a condition, as long as the process lives."""
+        while not condition():
+            assert self.process.is_alive(), self.said("err")
+            sleep(0.01)
+
+    def waits(self):
+        """Waits until the process says that it waits; returns its line."""
+        self.until(lambda: "\n" in self.said("err"))
+        return self.said("err").splitlines()[0]
+
+    def ended(self):
+        """Waits for the end; returns both streams."""
+        self.process.join()
+        return self.said("out"), self.said("err")
 
 
 @contextmanager
 def paused(root, epoch, end=""):
     """A process that holds the run before an epoch."""
-    with asking(root, "first", epoch, end) as process:
-        until((root / "first pauses").exists, process)
+    with Asking(root, "first", epoch, end) as process:
+        process.until((root / "first pauses").exists)
         yield process
-
-
-def line(process):
-    """The first line on a process's stderr: a waiting process says that it waits."""
-    return process.stderr.readline()
 
 
 @pytest.fixture(scope="module")
@@ -96,35 +114,35 @@ def run_folder(tmp_path):
 
 
 def test_all_who_ask_get_the_run_that_one_of_them_trains(tmp_path, run_folder, unbroken):
-    with paused(tmp_path, 1) as first, asking(tmp_path, "second") as second, asking(tmp_path, "third") as third:
+    with paused(tmp_path, 1) as first, Asking(tmp_path, "second") as second, Asking(tmp_path, "third") as third:
         for process in (second, third):
-            assert f"{run_folder} {WAITS}" in line(process)
+            assert f"{run_folder} {WAITS}" in process.waits()
         (tmp_path / "first goes on").touch()
         for process in (first, second, third):
-            assert process.communicate()[0] == f"{EPOCHS}\n"
-            assert process.returncode == 0
+            assert process.ended()[0] == f"{EPOCHS}\n"
+            assert process.process.exitcode == 0
     assert [path.name for path in tmp_path.glob("* trains")] == ["first trains"]
     assert same(cudfkd.load_run(run_folder).student, unbroken.student)
 
 
 def test_a_run_whose_writer_was_killed_goes_on_in_one_of_those_who_wait(tmp_path, run_folder, unbroken):
-    with paused(tmp_path, 2) as first, asking(tmp_path, "second") as second, asking(tmp_path, "third") as third:
+    with paused(tmp_path, 2) as first, Asking(tmp_path, "second") as second, Asking(tmp_path, "third") as third:
         for process in (second, third):
-            assert WAITS in line(process)
-        first.kill()
+            assert WAITS in process.waits()
+        first.process.kill()
         for process in (second, third):
-            assert process.communicate()[0] == f"{EPOCHS}\n"
+            assert process.ended()[0] == f"{EPOCHS}\n"
     assert len(list(tmp_path.glob("* trains"))) == 2
     assert same(cudfkd.load_run(run_folder).student, unbroken.student)
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_a_run_that_ended_with_an_error_is_tried_again_by_who_waits(epoch, tmp_path, run_folder, unbroken):
-    with paused(tmp_path, epoch, "error") as first, asking(tmp_path, "second") as second:
-        assert WAITS in line(second)
+    with paused(tmp_path, epoch, "error") as first, Asking(tmp_path, "second") as second:
+        assert WAITS in second.waits()
         (tmp_path / "first goes on").touch()
-        assert "no more" in first.communicate()[1]
-        assert second.communicate()[0] == f"{EPOCHS}\n"
+        assert "no more" in first.ended()[1]
+        assert second.ended()[0] == f"{EPOCHS}\n"
     assert same(cudfkd.load_run(run_folder).student, unbroken.student)
 
 
@@ -164,12 +182,12 @@ def test_a_folder_that_its_writer_removes_is_made_again(tmp_path, run_folder, un
 
 
 def test_who_waits_can_be_interrupted_and_the_run_goes_on(tmp_path, run_folder):
-    with paused(tmp_path, 1) as first, asking(tmp_path, "second") as second:
-        assert WAITS in line(second)
-        second.send_signal(signal.SIGINT)
-        assert second.communicate()[1].endswith("KeyboardInterrupt\n")
+    with paused(tmp_path, 1) as first, Asking(tmp_path, "second") as second:
+        assert WAITS in second.waits()
+        os.kill(second.process.pid, signal.SIGINT)
+        assert second.ended()[1].endswith("KeyboardInterrupt\n")
         (tmp_path / "first goes on").touch()
-        assert first.communicate()[0] == f"{EPOCHS}\n"
+        assert first.ended()[0] == f"{EPOCHS}\n"
     assert {path.name for path in run_folder.glob("*.json")} == {"config.json", "experiment.json", "summary.json"}
 
 
@@ -231,7 +249,7 @@ def test_two_that_begin_at_the_same_moment_share_the_run(tmp_path, unbroken, mon
         monkeypatch.setattr(lock, "sleep", lambda seconds: ((tmp_path / "first goes on").touch(), sleep(0.01)))
         with pytest.warns(UserWarning, match=WAITS):
             run = cudfkd.get_or_run(experiment(), tmp_path / "runs")
-        assert first.communicate()[0] == f"{EPOCHS}\n"
+        assert first.ended()[0] == f"{EPOCHS}\n"
     assert same(run.student, unbroken.student)
 
 

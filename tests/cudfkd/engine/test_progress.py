@@ -1,6 +1,7 @@
 """The progress of a run: a bar in a terminal, one output in a notebook, lines in a log."""
 
 import io
+import re
 import sys
 from types import SimpleNamespace
 
@@ -98,5 +99,9 @@ def test_a_notebook_gets_one_output_that_is_replaced(monkeypatch):
     monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(kernel=object()))
     monkeypatch.setattr(IPython.display, "display", display)
     distill(callbacks=[Progress()])
-    assert [kind for kind, _ in shown] == ["new", "replaced", "replaced"]
-    assert shown[-1][1].startswith("epoch   2/2")
+    (first, *replaced), texts = zip(*shown, strict=True)
+    assert (first, set(replaced)) == ("new", {"replaced"})
+    half = next(text for text in texts if text.startswith(" 50 % |"))
+    assert re.search(r"4 of 8 steps, \d\d:\d\d so far, \d\d:\d\d left\nepoch   1/2  loss ", half)
+    assert texts[-1].startswith("epoch   2/2")
+    assert "\n" not in texts[-1]

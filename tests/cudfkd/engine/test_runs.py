@@ -143,6 +143,28 @@ class Count(Callback):
         self.steps += 1
 
 
+def test_an_interrupted_run_says_how_to_go_on_and_does(tmp_path):
+    tiny = {"epochs": 3, "steps_per_epoch": 2, "round_steps": 2, "batch_size": 4}
+    asked = cudfkd.Experiment(distill=cudfkd.DistillConfig(**tiny))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        cudfkd.get_or_run(asked, tmp_path / "a", [StopAfter(1)])
+    (line,) = caught.value._render_traceback_()  # all that a notebook shows
+    assert line.startswith(f"interrupted; {tmp_path / 'a' / asked.key} keeps the run: run this again")
+    seen = []
+
+    class Notes(Callback):
+        def before_epoch(self, ctx):
+            seen.append(ctx.epoch)
+
+    resumed = cudfkd.get_or_run(asked, tmp_path / "a", [Notes()])
+    assert seen == [1, 2]
+    assert same(resumed.student, cudfkd.get_or_run(asked, tmp_path / "b").student)
+
+
+def test_a_notebook_shows_an_error_as_one_line():
+    assert ConfigError("seed = x is not allowed")._render_traceback_() == ["ConfigError: seed = x is not allowed"]
+
+
 def test_get_or_run_trains_once_and_again_for_another_description(tmp_path):
     count = Count()
     tiny = {"epochs": 1, "steps_per_epoch": 2, "round_steps": 2, "batch_size": 4, "options": {"generator_width": 2}}

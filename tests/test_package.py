@@ -1,0 +1,110 @@
+"""The wheel and the sdist: what they hold, and that the wheel works where there is no checkout."""
+
+import os
+import subprocess
+import sys
+import tarfile
+import venv
+from email.parser import Parser
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from analysis.origin import ROOT
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("hatchling", reason="the extra `test` is not installed")
+
+
+def build(kind: str, source: Path, folder: Path) -> Path:
+    """Builds a wheel or an sdist of a source folder; returns its file."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", kind, "--directory", str(folder)]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    return next(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory) -> Path:
+    return build("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist, tmp_path_factory) -> Path:
+    """The wheel that pip would build from the sdist."""
+    unpacked = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(unpacked, filter="data")
+    return build("wheel", next(unpacked.iterdir()), tmp_path_factory.mktemp("wheel"))
+
+
+def installed(wheel: Path, folder: Path) -> Path:
+    """The Python of a new environment with the wheel, and with the other packages of this environment."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    install = ["-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run([sys.executable, *install], check=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    (packages / "others.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")))
+    return python
+
+
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory) -> Path:
+    return installed(wheel, tmp_path_factory.mktemp("environment"))
+
+
+def run(python: Path, folder: Path, *words: str) -> str:
+    """Runs a module of the new environment in a folder, without the checkout in sight; returns what it says."""
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    clean["JUPYTER_PATH"] = f"{sys.prefix}/share/jupyter"  # files of the packages that the environment borrows
+    done = subprocess.run([str(python), "-m", *words], cwd=folder, env=clean, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_sdist_holds_every_tracked_file(sdist):
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    with tarfile.open(sdist) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    assert {name for name in listed.splitlines() if (ROOT / name).is_file()} <= inside
+
+
+def test_the_wheel_holds_code_data_and_notebooks(wheel):
+    inside = set(ZipFile(wheel).namelist())
+    for package in ("cudfkd", "analysis"):
+        files = (path for path in (ROOT / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        assert {path.relative_to(ROOT).as_posix() for path in files} <= inside
+    for folder in ("notebooks", "profiles"):
+        files = (path for path in (ROOT / folder).rglob("*") if path.suffix in (".ipynb", ".md", ".yaml"))
+        assert {f"cudfkd/assets/{path.relative_to(ROOT).as_posix()}" for path in files} <= inside
+    assert {name.split("/")[0].split("-")[0] for name in inside} == {"cudfkd", "analysis"}
+
+
+def test_the_wheel_names_its_extras(wheel):
+    with ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith("METADATA"))
+        facts = Parser().parsestr(archive.read(metadata).decode())
+    assert set(facts.get_all("Provides-Extra")) == {"notebooks", "grid", "site", "test"}
+    assert facts["License-Expression"] == "MIT"
+
+
+def test_the_wheel_works_without_a_checkout(python, tmp_path):
+    where = run(python, tmp_path, "cudfkd.cli", "doctor")
+    weights = list((ROOT / "cudfkd" / "assets").rglob("*.safetensors"))
+    assert where.count("ships: weights verified") == len(weights) > 0
+    code = "import analysis, cudfkd, sys; print(*(m.__file__.startswith(sys.prefix) for m in (analysis, cudfkd)))"
+    (tmp_path / "places.py").write_text(code)
+    assert run(python, tmp_path, "places").split() == ["True", "True"]
+
+
+def test_the_notebooks_of_the_wheel_run_in_a_copy(python, tmp_path):
+    said = run(python, tmp_path, "cudfkd.cli", "notebooks", "copy")
+    names = {path.name for path in (ROOT / "notebooks").iterdir() if path.suffix in (".ipynb", ".md")}
+    assert {path.name for path in (tmp_path / "copy" / "notebooks").iterdir()} == names
+    assert "jupyter lab copy" in said
+    first = "notebooks/01_one_sample_one_weight.ipynb"
+    run(python, tmp_path / "copy", "analysis", "execute", first, "--profile", "smoke")
+    assert (tmp_path / "copy" / "out" / "smoke" / "01" / "result.json").exists()
+    assert (tmp_path / "copy" / "out" / "smoke" / "01_one_sample_one_weight.ipynb").exists()
+    assert not list(python.parents[1].rglob("out/smoke"))
