@@ -173,6 +173,7 @@ def test_01_3_a_larger_lambda_undoes_a_larger_loss_fully_for_welsch_and_almost_m
     (plain,) = torch.autograd.grad(LOG.weight(at, pace_).sum(), at)
     (scaled,) = torch.autograd.grad(LOG.weight(16 * at, 16 * pace_).sum(), at)
     assert float(scaled / plain) == pytest.approx(16, rel=0.01)
+    assert float(scaled / plain) == pytest.approx(16 * (1 + exp(-16 * pace_)) / (1 + exp(-pace_)))
     assert float(LOG.weight(16 * at.detach(), 16 * pace_)) == pytest.approx(0.5, abs=0.01)  # the same boundary
 
 
@@ -682,13 +683,13 @@ def test_12_1_the_weights_fall_early_and_recover_as_the_student_learns(tmp_path)
 
 
 def test_12_2_a_dead_curriculum_stops_with_the_loss_at_which_lambda_should_start():
-    dead = tiny.config("cudfkd", curriculum=Curriculum(lam_start=1e-5, lam_end=2e-5, regularizer="hard"))
+    dead = tiny.config("cudfkd", curriculum=Curriculum(lam_start=0.05, lam_end=0.1, regularizer="hard"))
     with pytest.raises(TrainingError, match=r"dead in epoch 1: .* set lam_start near") as error:
         tiny.distill(dead)
     losses = float(re.search(r"median ([0-9.e-]+)", str(error.value))[1])
     named = float(re.search(r"set lam_start near ([0-9.e-]+)", str(error.value))[1])
     assert named == pytest.approx(losses, rel=0.1)
-    assert losses > 1e-4
+    assert losses > 0.1
 
 
 def test_12_3_a_generator_of_one_class_shows_at_the_bottom_right():
