@@ -55,7 +55,7 @@ def easy_to_hard(snapshots: Sequence[Snapshot], count: int = 12) -> Figure:
         for ax, index in zip(row, easiest_to_hardest(taken, count), strict=True):
             ax.imshow(taken.images[index].permute(1, 2, 0).squeeze(-1).numpy(), vmin=0, vmax=1)
             loss, weight = float(taken.losses[index]), float(taken.weights[index])
-            ax.set_title(f"l {loss:.2f}\nv {weight:.2f}", fontsize=8, loc="center")
+            ax.set_title(f"ℓ {loss:.2f}\nv {weight:.2f}", fontsize=8, loc="center")
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
         row[0].set_ylabel(f"epoch {taken.epoch}")
@@ -74,7 +74,7 @@ def weighted_difficulty(snapshots: Sequence[Snapshot], ax: Axes | None = None) -
         ax.plot(grid, density, color=f"C{number}", label=f"epoch {taken.epoch}, λ = {taken.lam:.2f}")
         ax.fill_between(grid, density, color=f"C{number}", alpha=0.15)
         ax.axvline(float(np.median(value)), color=f"C{number}", linewidth=1, linestyle="--")
-    ax.set(xlabel="weighted loss v·l of a generated sample (dashed: median)", ylabel="density", ylim=(0, None))
+    ax.set(xlabel="weighted loss v·ℓ of a generated sample (dashed: median)", ylabel="density", ylim=(0, None))
     ax.set_title("How hard the student's samples are for it")
     ax.legend()
     return ax

@@ -18,7 +18,8 @@ PARTS = {"student": "C0", "lambda": "C2", "generator": "C1"}
 def accounts(runs: Mapping[str, Account], columns: int = 3) -> Figure:
     """A panel a run: the changes by student, lambda and generator so far. Positive parts stack up, negative parts down.
 
-    The black line is the measured change of Phi. The dashed line is the sum of both stacks and must lie on it.
+    The black line is the measured change of Phi. The dashed line is the sum of both stacks and must lie on it. Each
+    panel has its own scale, as the parts of some runs are many times larger than the parts of other runs.
     """
     rows = -(-len(runs) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 3.3 * rows), squeeze=False, sharex=True)
@@ -26,7 +27,7 @@ def accounts(runs: Mapping[str, Account], columns: int = 3) -> Figure:
         _stack(ax, run.steps)
         ax.set_title(name)
     for row in axes:
-        row[0].set_ylabel("change of Φ so far")
+        row[0].set_ylabel("change of Φ so far\n(a scale a panel)")
     _finish(axes, len(runs), "student step")
     return figure
 
@@ -55,13 +56,16 @@ def parts_by_variant(parts: Mapping[str, Mapping[str, Estimate]], ax: Axes | Non
 def drift_bounds(runs: Mapping[str, Account], columns: int = 3) -> Figure:
     """A panel a run, a point a turn of the generator: |Gamma| and its two bounds over rounds."""
     rows = -(-len(runs) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 3.0 * rows), squeeze=False, sharex=True)
+    size = (4.2 * columns, 3.0 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, sharex=True, sharey=True)
     for ax, (name, run) in zip(axes.flat, runs.items(), strict=False):
         table = run.drift
-        for column, color, label in (("plain", "0.6", "mean |Δl|"), ("coupled", "C3", "mean v*(min) |Δl|")):
+        for column, color, label in (("plain", "0.6", "mean |Δℓ|"), ("coupled", "C3", "mean v*(min) |Δℓ|")):
             ax.semilogy(table.index, _positive(table[column]), color=color, linewidth=1.2, label=label)
         ax.semilogy(table.index, _positive(table["gamma"].abs()), ".", color="C1", markersize=3, label="|Γ| measured")
         ax.set_title(name)
+    for row in axes:
+        row[0].set_ylabel("change of Φ in a turn\nof the generator")
     _finish(axes, len(runs), "round")
     return figure
 

@@ -33,7 +33,7 @@ def test_stacks_sum_to_the_measured_change():
 def test_drift_lies_below_its_bounds_in_the_figure():
     run = account(probed(config())[0])
     drawn = lines(plots.drift_bounds({"run": run}).axes[0])
-    assert (drawn["|Γ| measured"] <= drawn["mean v*(min) |Δl|"]).all()
+    assert (drawn["|Γ| measured"] <= drawn["mean v*(min) |Δℓ|"]).all()
 
 
 def test_bars_have_the_height_of_the_means():
