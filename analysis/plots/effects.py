@@ -55,5 +55,5 @@ def terms(tables: dict[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(order)), order)
     ax.set(xlabel="accuracy on held-out images, %", xlim=(0, 100), ylim=(len(order) - 0.5, -0.5))
     ax.grid(axis="y", visible=False)
-    ax.legend(loc="lower left", fontsize=8)
+    ax.legend(loc="upper left", fontsize=8)
     return ax
