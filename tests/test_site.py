@@ -131,7 +131,7 @@ def test_the_claims_page_shows_the_checks_that_bear_on_a_claim():
     assert [section.split()[0] for section in sections] == [claim.id for claim in claims.CLAIMS]
     checks = pages.card("quick").rows()
     for section in sections:
-        bearing = checks[[section.split()[0] in some.split(", ") for some in checks["claims"]]]
+        bearing = checks.loc[[section.split()[0] in some.split(", ") for some in checks["claims"]]]
         assert all(f"| {name} |" in section for name in bearing["check"])
 
 

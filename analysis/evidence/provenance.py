@@ -106,24 +106,9 @@ class Record:
             origin: for a figure of recorded runs, their origin, as `analysis.studies.records.story` gives it. Its n and
                 seeds stand on the figure. Without it the story has this hardware and the seed among the parameters.
         """
-        figure = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
-        assert figure is not None
-        origin = dict(origin or self._here())
-        footer, engine = _footer(self.stamp, origin), figure.get_layout_engine()
-        if "seeds" in footer and isinstance(engine, ConstrainedLayoutEngine):
-            room = FOOTER / figure.get_figheight()
-            engine.set(rect=(0, room, 1, 1 - room))
-        figure.text(0.005, 0.002, footer, ha="left", va="bottom", fontsize=7, color="0.45")
+        figure, origin = whole(drawn), origin or self._here()
         story = {"notebook": self.notebook, "profile": self.profile, "commit": commit(), **self.parameters, **origin}
-        text = json.dumps(story, sort_keys=True, default=str)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        software = {"Software": None, "Title": f"{self.notebook}: {name}", "Description": text}
-        figure.savefig(self.folder / f"{name}.png", metadata=software)
-        figure.set_layout_engine("none")  # the layout stands: PDF and page repeat it, which costs no time again
-        info = {"Title": software["Title"], "Subject": text, "CreationDate": None, "Producer": None, "Creator": None}
-        figure.savefig(self.folder / f"{name}.pdf", metadata=info)
-        panels = [plotted(axes) for axes in figure.axes]
-        write_json(self.folder / f"{name}.json", {"story": story, "axes": panels})
+        panels = write_figure(self.folder, name, figure, footer(self.stamp, origin), story)
         if IPython.get_ipython() is not None:
             plt.close(figure)  # else the notebook would show it again, without a description
             shown = (self.folder / f"{name}.png").read_bytes()
@@ -177,6 +162,39 @@ class Record:
         return Result(result, file)
 
 
+def whole(drawn: Figure | Axes) -> Figure:
+    """The figure that an axes belongs to, or the figure itself."""
+    figure = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
+    assert figure is not None
+    return figure
+
+
+def write_figure(folder: Path, name: str, figure: Figure, words: str, story: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Writes NAME.png, NAME.pdf and NAME.json into a folder; returns the plotted numbers, see `plotted`.
+
+    Arguments:
+        folder: made if it is not there.
+        name: name of the files.
+        figure: gets the line below it.
+        words: a line below the figure, see `footer`.
+        story: where the figure comes from. It is stored in all three files.
+    """
+    engine = figure.get_layout_engine()
+    if "seeds" in words and isinstance(engine, ConstrainedLayoutEngine):
+        room = FOOTER / figure.get_figheight()
+        engine.set(rect=(0, room, 1, 1 - room))
+    figure.text(0.005, 0.002, words, ha="left", va="bottom", fontsize=7, color="0.45")
+    text, title = json.dumps(story, sort_keys=True, default=str), f"{story['notebook']}: {name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / f"{name}.png", metadata={"Software": None, "Title": title, "Description": text})
+    figure.set_layout_engine("none")  # the layout stands: PDF and page repeat it, which costs no time again
+    info = {"Title": title, "Subject": text, "CreationDate": None, "Producer": None, "Creator": None}
+    figure.savefig(folder / f"{name}.pdf", metadata=info)
+    panels = [plotted(axes) for axes in figure.axes]
+    write_json(folder / f"{name}.json", {"story": story, "axes": panels})
+    return panels
+
+
 def plotted(axes: Axes) -> dict[str, Any]:
     """The contents of an axes as plain numbers: lines, bands and points, bars, and a hash of each image."""
     return {
@@ -219,7 +237,8 @@ def _bar(bar: Rectangle) -> dict[str, float]:
     return {name: float(value) for name, value in places.items()}
 
 
-def _footer(stamp: str, origin: Mapping[str, Any]) -> str:
+def footer(stamp: str, origin: Mapping[str, Any]) -> str:
+    """The line below a figure: its stamp; and n and seeds of its origin, if there are several seeds."""
     seeds = list(origin.get("seeds", []))
     if len(seeds) < 2:
         return stamp

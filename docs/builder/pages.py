@@ -73,7 +73,7 @@ def claim_sections(profile: str) -> str:
 
 def _claim(profile: str, claim: str, row: pd.Series) -> str:
     every = card(profile).rows()
-    bearing = every[[claim in some.split(", ") for some in every["claims"]]]
+    bearing = every.loc[[claim in some.split(", ") for some in every["claims"]]]
     checks = ((code(check["statement"]), check["check"], check["verdict"], check["n"], check["control"],
                notebook_link(check["notebook"])) for _, check in bearing.iterrows())  # fmt: skip
     shown = table(("statement", "check", "verdict", "n", "control that must fail", "notebook"), checks)

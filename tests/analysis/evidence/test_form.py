@@ -29,6 +29,13 @@ def test_every_notebook_is_committed_in_this_form(name):
     assert text == form.tidied(text, name, NAMES), "run: python -m analysis tidy"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_notebook_records_under_its_own_name(name):
+    assert f'Record("{name}", profile, ' in "".join(
+        cell.source for cell in nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+    )
+
+
 def test_outputs_and_traces_of_a_run_go_and_tags_stay():
     tidied = nbformat.reads(form.tidied(nbformat.writes(notebook()), "01_middle", THREE), as_version=4)
     (code,) = (cell for cell in tidied.cells if cell.cell_type == "code")
