@@ -50,9 +50,12 @@ from tests.analysis.live.toys import config, probed
 from tests.cudfkd.methods import tiny
 
 BY_THOUGHT = {
+    (
+        "13",
+        "2",
+    ): "whether the student forgets less shows in runs of the quick size alone, and the solution says how to look",
     ("18", "4"): "it asks which runs and checks would be needed; no noisy teacher was trained to compute it from",
 }
-LEFT_OUT = {"13": "its exercises compare runs of several methods at the quick size"}
 
 TEN = [kind() for kind in regularizers.ALL]
 LOG, HARD = Logistic(), Hard()
@@ -100,11 +103,10 @@ def test_every_exercise_of_a_notebook_has_one_solution(number):
 
 
 def test_every_exercise_is_run_or_needs_thought_alone():
-    there = {(number, k) for number in NUMBERS if number not in LEFT_OUT for k in numbered(number)[0]}
+    there = {(number, k) for number in NUMBERS for k in numbered(number)[0]}
     run = {match.groups() for name in globals() if (match := re.match(r"test_(\d\d)_(\d+)_\w", name))}
     assert run | set(BY_THOUGHT) == there
     assert not run & set(BY_THOUGHT)
-    assert set(LEFT_OUT) <= set(NUMBERS)
 
 
 # 00 Start here
@@ -703,6 +705,32 @@ def test_12_3_a_generator_of_one_class_shows_at_the_bottom_right():
     assert dashed.get_linestyle() == "--"
     assert min(dashed.get_ydata()) == pytest.approx(np.log2(10))
     plt.close(figure)
+
+
+# 13 The methods compared
+
+
+def test_13_1_lambda_does_something_only_near_the_losses():
+    weights = {}
+    for name, start in (("near", 0.5), ("above", 1e3), ("below", 1e-3)):
+        curriculum = Curriculum(regularizer="log", lam_start=start, lam_end=start)
+        history = tiny.distill(tiny.config("dfad", curriculum=curriculum)).history
+        weights[name] = history["mean_weight"].to_numpy()
+    assert weights["above"] == pytest.approx(1)
+    assert ((weights["below"] > 0) & (weights["below"] < weights["near"]) & (weights["near"] < 1)).all()
+    losses = torch.linspace(0, 5, 11, dtype=torch.float64)
+    torch.testing.assert_close(LOG.weight(losses, 1e-9), 2 / (1 + losses.exp()), rtol=1e-8, atol=0)
+    with pytest.raises(TrainingError, match="dead in epoch 1"):
+        tiny.distill(tiny.config("dfad", curriculum=Curriculum(regularizer="linear", lam_start=1e-3, lam_end=1e-3)))
+
+
+def test_13_3_the_ratio_changes_the_generator_steps_and_never_the_student_steps():
+    own, half = (
+        tiny.distill(tiny.config("cudfkd", **changes)).history
+        for changes in ({"generator_ratio": 1.0}, {"generator_ratio": 0.5})
+    )
+    assert own["student_steps"].tolist() == half["student_steps"].tolist()
+    assert (own["generator_steps"] != half["generator_steps"]).any()
 
 
 # 18 Scorecard
