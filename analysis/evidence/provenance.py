@@ -106,9 +106,9 @@ class Record:
             origin: for a figure of recorded runs, their origin, as `analysis.studies.records.story` gives it. Its n and
                 seeds stand on the figure. Without it the story has this hardware and the seed among the parameters.
         """
-        figure, origin = whole(drawn), origin or self._here()
-        story = {"notebook": self.notebook, "profile": self.profile, "commit": commit(), **self.parameters, **origin}
-        panels = write_figure(self.folder, name, figure, footer(self.stamp, origin), story)
+        figure, story = figure_of(drawn), {"notebook": self.notebook, "profile": self.profile, "commit": commit()}
+        story |= self.parameters | dict(origin or self._here())
+        panels = write_figure(self.folder, name, figure, self.stamp, story)
         if IPython.get_ipython() is not None:
             plt.close(figure)  # else the notebook would show it again, without a description
             shown = (self.folder / f"{name}.png").read_bytes()
@@ -162,28 +162,28 @@ class Record:
         return Result(result, file)
 
 
-def whole(drawn: Figure | Axes) -> Figure:
+def figure_of(drawn: Figure | Axes) -> Figure:
     """The figure that an axes belongs to, or the figure itself."""
     figure = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
     assert figure is not None
     return figure
 
 
-def write_figure(folder: Path, name: str, figure: Figure, words: str, story: Mapping[str, Any]) -> list[dict[str, Any]]:
+def write_figure(folder: Path, name: str, figure: Figure, stamp: str, story: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Writes NAME.png, NAME.pdf and NAME.json into a folder; returns the plotted numbers, see `plotted`.
 
     Arguments:
         folder: made if it is not there.
         name: name of the files.
-        figure: gets the line below it.
-        words: a line below the figure, see `footer`.
+        figure: gets a line below it: the stamp; and n and seeds of its story, if there are several seeds.
+        stamp: the words that begin the line.
         story: where the figure comes from. It is stored in all three files.
     """
-    engine = figure.get_layout_engine()
-    if "seeds" in words and isinstance(engine, ConstrainedLayoutEngine):
+    engine, seeds = figure.get_layout_engine(), _seeds(story)
+    if seeds and isinstance(engine, ConstrainedLayoutEngine):
         room = FOOTER / figure.get_figheight()
         engine.set(rect=(0, room, 1, 1 - room))
-    figure.text(0.005, 0.002, words, ha="left", va="bottom", fontsize=7, color="0.45")
+    figure.text(0.005, 0.002, stamp + seeds, ha="left", va="bottom", fontsize=7, color="0.45")
     text, title = json.dumps(story, sort_keys=True, default=str), f"{story['notebook']}: {name}"
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / f"{name}.png", metadata={"Software": None, "Title": title, "Description": text})
@@ -193,6 +193,16 @@ def write_figure(folder: Path, name: str, figure: Figure, words: str, story: Map
     panels = [plotted(axes) for axes in figure.axes]
     write_json(folder / f"{name}.json", {"story": story, "axes": panels})
     return panels
+
+
+def _seeds(story: Mapping[str, Any]) -> str:
+    """The words for n and seeds of several runs; empty for one seed or none."""
+    seeds = list(story.get("seeds", []))
+    if len(seeds) < 2:
+        return ""
+    consecutive = seeds == list(range(seeds[0], seeds[-1] + 1))
+    named = f"{seeds[0]} to {seeds[-1]}" if consecutive else ", ".join(map(str, seeds))
+    return f"; n = {story['n']}, seeds {named}"
 
 
 def plotted(axes: Axes) -> dict[str, Any]:
@@ -235,17 +245,6 @@ def _show(png: bytes, width: float, description: str) -> None:
 def _bar(bar: Rectangle) -> dict[str, float]:
     places = {"x": bar.get_x(), "width": bar.get_width(), "height": bar.get_height()}
     return {name: float(value) for name, value in places.items()}
-
-
-def footer(stamp: str, origin: Mapping[str, Any]) -> str:
-    """The line below a figure: its stamp; and n and seeds of its origin, if there are several seeds."""
-    seeds = list(origin.get("seeds", []))
-    if len(seeds) < 2:
-        return stamp
-    named = (
-        f"{seeds[0]} to {seeds[-1]}" if seeds == list(range(seeds[0], seeds[-1] + 1)) else ", ".join(map(str, seeds))
-    )
-    return f"{stamp}; n = {origin['n']}, seeds {named}"
 
 
 def _require_distinct(names: list[str]) -> None:

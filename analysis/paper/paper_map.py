@@ -161,7 +161,8 @@ def _whole(name: str) -> StudyRecord | None:
     if not path.exists() or name not in catalog.names():
         return None
     study = catalog.get(name)
-    return None if records.lacking(study, records.begun(study, path)) else records.read(path)
+    record = records.begun(study, path)
+    return None if records.lacking(study, record) else record
 
 
 def _published(entry: Entry) -> str:

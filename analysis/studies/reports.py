@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import plots
-from analysis.evidence.provenance import footer, whole, write_figure
+from analysis.evidence.provenance import figure_of, write_figure
 from analysis.origin import commit
 from analysis.studies import cost, records, table
 from analysis.studies.grid import architecture_in
@@ -44,14 +44,13 @@ def figures(out: Path, title: str, record: StudyRecord) -> None:
     if len(groups) > 1:
         known = "; ".join(" ".join(map(str, row)) for row in groups.to_numpy())
         raise ConfigError(f"the records are of {len(groups)} groups ({known}): name the records of one")
-    origin = records.story(record)
-    story = {"notebook": "grid", "profile": title, "commit": commit(), **origin}
+    story = {"notebook": "grid", "profile": title, "commit": commit(), **records.story(record)}
     drawn = {
         "accuracies": plots.accuracies(table.summary(runs)),
         "races": plots.races(table.histories(record, "method")),
     }
     for name, figure in drawn.items():
-        write_figure(out, name, whole(figure), footer(title, origin), story)
+        write_figure(out, name, figure_of(figure), title, story)
 
 
 def _of_methods(record: StudyRecord) -> pd.DataFrame:

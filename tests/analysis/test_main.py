@@ -9,6 +9,11 @@ import pytest
 from analysis.__main__ import main
 from analysis.evidence import reproduce
 
+RECORDED = {
+    *("09/parts", "09/tracking", "09/dead", "09/pace_linear", "09/pace_log", "10/modes", "11/best", "11/curves"),
+    *("13/accuracies", "13/effort", "13/races", "13/studied", "13/terms"),
+}
+
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory):
@@ -69,6 +74,13 @@ def test_every_figure_has_its_pdf_and_its_data(reproduced):
         assert data["story"]["profile"] == "smoke"
         drawn = [axes[kind] for axes in data["axes"] for kind in ("lines", "areas", "bars", "images")]
         assert any(drawn)
+
+
+def test_figures_of_recorded_runs_name_their_studies(reproduced):
+    """Hardware, n and seeds are then the record's. All other figures come from the execution itself."""
+    named = [path for path in reproduced[0].glob("[0-9][0-9]/*.json") if path.name != "result.json"]
+    told = {f"{path.parent.name}/{path.stem}" for path in named if "studies" in json.loads(path.read_text())["story"]}
+    assert told == RECORDED
 
 
 def test_notebooks_share_their_runs(reproduced):
