@@ -65,6 +65,20 @@ def test_the_list_of_notebooks_names_each_in_order():
     assert listed == [(path.stem, path.stem) for path in NOTEBOOKS]
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_says_what_one_learns_what_was_shown_and_what_to_try(path):
+    texts = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"]
+    _, learn, aims = texts[0].partition("**You will learn**")
+    assert learn
+    assert len(re.findall(r"^- ", aims, re.M)) == 3
+    before, short, rest = "\n\n".join(texts[1:]).partition("\n## In short\n")
+    assert short, "the summary is missing"
+    assert len(re.findall(r"^- ", rest.partition("\n## ")[0], re.M)) >= 3
+    assert "\n## Exercises\n" in rest
+    assert texts[1] == texts[-1]
+    assert "[All notebooks](README.md)" in texts[1]
+
+
 @pytest.mark.parametrize("profile", sorted({path.parent.name for path in PROFILES.glob("*/*.yaml")}))
 def test_profiles_hold_parameters_that_their_notebooks_take(profile):
     from analysis.evidence.execute import check_parameters, profile_parameters

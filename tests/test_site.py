@@ -107,9 +107,18 @@ def test_every_module_is_in_the_reference():
 
 
 def test_the_map_holds_every_notebook():
-    assert list(pages.MAP) == [name[:2] for name in NAMES]
+    assert list(notebooks.MAP) == [name[:2] for name in NAMES]
     shown = pages.notebook_map("quick")
     assert all(f"../notebooks/{name}.ipynb" in shown for name in NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_and_the_list_say_the_recorded_time(name):
+    first = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells[0].source
+    assert re.search(r"takes about (.+?) on two CPU cores", first)[1] == notebooks.time(name)
+    listed = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| \[{name}\].*", listed, re.M)
+    assert row.split(" | ")[-1] == f"{notebooks.time(name)} |"
 
 
 def test_every_recorded_figure_is_in_the_gallery_with_a_caption_and_a_description():

@@ -18,7 +18,7 @@ def bootstrap_mean(values: Float[np.ndarray, " n"], seed: int = 0, resamples: in
     """
     values = finite(values)
     validate.count("resamples", resamples)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(validate.seed(seed))
     means = values[rng.integers(len(values), size=(resamples, len(values)))].mean(1)
     low, high = np.quantile(means, TAILS)
     return Estimate(float(values.mean()), float(low), float(high), len(values))
@@ -58,7 +58,7 @@ def block_bootstrap_mean(values: Float[np.ndarray, " n"], block: int, seed: int 
     """
     values = finite(values)
     validate.within("block", validate.count("block", block), 1, len(values) + 1)
-    rng, blocks = np.random.default_rng(seed), -(-len(values) // block)
+    rng, blocks = np.random.default_rng(validate.seed(seed)), -(-len(values) // block)
     starts = rng.integers(len(values), size=(validate.count("resamples", resamples), blocks))
     sums = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values]))])
     means = (sums[starts + block] - sums[starts]).sum(1) / (blocks * block)

@@ -160,6 +160,11 @@ def count(name: str, value: int, least: int = 1) -> int:
     return int(plain)
 
 
+def seed(value: int) -> int:
+    """A seed of random numbers: a whole number >= 0."""
+    return count("seed", value, 0)
+
+
 def within(name: str, value: float, low: float, high: float) -> float:
     """A number with low <= value < high."""
     if not low <= number(name, value) < high:

@@ -11,9 +11,10 @@ the run fails half-way                 | leaves half an output under the   | giv
 import json
 import re
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 import papermill
@@ -41,6 +42,18 @@ class Executed:
     seconds: float
 
 
+class Declared(NamedTuple):
+    """The line of a parameter in a notebook's parameters cell.
+
+    kind: the type, for example "int" or "list[float]".
+    bound: the range of the number, or of each number of a list: "2 or more" or "above 0", from the comment of the
+        line; empty if the comment names none.
+    """
+
+    kind: str
+    bound: str = ""
+
+
 def execute(notebook: Path, output: Path, parameters: dict[str, Any] | None = None) -> Executed:
     """Executes a notebook into `output`, with values for its parameters cell.
 
@@ -51,8 +64,8 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any] | None = No
         parameters: values by name, of the types that the parameters cell declares.
 
     Raises:
-        ConfigError: the notebook does not exist, a parameter is unknown, or a value has another type; nothing is
-            written.
+        ConfigError: the notebook does not exist, a parameter is unknown, or a value has another type or is out of its
+            range; nothing is written.
         DataError: the output's folder cannot be written.
         NotebookError: a cell failed or did not run.
     """
@@ -79,21 +92,25 @@ def check_parameters(notebook: Path, parameters: dict[str, Any]) -> dict[str, An
     """Returns the parameters if the notebook takes them.
 
     Raises:
-        ConfigError: a name is unknown, or a value has another type than the notebook declares, or a list is empty.
+        ConfigError: a name is unknown, or a value has another type or range than the notebook declares, or a list is
+            empty.
     """
     declared = declared_parameters(notebook)
     for name in parameters:
         if name not in declared:
             raise ConfigError(unknown(f"parameter of {notebook.name}", name, declared))
-    check_types(notebook.name, declared, parameters)
+    check_values(notebook.name, declared, parameters)
     return parameters
 
 
-def check_types(notebook: str, declared: dict[str, str], parameters: dict[str, Any]) -> None:
-    """Raises ConfigError if a parameter has another type than the notebook declares, or is an empty list."""
+def check_values(notebook: str, declared: dict[str, Declared], parameters: dict[str, Any]) -> None:
+    """Raises ConfigError if a parameter has another type or range than the notebook declares, or is an empty list."""
     for name, value in parameters.items():
-        if name in declared and not _fits(value, declared[name]):
-            raise ConfigError(f"{name} = {value!r} is not allowed in {notebook}: it must be {declared[name]}")
+        kind, bound = declared.get(name, Declared("", ""))
+        fits = not kind or _fits(value, kind)
+        if not fits or (bound and not all(_within(number, bound) for number in _numbers(value))):
+            allowed = bound if fits else kind
+            raise ConfigError(f"{name} = {value!r} is not allowed in {notebook}: it must be {allowed}")
         if value == []:
             raise ConfigError(f"{name} = [] is not allowed in {notebook}: it must hold a number or more")
 
@@ -109,8 +126,8 @@ def changed(profile: str, number: str, parameters: dict[str, Any]) -> tuple[str,
     return tuple(name for name, value in parameters.items() if name in values and value != values[name])
 
 
-def declared_parameters(notebook: Path) -> dict[str, str]:
-    """Names and types of a notebook's parameters cell.
+def declared_parameters(notebook: Path) -> dict[str, Declared]:
+    """The parameters of a notebook's parameters cell, by name.
 
     Raises:
         ConfigError: the file is no notebook, or it has no parameters cell.
@@ -124,7 +141,7 @@ def declared_parameters(notebook: Path) -> dict[str, str]:
         raise ConfigError(f"{notebook} is not a notebook that can be read: restore it from git") from error
     if not declared:
         raise ConfigError(f"{notebook.name} has no cell tagged 'parameters': it cannot be run with values")
-    return {name: entry["inferred_type_name"] for name, entry in declared.items()}
+    return {name: Declared(line["inferred_type_name"], _bound(line["help"] or "")) for name, line in declared.items()}
 
 
 def profile_parameters(profile: str, number: str) -> dict[str, Any]:
@@ -179,6 +196,21 @@ def _fits(value: Any, kind: str) -> bool:
     if kind == "float":
         return isinstance(value, int | float) and not isinstance(value, bool)
     return type(value).__name__ == kind
+
+
+def _bound(comment: str) -> str:
+    found = re.search(r"\b(\d+ or more|above \d+)\b", comment)
+    return found[1] if found else ""
+
+
+def _numbers(value: Any) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def _within(number: float, bound: str) -> bool:
+    """Whether a finite number lies in the range "2 or more" or "above 0"."""
+    edge = int(re.findall(r"\d+", bound)[0])
+    return isfinite(number) and (number > edge if bound.startswith("above") else number >= edge)
 
 
 def _require_complete(path: Path) -> None:

@@ -16,7 +16,8 @@ from analysis.origin import NOTEBOOKS
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}  # as JupyterLab writes it
 KEPT = ("tags", "slideshow")  # metadata of a cell
 TOP, END = "links-top", "links-end"  # ids of the cells with links
-MENTION = re.compile(r"(?<![\[/])\b([Nn]otebook (\d\d))\b(?!\])")
+MENTION = re.compile(r"(?<![\[/])\b([Nn]otebook\s(\d\d))\b(?!\])")
+SEVERAL = re.compile(r"\b[Nn]otebooks\s\d\d\b(?:(?:,\s|\sand\s|,\sand\s|\sto\s)\d\d\b)+")
 
 
 def tidy(folder: Path = NOTEBOOKS) -> list[Path]:
@@ -64,14 +65,16 @@ def links(name: str, names: list[str]) -> str:
 
 
 def linked(text: str, name: str, names: list[str]) -> str:
-    """A text in which each mention of another notebook, such as "notebook 12", is a link."""
+    """A text in which each mention of another notebook is a link: "notebook 12", or "notebooks 02 and 04 to 09"."""
     files = {other[:2]: other for other in names if other != name}
 
-    def link(mention: re.Match) -> str:
-        number = mention[2]
-        return f"[{mention[1]}]({files[number]}.ipynb)" if number in files else mention[1]
+    def link(words: str, number: str) -> str:
+        return f"[{words}]({files[number]}.ipynb)" if number in files else words
 
-    return MENTION.sub(link, text)
+    def each(mention: re.Match) -> str:
+        return re.sub(r"\d\d", lambda number: link(number[0], number[0]), mention[0])
+
+    return SEVERAL.sub(each, MENTION.sub(lambda mention: link(mention[1], mention[2]), text))
 
 
 def _words(name: str) -> str:

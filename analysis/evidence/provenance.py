@@ -62,7 +62,7 @@ class Record:
     of the parameters that differ from the profile.
 
     Raises:
-        ConfigError: the profile is unknown, or a parameter has another type than the notebook declares.
+        ConfigError: the profile is unknown, or a parameter has another type or range than the notebook declares.
     """
 
     notebook: str
@@ -76,7 +76,7 @@ class Record:
     def __post_init__(self) -> None:
         self.changed = execute.changed(self.profile, self.notebook[:2], self.parameters)
         declared = execute.declared_parameters(NOTEBOOKS / f"{self.notebook}.ipynb")
-        execute.check_types(self.notebook, declared, self.parameters | {"out_dir": self.out_dir})
+        execute.check_values(self.notebook, declared, self.parameters | {"out_dir": self.out_dir})
         self.code = fingerprint(self.notebook[:2])  # at the start: the hash of the code that was loaded
 
     @property

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from analysis.checks import validate
 from cudfkd.config import DistillConfig
 from cudfkd.data.images import ImageSet
 from cudfkd.evaluation import compare, jensen_shannon, loyalty, loyalty_published, predict
@@ -28,7 +29,7 @@ def moved(images: Images) -> Images:
 
 def noisy(images: Images, seed: int = 0) -> Images:
     """Images with Gaussian noise of standard deviation 0.2 on each value, cut to [0, 1]."""
-    rng = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(validate.seed(seed))
     return (images + NOISE * torch.randn(images.shape, generator=rng)).clamp(0, 1)
 
 

@@ -29,7 +29,7 @@ class Dropped(NamedTuple):
 def pair(noise: float, seed: int = 0, n: int = 2000, classes: int = 10) -> tuple[Tensor, Tensor]:
     """Logits of a teacher, and of a student that is the teacher plus Gaussian noise. Both are (n, classes), float64."""
     validate.at_least("noise", noise, 0)
-    rng = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(validate.seed(seed))
     teacher = 4 * torch.randn(n, classes, generator=rng, dtype=torch.float64)
     return teacher, teacher + noise * torch.randn(n, classes, generator=rng, dtype=torch.float64)
 

@@ -201,7 +201,7 @@ class _Bench:
         self.teacher, self.student = (_Twin(n, self.device, torch.float64, mode) for n in (ctx.teacher, ctx.student))
         self._generator = _Twin(generator, self.device, None, "eval")
         self._trained = [p.requires_grad for p in ctx.student.parameters()]
-        latents = torch.randn(samples, latent_dim, generator=torch.Generator().manual_seed(seed))
+        latents = torch.randn(samples, latent_dim, generator=torch.Generator().manual_seed(validate.seed(seed)))
         self._latents = latents.to(next(self._generator.network.parameters()))
         self._imagine()
 

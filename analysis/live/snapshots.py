@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from analysis.checks import validate
 from cudfkd.base.errors import ConfigError
 from cudfkd.curriculum import weigh
 from cudfkd.engine.run import Run, load_run
@@ -56,7 +57,7 @@ def snapshot(run: Run, teacher: nn.Module, epoch: int | None = None, n: int = 10
         raise ConfigError(f"method {run.config.method!r} has no generator to take samples from")
     number = epoch or run.config.epochs
     normalize = Normalize(run.config.mean, run.config.std)
-    z = torch.randn(n, run.generator.latent_dim, generator=torch.Generator().manual_seed(seed))
+    z = torch.randn(n, run.generator.latent_dim, generator=torch.Generator().manual_seed(validate.seed(seed)))
     images = run.generator.cpu().eval()(z)
     t, s = (network.cpu().eval()(normalize(images)) for network in (teacher, run.student))
     losses = DIVERGENCES[run.config.options.loss](t, s, run.config.options.temperature)

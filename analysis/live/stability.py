@@ -157,7 +157,7 @@ def last_is_unbiased(seed: int = 0, epochs: int = 250, images: int = 2000, runs:
     The check is statistical. The violation is the distance of the true value from the 95 % interval of the mean over
     runs. The control takes the best evaluation.
     """
-    truth, rng = 0.8, np.random.default_rng(seed)
+    truth, rng = 0.8, np.random.default_rng(validate.seed(seed))
     accuracies = (
         rng.binomial(images, truth, size=(validate.count("runs", runs, 2), validate.count("epochs", epochs))) / images
     )
@@ -174,7 +174,7 @@ def students(images: int, seed: int = 0, classes: int = 10) -> tuple[Tensor, Ten
     first student: a copy of the teacher, plus noise.
     second student: right on every image, plus noise.
     """
-    rng = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(validate.seed(seed))
     labels = torch.randint(classes, (validate.count("images", images),), generator=rng)
     wrong = torch.rand(images, generator=rng) < 0.3
     teacher_classes = torch.where(wrong, (labels + 1) % classes, labels)

@@ -106,10 +106,14 @@ def corrupted_pool(
     """A student on a fixed pool, full batch; a share of the teacher's answers has its logits moved on by one class.
 
     Returns: agreement with the true teacher on held-out inputs; mean weight of clean and corrupted samples at the end.
+
+    Raises:
+        ConfigError: an unknown mode, no step, or a seed below 0.
     """
     if mode not in MODES:
         validate.refuse("mode", mode, f"one of {', '.join(MODES)}")
-    rng = torch.Generator().manual_seed(seed)
+    validate.count("steps", steps)
+    rng = torch.Generator().manual_seed(validate.seed(seed))
     x, held = (torch.randn(count, 8, generator=rng, dtype=torch.float64) for count in (n, 1000))
     teacher, student = 6 * torch.randn(8, 5, generator=rng, dtype=torch.float64), _network(rng, 48)
     answers, truth = x @ teacher, (held @ teacher).argmax(1)
@@ -130,7 +134,12 @@ def corrupted_pool(
 
 
 def corrupted_table(seeds: Sequence[int], steps: int = 400, lam: float = 2.0) -> pd.DataFrame:
-    """A row a seed and granularity: agreement, and the mean weights of clean and corrupted samples."""
+    """A row a seed and granularity: agreement, and the mean weights of clean and corrupted samples.
+
+    Raises:
+        ConfigError: no seed; or as `corrupted_pool`.
+    """
+    validate.count("number of seeds", len(seeds))
     rows = [
         {"seed": seed, "granularity": mode} | corrupted_pool(seed, mode, lam, steps=steps)
         for seed in seeds
@@ -140,7 +149,7 @@ def corrupted_table(seeds: Sequence[int], steps: int = 400, lam: float = 2.0) ->
 
 
 def _apart(seed: int, steps: int, lam: float, decay: float) -> float:
-    rng = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(validate.seed(seed))
     x, teacher = torch.randn(256, 8, generator=rng, dtype=torch.float64), _network(rng, 32)
     first = _network(rng, 16)
     second = _network(rng, 16)

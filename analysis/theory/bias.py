@@ -109,7 +109,7 @@ def priced(reg: Regularizer | str, lam: float, seed: int = 0, problems: int = 3)
 
     The attained case is among them. The control takes a local minimiser.
     """
-    reg, rng = validate.known(reg), torch.Generator().manual_seed(seed)
+    reg, rng = validate.known(reg), torch.Generator().manual_seed(validate.seed(seed))
     prices_paid = [among(reg, lam, one_lost(reg, lam, 2.0, 10_000))]
     for _ in range(validate.count("problems", problems)):
         candidates = -2 * torch.rand(200, 6, generator=rng, dtype=torch.float64).log()

@@ -204,7 +204,7 @@ def generator_in_train_mode(seed: int = 0) -> Counterexample:
     """A "frozen" generator with BatchNorm that updates its running statistics: the samples move, and so does Phi."""
     # the random bits depend on the order of the draws: the generator's weights, the fixed codes, the fresh codes
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(validate.seed(seed))
         generator = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Tanh()).double()
         fixed, fresh = torch.randn(64, 4).double(), torch.randn(10, 64, 4).double()
     changes = [_change_of_phi(generator, fixed, fresh, seed, train) for train in (False, True)]

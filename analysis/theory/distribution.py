@@ -136,7 +136,7 @@ def random_problem(seed: int, n: int = 12, uniform: bool = False) -> tuple[Losse
     The losses of a seed are the same for both priors: they are drawn first, and the uneven prior is always drawn.
     """
     validate.count("n", n, 2)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(validate.seed(seed))
     losses = torch.from_numpy(rng.exponential(2.0, n))
     uneven = rng.dirichlet(np.full(n, 0.5)) + 1e-6
     p = np.full(n, 1 / n) if uniform else uneven / uneven.sum()

@@ -62,7 +62,7 @@ def bounded(reg: Regularizer | str, lam: float, seed: int = 0, n: int = 50, tria
 
     The small move attains both bounds. The control takes the weight of the larger loss.
     """
-    reg, rng = validate.known(reg), torch.Generator().manual_seed(seed)
+    reg, rng = validate.known(reg), torch.Generator().manual_seed(validate.seed(seed))
     lam, slack, wrong = validate.pace(reg, lam), [], []
     small = tuple(ends[:, 0] for ends in attained.ramp(n))
     for _ in range(trials):
@@ -83,7 +83,7 @@ def transported(reg: Regularizer | str, lam: float, seed: int = 0, n: int = 24, 
     W1 of two samples of n points is an assignment problem, solved exactly. Small losses l = x, moved in common, attain
     the bound. The control uses W1 of another pair.
     """
-    reg, rng = validate.known(reg), torch.Generator().manual_seed(seed)
+    reg, rng = validate.known(reg), torch.Generator().manual_seed(validate.seed(seed))
     near, moved = attained.ramp(n)
     small = drift(reg, lam, near[:, 0], moved[:, 0]).gamma
     slack, wrong = [abs(small) - bounds.transport(1.0, wasserstein(near, moved))], []
@@ -106,7 +106,7 @@ def mass_moved(reg: Regularizer | str, lam: float, seed: int = 0, n: int = 50, t
     Raises:
         ConfigError: F is unbounded (cauchy, l1-l2, huber): the bound is void.
     """
-    reg, rng = validate.known(reg), np.random.default_rng(seed)
+    reg, rng = validate.known(reg), np.random.default_rng(validate.seed(seed))
     lam = validate.pace(reg, lam)
     most = float(reg.latent_limit(lam))
     if np.isinf(most):

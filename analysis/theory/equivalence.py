@@ -114,7 +114,7 @@ def moves(reg: Regularizer | str, problems: int = 60, seed: int = 0) -> pd.DataF
 
 def pairs(reg: Regularizer | str, problems: int, seed: int = 0) -> Iterator[Pair]:
     """Pairs of random losses at neighbouring paces; pairs without any weight are left out."""
-    reg, rng = validate.known(reg), np.random.default_rng(seed)
+    reg, rng = validate.known(reg), np.random.default_rng(validate.seed(seed))
     paces = PACES_BELOW_ONE if reg.lam_below <= 1 else PACES
     for _ in range(validate.count("problems", problems)):
         losses, share = torch.from_numpy(np.sort(rng.exponential(2.0, 2))), rng.uniform(0.05, 0.95)
@@ -126,7 +126,7 @@ def pairs(reg: Regularizer | str, problems: int, seed: int = 0) -> Iterator[Pair
 
 def free_pairs(problems: int, seed: int = 0) -> Iterator[Pair]:
     """Random weights of two samples at two paces; the hard sample never weighs more. Half of the pairs break TP2."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(validate.seed(seed))
     for k in range(validate.count("problems", problems)):
         (easy, late), ratios = rng.uniform(0.05, 1.0, 2), np.sort(rng.uniform(0, 1, 2))
         first, second = ratios[::-1] if k % 2 else ratios

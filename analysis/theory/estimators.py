@@ -107,7 +107,7 @@ def laplace(reg: Regularizer | str, lam: float) -> Check:
 
 def robust(reg: Regularizer | str, lam: float, seed: int = 0, trials: int = 20) -> Check:
     """T12: no masses M = v P give less than Phi, and v* P gives Phi. The control takes nine tenths of D_g."""
-    reg, rng = validate.known(reg), torch.Generator().manual_seed(seed)
+    reg, rng = validate.known(reg), torch.Generator().manual_seed(validate.seed(seed))
     lam = validate.pace(reg, lam)
     losses, uneven = random_problem(seed)
     best, phi = reg.weight(losses, lam), float((uneven * reg.latent(losses, lam)).sum())
@@ -125,7 +125,7 @@ def welsch_dual(lam: float = 1.5, seed: int = 0, trials: int = 20) -> Check:
 
     The control takes nine tenths of the divergence.
     """
-    (losses, uneven), rng = random_problem(seed), torch.Generator().manual_seed(seed)
+    (losses, uneven), rng = random_problem(seed), torch.Generator().manual_seed(validate.seed(seed))
     optimum = curriculum("welsch", lam, losses, uneven)
     tilted = -lam * float(torch.log((uneven * torch.exp(-losses / lam)).sum()))
     drawn = -torch.rand(validate.count("trials", trials), len(losses), generator=rng, dtype=torch.float64).log()

@@ -76,7 +76,7 @@ def rate(promised: Promise, step: float, growth: float = 1.0) -> float:
 
 def fits(seed: int = 0, n: int = 12, d: int = 3, far: float = 0.3) -> Ridge:
     """Linear least squares with a perfect fit; the start is off by `far` times a standard normal vector."""
-    rng = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(validate.seed(seed))
     inputs, truth, off = (torch.randn(*size, generator=rng, dtype=torch.float64) for size in ((n, d), (d,), (d,)))
     return Ridge(truth + validate.at_least("far", far, 0) * off, 0.0, inputs, inputs @ truth)
 
@@ -131,7 +131,7 @@ def batched(reg: Regularizer | str, lam: float, seed: int = 0, trials: int = 3) 
 
     The attained case is among them. The control asks for descent in the valley, where growth fails.
     """
-    reg, rng = validate.known(reg), torch.Generator().manual_seed(seed)
+    reg, rng = validate.known(reg), torch.Generator().manual_seed(validate.seed(seed))
     problem = _alive(reg, lam, seed)
     shifts = 0.1 * torch.randn(validate.count("trials", trials), len(problem.start), generator=rng, dtype=torch.float64)
     fit = problem.start + torch.linalg.lstsq(problem.inputs, problem.targets - problem.inputs @ problem.start)[0]

@@ -166,7 +166,7 @@ def _start(problem: Problem, reg: Regularizer | str, lam: float, seed: int) -> t
 
 def _directions(theta: Theta, seed: int, count: int) -> Thetas:
     validate.count("points", count)
-    rng = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(validate.seed(seed))
     drawn = torch.randn(count, len(theta), generator=rng, dtype=torch.float64)
     return drawn / drawn.norm(dim=1, keepdim=True)
 

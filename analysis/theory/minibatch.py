@@ -85,7 +85,7 @@ def expected(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0
     Four quadratic losses attain the bound, at their common minimum and beside it. The control leaves out the variance
     close to the critical point, where expected descent is impossible.
     """
-    rng = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(validate.seed(seed))
     shift = 0.5 * torch.randn(len(problem.start), generator=rng, dtype=torch.float64)
     close = run(problem, reg, lam, "exact", 15, tolerance=1e-4).thetas[-1]
     sharp = attained.scattered()
@@ -143,7 +143,7 @@ def regression(
     validate.count("batch", batch)
     phi = objective(problem, reg, lam)
     point = phi.point(problem.start if theta is None else theta)
-    gradients, rng = sample_gradients(phi, point.theta), torch.Generator().manual_seed(seed)
+    gradients, rng = sample_gradients(phi, point.theta), torch.Generator().manual_seed(validate.seed(seed))
     rows = torch.randint(len(gradients), (draws, batch), generator=rng)
     chosen = gradients[rows].mean(1)
     if divide:

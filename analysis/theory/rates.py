@@ -38,7 +38,7 @@ def step_bound(problem: Problem, reg: Regularizer | str, lam: float, seed: int =
     One small quadratic loss attains the bound. The control claims the bound for it with half of L.
     """
     solved, phi = solvable(problem), objective(problem, reg, lam)
-    rng = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(validate.seed(seed))
     shifts = torch.randn(validate.count("trials", trials), len(problem.start), generator=rng, dtype=torch.float64)
     starts = [phi.point(problem.start + shift) for shift in shifts]
     slack = [_excess(phi, start, solved.curvature(start.weights), share) for start in starts for share in SHARES]

@@ -71,7 +71,7 @@ def walk(
         ConfigError: a step <= 0, batch or steps < 1, lambda outside its domain.
     """
     validate.positive("step", step)
-    phi, rng = objective(problem, reg, lam), torch.Generator().manual_seed(seed)
+    phi, rng = objective(problem, reg, lam), torch.Generator().manual_seed(validate.seed(seed))
     theta, n = problem.start, len(problem.losses(problem.start))
     batches = torch.randint(n, (validate.count("steps", steps), validate.count("batch", batch)), generator=rng)
     rows = []
@@ -109,7 +109,7 @@ def mean_changes(
         ConfigError: for the same arguments as `minibatch.expectation`.
     """
     near = run(problem, reg, lam, "exact", 15, tolerance=1e-4).thetas[-1] + 0.05
-    phi, rng = objective(problem, reg, lam), torch.Generator().manual_seed(seed)
+    phi, rng = objective(problem, reg, lam), torch.Generator().manual_seed(validate.seed(seed))
     point, gradients = phi.point(near), sample_gradients(phi, near)
     rows = torch.rand(validate.count("draws", draws, 2), len(gradients), generator=rng).argsort(1)[:, :batch]
     means = gradients[rows].mean(1)

@@ -77,6 +77,6 @@ def _over_tail(reg: Regularizer, most: float, lam: float) -> float:
 
 
 def _thetas(problem: Problem, seed: int, trials: int) -> Tensor:
-    rng = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(validate.seed(seed))
     count = validate.count("trials", trials)
     return problem.start + torch.randn(count, len(problem.start), generator=rng, dtype=torch.float64)

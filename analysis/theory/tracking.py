@@ -175,7 +175,7 @@ def drifting(problem: Problem, count: int, seed: int = 0) -> Iterator[Solvable]:
     Raises:
         ConfigError: a network. Its curvature has no bound.
     """
-    rng, present = torch.Generator().manual_seed(seed), solvable(problem)
+    rng, present = torch.Generator().manual_seed(validate.seed(seed)), solvable(problem)
     for _ in range(count):
         yield present
         match present:

@@ -54,7 +54,7 @@ def expected(reg: Regularizer | str, lams: Sequence[float], seed: int = 0) -> Ch
 
 def drifting(seed: int, count: int) -> list[Ridge]:
     """Three samples on a line, and `count` - 1 copies in which they have drifted by 0.1 a step."""
-    rng = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(validate.seed(seed))
     targets = 2 * torch.rand(3, generator=rng, dtype=torch.float64)
     return [points(*(targets + 0.1 * k).tolist()) for k in range(count)]
 

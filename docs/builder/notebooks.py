@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import yaml
 
 from analysis.evidence import provenance, results
 from analysis.origin import NOTEBOOKS, ROOT
@@ -14,6 +15,14 @@ from cudfkd.base.errors import DataError
 
 GALLERY = (ROOT / "figures" / "README.md").read_text(encoding="utf-8")
 DESCRIPTIONS = {name: alt for alt, name in re.findall(r"^!\[(.+)\]\((.+)\.png\)$", GALLERY, re.MULTILINE)}
+MAP = yaml.safe_load((Path(__file__).parent / "map.yaml").read_text(encoding="utf-8"))
+TIMES = {
+    15: ("a quarter of a minute", "¼"),
+    30: ("half a minute", "½"),
+    60: ("a minute", "1"),
+    120: ("two minutes", "2"),
+}
+"""seconds: the time in words, and in minutes"""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LONG = 25  # lines of an output; a longer output is folded
 
@@ -73,9 +82,19 @@ def titles() -> dict[str, str]:
 
 
 def time(name: str) -> str:
-    """The time that a notebook takes, in the words of its first cell; empty if it does not say so."""
-    words = re.search(r"takes (.+?)(?:[.,;*]| and | on )", " ".join(_first(NOTEBOOKS / f"{name}.ipynb")))
-    return words[1] if words else ""
+    """The time that a notebook takes in words, such as "half a minute": the class nearest to its recorded seconds."""
+    return TIMES[_nearest(name)][0]
+
+
+def minutes(name: str) -> str:
+    """The same time in minutes, such as "½"."""
+    return TIMES[_nearest(name)][1]
+
+
+def _nearest(name: str) -> int:
+    """The class of a notebook's time, in seconds: the class with the smallest ratio to the recorded seconds."""
+    recorded = MAP[name[:2]]["seconds"]
+    return min(TIMES, key=lambda seconds: max(seconds / recorded, recorded / seconds))
 
 
 def _first(path: Path) -> list[str]:

@@ -7,10 +7,8 @@ import json
 import re
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from analysis.evidence import scorecard
 from analysis.evidence.scorecard import Scorecard
@@ -22,7 +20,6 @@ from docs.builder import moving, notebooks, reference, slides
 from docs.builder.tables import table
 
 HERE = re.compile(r"^<!-- here: (.+?) -->$", re.MULTILINE)
-MAP = yaml.safe_load((Path(__file__).parent / "map.yaml").read_text(encoding="utf-8"))
 
 
 def filled(text: str, profile: str) -> str:
@@ -108,10 +105,10 @@ def notebook_map(profile: str) -> str:  # noqa: ARG001
     rows = []
     for name, title in notebooks.titles().items():
         proved = ", ".join(stated.index[stated["notebook"] == name[:2]])
-        place = MAP[name[:2]]
+        place = notebooks.MAP[name[:2]]
         rows.append((f"[{name[:2]} {title}](../notebooks/{name}.ipynb)", place["assumes"], place["drops"], proved,
-                     notebooks.time(name)))  # fmt: skip
-    return table(("notebook", "it assumes", "it drops", "theorems", "time"), rows)
+                     notebooks.minutes(name)))  # fmt: skip
+    return table(("notebook", "it assumes", "it drops", "theorems", "minutes"), rows)
 
 
 def formulas(profile: str) -> str:  # noqa: ARG001

@@ -2,17 +2,52 @@
 
 import json
 import re
+from inspect import signature
+from math import comb
+from pathlib import Path
 
 import nbformat
 import pytest
 
+import tests
 from analysis.__main__ import main
-from analysis.evidence import reproduce
+from analysis.checks import ranges
+from analysis.evidence import form, reproduce
+from analysis.origin import ROOT
+from analysis.studies import catalog, verdicts
+from analysis.theory import axioms, batch_weight, counterexamples, curriculum_axioms, majorization, minibatch, rates
+from cudfkd import DistillConfig
+from cudfkd.curriculum import DEAD_WEIGHT
+from tests.numerals import numbers, unbacked
 
 RECORDED = {
     *("09/parts", "09/tracking", "09/dead", "09/pace_linear", "09/pace_log", "10/modes", "11/best", "11/curves"),
     *("13/accuracies", "13/effort", "13/mended", "13/races", "13/studied", "13/terms"),
 }
+
+
+def default(function, name: str) -> float:
+    """The default of an argument."""
+    return signature(function).parameters[name].default
+
+
+def steps(study: str) -> int:
+    """Student steps of a recorded run."""
+    return catalog.get(study).cases[0].experiment.distill.total_steps
+
+
+BATCHES = [int(size) for size in re.findall(r"batch_size: (\d+)", (ROOT / "grids" / "paper.yaml").read_text())]
+HELD = {  # numbers in the texts that the code of the analysis holds, and no cell
+    "03": [len(axioms.LOSSES)],
+    "04": [default(majorization.above, "points")],
+    "05": rates.SHARES,
+    "07": [default(curriculum_axioms.activity_grows, "problems"), len(curriculum_axioms.PACES)],
+    "08": [DistillConfig().batch_size, comb(40, 2), default(minibatch.regression, "draws")],
+    "09": [*map(steps, ("drift", "tracking", "map", "pace")), DEAD_WEIGHT, 100 * verdicts.MARGIN],
+    "10": [default(batch_weight.as_learning_rate, "steps"), default(batch_weight.corrupted_pool, "share"),
+           steps("granularity"), min(BATCHES), *numbers(counterexamples.scalar_weight().setting), 10**2 / 2],
+    "12": [0.05],  # the meaning of q05
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +129,22 @@ def test_executed_notebooks_show_no_errors_or_warnings(reproduced):
             for output in cell.get("outputs", []):
                 assert output.output_type != "error"
                 assert output.get("name") != "stderr", output
+
+
+def test_every_number_in_a_text_is_the_number_of_a_cell(reproduced):
+    """Or it is held by the code that it speaks about. The level of all intervals is one number."""
+    solved = Path(tests.__file__).with_name("test_exercises.py").read_text()
+    missing = {}
+    for path in sorted(reproduced[0].glob("*.ipynb")):
+        own = re.search(rf"^# {path.name[:2]} .*?(?=^# \d\d |\Z)", solved, re.MULTILINE | re.DOTALL)[0]
+        held = [ranges.LEVEL, *HELD.get(path.name[:2], [])]
+        missing[path.stem] = unbacked(nbformat.read(path, as_version=4), held, own)
+    assert len(missing) > 10
+    assert not any(missing.values()), missing
+
+
+def test_outputs_name_no_notebook_without_a_link(reproduced):
+    for path in reproduced[0].glob("*.ipynb"):
+        for cell in nbformat.read(path, as_version=4).cells:
+            for output in cell.get("outputs", []):
+                assert not form.MENTION.search(output.get("data", {}).get("text/markdown", "")), path.stem

@@ -50,7 +50,7 @@ def t1() -> Theorem:
             needs(r"$v_i$ is a supergradient of $F$ at $\ell_i(\theta_k)$", "slopes 1.1 v: not tangent"),
             needs(r"for the gradients: $\ell_i$ and $F$ are differentiable there", "hard is stuck"),
         ),
-        r"By Fenchel's equality, proved for each regularizer in notebook 03, $v_i \ell + g(v_i)$ is the line "
+        r"By Fenchel's equality, proved for each regularizer, $v_i \ell + g(v_i)$ is the line "
         r"$F(\ell_i(\theta_k)) + v_i\,(\ell - \ell_i(\theta_k))$. A supergradient is the slope of a line that touches "
         r"$F$ and lies nowhere below it, so $Q \ge \Phi$ holds loss by loss, and $\ell_i$ may be any function of "
         r"$\theta$. Where $F$ is differentiable its only supergradient is $v^* = F'$, and the gap is the integral "

@@ -306,7 +306,7 @@ def _generator(seed: int, n: int, d: int, share: float, decay: float) -> torch.G
     validate.count("n", n, d)
     validate.within("share of bad samples", share, 0, 1)
     validate.at_least("decay", decay, 0)
-    return torch.Generator().manual_seed(seed)
+    return torch.Generator().manual_seed(validate.seed(seed))
 
 
 def _weights(weights: Losses, losses: Losses) -> Losses:

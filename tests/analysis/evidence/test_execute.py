@@ -16,7 +16,7 @@ from cudfkd.base.errors import ConfigError
 
 PARAMETERS = """
 profile: str = "quick"  # help
-seed: int = 0
+seed: int = 0  # 0 or more
 lr: float = 0.1
 flag: bool = True
 sizes: list[int] = [1, 2]
@@ -51,6 +51,7 @@ def test_a_notebook_is_executed_with_its_parameters(tmp_path):
         ({"seed": "1"}, "seed = '1' is not allowed in 00_a.ipynb: it must be int"),
         ({"seed": True}, "seed = True"),
         ({"seed": 1.5}, "seed = 1.5"),
+        ({"seed": -1}, "seed = -1 is not allowed in 00_a.ipynb: it must be 0 or more"),
         ({"lr": "1e-4"}, "lr = '1e-4' is not allowed in 00_a.ipynb: it must be float"),
         ({"flag": 1}, "flag = 1"),
         ({"sizes": 3}, "sizes = 3"),

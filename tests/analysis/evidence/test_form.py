@@ -1,5 +1,7 @@
 """The form in which notebooks are committed."""
 
+import re
+
 import nbformat
 import pytest
 
@@ -17,7 +19,7 @@ def notebook() -> nbformat.NotebookNode:
     ran.metadata = nbformat.NotebookNode(tags=["parameters"], execution={"iopub.status.idle": "now"}, scrolled=True)
     texts = [
         new.new_markdown_cell("# Middle"),
-        new.new_markdown_cell("See notebook 02, `x`, notebook 01 and notebook 77."),
+        new.new_markdown_cell("See notebook 02, `x`, notebook 01 and notebook 77. Notebooks 00 to 02, and 77."),
     ]
     language = {"name": "python", "version": "3.12.1"}
     return new.new_notebook(cells=[*texts, ran], metadata={"widgets": {}, "language_info": language})
@@ -49,7 +51,27 @@ def test_a_notebook_links_to_its_neighbours_and_to_notebooks_it_names():
     cells = nbformat.reads(form.tidied(nbformat.writes(notebook()), "01_middle", THREE), as_version=4).cells
     row = "[← 00 start](00_start.ipynb) · [All notebooks](README.md) · [02 end →](02_end.ipynb)"
     assert [cell.source for cell in (cells[1], cells[-1])] == [row, row]
-    assert cells[2].source == "See [notebook 02](02_end.ipynb), `x`, notebook 01 and notebook 77."
+    assert cells[2].source == (
+        "See [notebook 02](02_end.ipynb), `x`, notebook 01 and notebook 77. "
+        "Notebooks [00](00_start.ipynb) to [02](02_end.ipynb), and 77."
+    )
+
+
+@pytest.mark.parametrize("text", ["(notebooks 00, 01 and 02)", "Notebooks 01 and 02,", "notebooks 00, 77, and 01"])
+def test_each_of_several_notebooks_becomes_a_link_and_a_second_time_nothing_changes(text):
+    linked = form.linked(text, "01_middle", THREE)
+    assert re.sub(r"\[(\d\d)\]\(\1_\w+\.ipynb\)", r"\1", linked) == text
+    assert ("[00](" in linked, "[01](" in linked, "[02](" in linked) == ("00" in text, False, "02" in text)
+    assert form.linked(linked, "01_middle", THREE) == linked
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_notebook_says_where_its_results_go(name):
+    cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+    (parameters,) = (cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
+    said = parameters.partition("out_dir: str = ")[2].replace("\n#", "")
+    assert f"out/PROFILE/{name[:2]}" in said
+    assert said.endswith("in the checkout or copy that you work in, else in the working folder")
 
 
 @pytest.mark.parametrize(("name", "first", "last"), [("00_start", "[All", "[01 middle"), ("02_end", "[← 01", "[All")])

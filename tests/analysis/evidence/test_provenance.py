@@ -74,6 +74,7 @@ def test_results_of_other_parameters_have_a_folder_and_a_stamp_of_their_own(tmp_
         ({"parameters": {"lam": "3"}}, "lam = '3' is not allowed in 04_majorize_minimize: it must be float"),
         ({"parameters": {"sizes": []}}, r"sizes = \[\] is not allowed in 04_majorize_minimize"),
         ({"out_dir": 3}, "out_dir = 3 is not allowed"),
+        ({"parameters": {"steps": 0}}, "steps = 0 is not allowed in 04_majorize_minimize: it must be 1 or more"),
     ],
 )
 def test_bad_parameters_of_a_notebook_are_refused_in_its_first_cell(values, message):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from analysis.theory import (
+    batch_weight,
     counterexamples,
     curriculum_axioms,
     distribution,
@@ -109,6 +110,10 @@ ZERO = torch.zeros(1, dtype=torch.float64)
     (lambda: problems.student(hidden=0), "hidden = 0"),
     (lambda: replace(problems.student(), start=TWO), r"shape of start = \(2,\)"),
     (lambda: problems.ridge(n=10.5), "n = 10.5"),  # type: ignore[arg-type]
+    (lambda: problems.ridge(-1), "seed = -1"),
+    (lambda: distribution.random_problem(-1), "seed = -1"),
+    (lambda: batch_weight.corrupted_pool(0, "batch", steps=0), "steps = 0"),
+    (lambda: batch_weight.corrupted_table([]), "number of seeds = 0"),
     (lambda: RIDGE.minimise(torch.ones(3).double()), r"weights has \(3,\)"),
     (lambda: RIDGE.minimise(torch.ones(40)), "weights is torch.float32"),
     (lambda: TOYS["logistic"].minimise(-torch.ones(40).double()), r"weights\[0\] = -1.0"),
