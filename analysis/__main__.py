@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import origin
-from analysis.evidence import execute, form, pages, reproduce, scorecard
+from analysis.evidence import execute, form, pages, parameters, reproduce, scorecard
 from analysis.paper import paper_map
 from cudfkd.base import command
 from cudfkd.base.command import Parser
@@ -73,13 +73,13 @@ def _parser() -> Parser:
 
 
 def _execute(options: argparse.Namespace) -> int:
-    parameters: dict[str, Any] = execute.profile_parameters(options.profile, options.notebook.name[:2])
+    values: dict[str, Any] = parameters.profile_parameters(options.profile, options.notebook.name[:2])
     for file in options.f:
-        parameters |= execute.read_yaml(file)
-    parameters |= {name: execute.parse_value(text) for name, text in options.p}
-    folder = "changed" if execute.changed(options.profile, options.notebook.name[:2], parameters) else options.profile
+        values |= parameters.read_yaml(file)
+    values |= {name: parameters.parse_value(text) for name, text in options.p}
+    folder = "changed" if parameters.changed(options.profile, options.notebook.name[:2], values) else options.profile
     output = options.output or reproduce.OUT / folder / options.notebook.name
-    done = execute.execute(options.notebook, output, parameters)
+    done = execute.execute(options.notebook, output, values)
     say(f"{pages.to_html(done.path)}: {done.seconds:.0f} s")
     return 0
 
@@ -108,7 +108,7 @@ def _map(options: argparse.Namespace) -> int:
 
 
 def _record(options: argparse.Namespace) -> int:
-    profile = execute.profile_folder(options.profile).name
+    profile = parameters.profile_folder(options.profile).name
     folders = sorted(path for path in (reproduce.OUT / profile).glob("[0-9][0-9]") if path.is_dir())
     if not folders:
         raise ConfigError(f"out/{options.profile} holds no figures: run make figures PROFILE={options.profile} first")

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save
 import analysis.__main__
 import cudfkd.cli
 from analysis import origin
-from analysis.evidence import execute, reproduce, results
+from analysis.evidence import parameters, reproduce, results
 from cudfkd import data, methods
 from cudfkd.config import DistillConfig
 from cudfkd.curriculum import Curriculum
@@ -529,9 +529,9 @@ def at(world, tmp_path, monkeypatch) -> Path:
     shutil.copytree(world, tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr(origin, "ROOT", tmp_path / "project")
     monkeypatch.setattr(reproduce, "OUT", tmp_path / "project" / "out")
-    for module in (execute, results):
+    for module in (parameters, results):
         monkeypatch.setattr(module, "PROFILES", tmp_path / "project" / "profiles")
-    for module in (execute, reproduce):
+    for module in (parameters, reproduce):
         monkeypatch.setattr(module, "NOTEBOOKS", tmp_path / "project" / "notebooks")
     real = data.load
 

@@ -17,7 +17,7 @@ import nbformat
 import pytest
 
 import cudfkd.cli
-from analysis.evidence.execute import profile_parameters
+from analysis.evidence.parameters import profile_parameters
 from analysis.origin import ROOT
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 import yaml
 
-from analysis.evidence.execute import declared_parameters
+from analysis.evidence.parameters import declared_parameters
 from analysis.evidence.reproduce import notebooks_of
 from analysis.origin import PROFILES, ROOT
 
@@ -81,7 +81,7 @@ def test_a_notebook_says_what_one_learns_what_was_shown_and_what_to_try(path):
 
 @pytest.mark.parametrize("profile", sorted({path.parent.name for path in PROFILES.glob("*/*.yaml")}))
 def test_profiles_hold_parameters_that_their_notebooks_take(profile):
-    from analysis.evidence.execute import check_parameters, profile_parameters
+    from analysis.evidence.parameters import check_parameters, profile_parameters
 
     files = sorted((PROFILES / profile).glob("*.yaml"))
     notebooks = notebooks_of(profile)

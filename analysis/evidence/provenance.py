@@ -23,7 +23,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
 from analysis.checks import Check, CheckError, failures
-from analysis.evidence import execute
+from analysis.evidence import parameters
 from analysis.evidence.sources import fingerprint
 from analysis.origin import NOTEBOOKS, OUT, commit
 from cudfkd.base.errors import ConfigError
@@ -74,9 +74,9 @@ class Record:
     changed: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.changed = execute.changed(self.profile, self.notebook[:2], self.parameters)
-        declared = execute.declared_parameters(NOTEBOOKS / f"{self.notebook}.ipynb")
-        execute.check_values(self.notebook, declared, self.parameters | {"out_dir": self.out_dir})
+        self.changed = parameters.changed(self.profile, self.notebook[:2], self.parameters)
+        declared = parameters.declared_parameters(NOTEBOOKS / f"{self.notebook}.ipynb")
+        parameters.check_values(self.notebook, declared, self.parameters | {"out_dir": self.out_dir})
         self.code = fingerprint(self.notebook[:2])  # at the start: the hash of the code that was loaded
 
     @property

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from analysis.evidence.execute import NotebookError, execute, profile_folder, profile_parameters
+from analysis.evidence.execute import NotebookError, execute
 from analysis.evidence.pages import to_html
+from analysis.evidence.parameters import profile_folder, profile_parameters
 from analysis.origin import NOTEBOOKS, OUT
 
 

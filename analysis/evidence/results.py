@@ -8,7 +8,7 @@ from typing import Any
 import pydantic
 
 from analysis.checks import Check
-from analysis.evidence.execute import read_yaml
+from analysis.evidence.parameters import read_yaml
 from analysis.evidence.sources import fingerprint
 from analysis.origin import PROFILES
 from cudfkd.base.errors import DataError

@@ -3,11 +3,10 @@
 import nbformat
 import pytest
 
-from analysis.evidence.execute import (
-    NotebookError,
+from analysis.evidence.execute import NotebookError, execute
+from analysis.evidence.parameters import (
     check_parameters,
     declared_parameters,
-    execute,
     parse_value,
     profile_parameters,
     read_yaml,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from analysis import plots
-from analysis.evidence.execute import Declared, check_values, declared_parameters
+from analysis.evidence.parameters import Declared, check_values, declared_parameters
 from analysis.origin import NOTEBOOKS
 from analysis.theory import envelope
 from cudfkd.base.errors import ConfigError

@@ -9,7 +9,7 @@ import pytest
 
 from analysis.checks import CheckError, check
 from analysis.evidence import provenance
-from analysis.evidence.execute import profile_parameters
+from analysis.evidence.parameters import profile_parameters
 from analysis.evidence.provenance import Record
 from cudfkd.base.errors import ConfigError
 

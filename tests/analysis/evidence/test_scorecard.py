@@ -12,7 +12,7 @@ from analysis import plots
 from analysis.__main__ import main
 from analysis.checks import CheckError, check
 from analysis.evidence import claims, reproduce, results, scorecard
-from analysis.evidence.execute import profile_parameters
+from analysis.evidence.parameters import profile_parameters
 from analysis.evidence.provenance import Record
 from analysis.origin import NOTEBOOKS
 from cudfkd.base.errors import DataError

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from analysis.checks import hypotheses
-from analysis.evidence.execute import profile_parameters
+from analysis.evidence.parameters import profile_parameters
 from analysis.studies import catalog, records, study, table, tuning
 from analysis.studies.study import Case, Study
 from cudfkd import ConfigError, methods
