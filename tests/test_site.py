@@ -85,7 +85,7 @@ def test_every_page_is_in_the_table_of_contents():
     listed = [entry for page in PAGES for entry in toctree(page)]
     inside = {entry for entry in listed if not entry.startswith("../") and entry != "self"}
     assert {str(path.relative_to(DOCS).with_suffix("")) for path in PAGES} == inside | {"index"}
-    above = {"README", "CHANGELOG", "ERRORS", "CONTRIBUTING", "notebooks/*", "figures/README"}
+    above = {"README", "CHANGELOG", "ERRORS", "CONTRIBUTING", "notebooks/*", "figures/README", "benchmarks/README"}
     assert {f"../{name}" for name in above} <= set(listed)
 
 
