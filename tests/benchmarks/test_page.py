@@ -6,7 +6,11 @@ from analysis.origin import ROOT
 
 RECORD = json.loads((ROOT / "benchmarks" / "results" / "throughput.json").read_text())
 PLAIN, COMPILED = sorted(RECORD, key=len)
-PAIRS = {("WRN-16-1", "authors'"): "wrn-16-1", ("LeNet-5", "authors'"): "lenet5-paper", ("LeNet-5", "defaults"): "lenet5"}
+PAIRS = {
+    ("WRN-16-1", "authors'"): "wrn-16-1",
+    ("LeNet-5", "authors'"): "lenet5-paper",
+    ("LeNet-5", "defaults"): "lenet5",
+}
 
 
 def rows(page: str, heads: str) -> list[list[str]]:
