@@ -79,7 +79,7 @@ def _execute(options: argparse.Namespace) -> int:
     folder = "changed" if execute.changed(options.profile, options.notebook.name[:2], parameters) else options.profile
     output = options.output or reproduce.OUT / folder / options.notebook.name
     done = execute.execute(options.notebook, output, parameters)
-    say(f"{pages.to_html(done.path)}: {done.seconds:.0f} s")
+    say(f"{pages.to_html(done.path, listed=options.output is None)}: {done.seconds:.0f} s")
     return 0
 
 

@@ -124,6 +124,12 @@ def test_the_parts_of_committed_pages_have_no_roles_that_the_site_alone_can_foll
         assert not re.search(r"\{(py:\w+|eq|ref|doc|term)\}`", path.read_text()), path
 
 
+def test_every_mention_of_a_notebook_is_a_link():
+    for path in {*PAGES, ROOT / "README.md", ROOT / "figures" / "README.md"} - {DOCS / "notation.md"}:
+        plain = re.findall(r"(?<!\[)\b[Nn]otebooks? \d\d\b", path.read_text())
+        assert plain == [], (path, plain)
+
+
 def test_the_results_page_lists_the_checks_that_do_not_hold():
     (shown,) = re.findall(r"^\| what does not hold .*\n\|.*\n((?:\|.*\n)+)", (DOCS / "results.md").read_text(), re.M)
     checks = pages.recorded().rows()

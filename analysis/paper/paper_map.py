@@ -113,14 +113,6 @@ def lines(filled: Iterable[Entry]) -> Iterator[str]:
             yield f"{'':<13} {entry.command}"
 
 
-def markdown(filled: Iterable[Entry]) -> str:
-    """The table in Markdown, for docs/map.md."""
-    shown = table(filled).reset_index()
-    head = "| " + " | ".join(shown.columns) + " |\n" + "|---" * len(shown.columns) + "|"
-    body = ["| " + " | ".join(str(value).replace("|", "\\|") for value in row) + " |" for row in shown.to_numpy()]
-    return "\n".join([head, *body])
-
-
 def sources() -> str:
     """The sources of the published values, a line a row, for docs/map.md."""
     return "\n".join(f"- {row.id}: {row.source.removeprefix(f'{row.id}: ')}" for row in ROWS if row.source)

@@ -158,6 +158,13 @@ def notebook_map() -> str:
     return table(("notebook", "it assumes", "it drops", "theorems", "time"), rows)
 
 
+def published_map() -> str:
+    """The map of the paper: a row for each of its figures, tables and claims, with links to our notebooks."""
+    shown = paper_map.table(paper_map.entries()).reset_index()
+    shown["notebook"] = [re.sub(r"\d\d", lambda number: notebook_link(number[0], ""), row) for row in shown["notebook"]]
+    return table(shown.columns, shown.to_numpy())
+
+
 def formulas() -> str:
     """The formulas of the ten regularizers, from their symbolic forms."""
     lines = {"g(v)": "g(v)", r"v^*(\ell)": "v*(l)", r"F(\ell)": "F(l)"}
@@ -184,10 +191,10 @@ def player(data: dict, name: str) -> str:
     )
 
 
-def notebook_link(number: str) -> str:
-    """A link to a notebook by its number, or the number alone if the notebook is not there."""
+def notebook_link(number: str, before: str = "notebook ") -> str:
+    """A link to a notebook by its number, with words before it; or the number alone if the notebook is not there."""
     name = next((name for name in notebooks.titles() if name[:2] == number), None)
-    return f"[notebook {number}](../notebooks/{name}.ipynb)" if name else number
+    return f"[{before}{number}](../notebooks/{name}.ipynb)" if name else number
 
 
 def code(text: str) -> str:
@@ -212,7 +219,7 @@ PARTS: dict[str, Callable[[Scorecard], str]] = {
     "claims": claim_sections,
     "theorems": theorem_sections,
     "map": lambda _: notebook_map(),
-    "paper-map": lambda _: paper_map.markdown(paper_map.entries()),
+    "paper-map": lambda _: published_map(),
     "sources": lambda _: paper_map.sources(),
     "formulas": lambda _: formulas(),
     "slides": lambda _: decks(),
