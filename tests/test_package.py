@@ -12,6 +12,9 @@ from zipfile import ZipFile
 import pytest
 
 from analysis.origin import ROOT
+from cudfkd.cli.notebooks import _files as copied_files
+
+from tests.cudfkd.cli.test_notebooks import require_links_that_lead_somewhere
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("hatchling", reason="the extra `test` is not installed")
@@ -75,9 +78,9 @@ def test_the_wheel_holds_code_data_and_notebooks(wheel):
     for package in ("cudfkd", "analysis"):
         files = (path for path in (ROOT / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
         assert {path.relative_to(ROOT).as_posix() for path in files} <= inside
-    for folder in ("notebooks", "profiles"):
-        files = (path for path in (ROOT / folder).rglob("*") if path.suffix in (".ipynb", ".md", ".yaml"))
-        assert {f"cudfkd/assets/{path.relative_to(ROOT).as_posix()}" for path in files} <= inside
+    copied = {name for name, _ in copied_files()}
+    assert {f"cudfkd/assets/{name.as_posix()}" for name in copied} <= inside
+    assert len([name for name in copied if name.suffix == ".ipynb"]) == len(list(ROOT.glob("notebooks/*.ipynb")))
     assert {name.split("/")[0].split("-")[0] for name in inside} == {"cudfkd", "analysis"}
 
 
@@ -103,6 +106,7 @@ def test_the_notebooks_of_the_wheel_run_in_a_copy(python, tmp_path):
     names = {path.name for path in (ROOT / "notebooks").iterdir() if path.suffix in (".ipynb", ".md")}
     assert {path.name for path in (tmp_path / "copy" / "notebooks").iterdir()} == names
     assert "jupyter lab copy" in said
+    require_links_that_lead_somewhere(tmp_path / "copy")
     first = "notebooks/01_one_sample_one_weight.ipynb"
     run(python, tmp_path / "copy", "analysis", "execute", first, "--profile", "smoke")
     assert (tmp_path / "copy" / "out" / "smoke" / "01" / "result.json").exists()
