@@ -12,7 +12,7 @@ export GOMP_SPINCOUNT := 1000
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help figures test lab lint record site browser package bench clean
+.PHONY: help figures test lab lint record pages site browser package bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 18
@@ -42,8 +42,12 @@ lint: $(READY)  ## mend what can be mended in code and notebooks, then check sty
 	@$(BIN)/python -m analysis tidy
 	@$(BIN)/pyright
 
-record: $(READY)  ## copy the figures of PROFILE from out/ to figures/, to be committed
+record: $(READY)  ## copy the figures of PROFILE from out/ to figures/, to be committed, and write the pages that use them
 	@$(BIN)/python -m analysis record --profile $(PROFILE)
+	@$(BIN)/python -m docs.builder
+
+pages: $(READY)  ## write the tables of docs/ that are made from records and recorded results, to be committed
+	@$(BIN)/python -m docs.builder
 
 site: $(READY)  ## build the site, with the notebooks of PROFILE as they were run last: out/site/index.html
 	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -c docs -D profile=$(PROFILE) -d out/site.cache . out/site

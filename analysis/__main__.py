@@ -62,7 +62,6 @@ def _parser() -> Parser:
     overview = commands.add_parser(
         "map", help="each figure, table and claim of the paper beside ours, from the records"
     )
-    overview.add_argument("--page", action="store_true", help="also write docs/map.md")
     overview.set_defaults(run=_map)
     record = commands.add_parser("record", help="copy a profile's figures from out/ to figures/, to be committed")
     record.add_argument("--profile", default="quick")
@@ -80,7 +79,7 @@ def _execute(options: argparse.Namespace) -> int:
     folder = "changed" if parameters.changed(options.profile, options.notebook.name[:2], values) else options.profile
     output = options.output or reproduce.OUT / folder / options.notebook.name
     done = execute.execute(options.notebook, output, values)
-    say(f"{pages.to_html(done.path)}: {done.seconds:.0f} s")
+    say(f"{pages.to_html(done.path, listed=options.output is None)}: {done.seconds:.0f} s")
     return 0
 
 
@@ -99,11 +98,8 @@ def _scorecard(options: argparse.Namespace) -> int:
     return 1 if card.failed else 0
 
 
-def _map(options: argparse.Namespace) -> int:
-    filled = paper_map.entries()
-    say("\n".join(paper_map.lines(filled)))
-    if options.page:
-        paper_map.write_page(filled)
+def _map(options: argparse.Namespace) -> int:  # noqa: ARG001
+    say("\n".join(paper_map.lines(paper_map.entries())))
     return 0
 
 

@@ -14,7 +14,7 @@ language = "en"
 smartquotes = False  # docstrings quote code
 
 root_doc = "docs/index"
-include_patterns = ["docs/**", "notebooks/*", "figures/README.md"]
+include_patterns = ["docs/**", "notebooks/*", "figures/README.md", "benchmarks/README.md"]
 include_patterns += ["README.md", "ERRORS.md", "CHANGELOG.md", "CONTRIBUTING.md"]
 exclude_patterns = [".*", "out", "runs", "build", "dist", "docs/builder"]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "docs.builder"]

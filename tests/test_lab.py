@@ -122,14 +122,15 @@ def opened(server, browser):
     """Opens a notebook by the beginning of its name; requires that nothing was asked of another host."""
     pages, asked = [], []
 
-    def open_notebook(name: str):
+    def open_notebook(name: str, state: str = "idle"):
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         pages.append(page)
         page.set_default_timeout(LONGEST * 1000)
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{server}/lab/tree/notebooks/{name}.ipynb?reset")
         page.wait_for_selector(".jp-Notebook .jp-MarkdownOutput h1")
-        page.wait_for_function("jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
+        kernel = "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel"
+        page.wait_for_function(f"{kernel}?.status && ['{state}', 'idle'].includes({kernel}.status)")
         return page
 
     yield open_notebook
@@ -236,6 +237,31 @@ def test_an_interrupted_training_says_how_to_go_on_and_does(opened, copy):
     require_all_run(page)
     runs = [path.read_text().splitlines() for path in (copy / "out" / "smoke" / "runs").glob("*/metrics.jsonl")]
     assert [json.loads(row)["epoch"] for row in max(runs, key=len)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_cell_that_is_run_again_in_a_reopened_page_waits_for_the_training(opened, copy):
+    path = next((copy / "notebooks").glob("00_*.ipynb"))
+    shutil.copy(path, path.with_name("reopened.ipynb"))
+    with_values(path.with_name("reopened.ipynb"), INTERRUPTED | {"steps_per_epoch": 120, "seed": 1})
+    page = opened("reopened")
+    page.evaluate(f"() => {{ {RUN}; }}")
+    wait_for(lambda: any("epoch   1/6" in "".join(o.get("data", {}).get("text/plain", "")) for o in outputs(page)))
+    page.close()
+    page = opened("reopened", state="busy")
+    sources = ["".join(cell["source"]) for cell in cells(page)]
+    (number,) = (place for place, source in enumerate(sources) if "[cudfkd.Progress()]" in source)
+    page.evaluate(
+        """async number => {
+            jupyterapp.shell.currentWidget.content.activeCellIndex = number;
+            await jupyterapp.commands.execute('notebook:run-cell');
+        }""",
+        number,
+    )
+    assert errors(page) == []
+    (shown,) = cells(page)[number]["outputs"]
+    assert "total_seconds" in "".join(shown["data"]["text/plain"])
+    written = max((copy / "out").rglob("metrics.jsonl"), key=lambda file: file.stat().st_mtime).read_text()
+    assert [json.loads(row)["epoch"] for row in written.splitlines()] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_bad_parameter_is_one_line_in_the_cell(opened, copy):

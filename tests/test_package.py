@@ -1,5 +1,6 @@
 """The wheel and the sdist: what they hold, and that the wheel works where there is no checkout."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,10 +11,15 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from analysis.origin import ROOT
+from cudfkd.cli.notebooks import _files as copied_files
+from tests.cudfkd.cli.test_notebooks import require_links_that_lead_somewhere
 
 pytestmark = pytest.mark.slow
+EXTRAS = "grid,notebooks,site,test"
 pytest.importorskip("hatchling", reason="the extra `test` is not installed")
 
 
@@ -75,9 +81,9 @@ def test_the_wheel_holds_code_data_and_notebooks(wheel):
     for package in ("cudfkd", "analysis"):
         files = (path for path in (ROOT / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
         assert {path.relative_to(ROOT).as_posix() for path in files} <= inside
-    for folder in ("notebooks", "profiles"):
-        files = (path for path in (ROOT / folder).rglob("*") if path.suffix in (".ipynb", ".md", ".yaml"))
-        assert {f"cudfkd/assets/{path.relative_to(ROOT).as_posix()}" for path in files} <= inside
+    copied = {name for name, _ in copied_files()}
+    assert {f"cudfkd/assets/{name.as_posix()}" for name in copied} <= inside
+    assert len([name for name in copied if name.suffix == ".ipynb"]) == len(list(ROOT.glob("notebooks/*.ipynb")))
     assert {name.split("/")[0].split("-")[0] for name in inside} == {"cudfkd", "analysis"}
 
 
@@ -85,8 +91,31 @@ def test_the_wheel_names_its_extras(wheel):
     with ZipFile(wheel) as archive:
         (metadata,) = (name for name in archive.namelist() if name.endswith("METADATA"))
         facts = Parser().parsestr(archive.read(metadata).decode())
-    assert set(facts.get_all("Provides-Extra")) == {"notebooks", "grid", "site", "test"}
+    assert set(facts.get_all("Provides-Extra")) == set(EXTRAS.split(","))
     assert facts["License-Expression"] == "MIT"
+
+
+def test_dependencies_and_extras_can_be_installed_together(wheel, tmp_path):
+    """pip resolves them from the package index for an empty environment. It installs nothing."""
+    venv.create(tmp_path / "empty", with_pip=False, symlinks=True)
+    recent = ["install", "--quiet", "--target", str(tmp_path / "pip"), "pip>=24"]  # reads metadata where it is served
+    if subprocess.run([sys.executable, "-m", "pip", *recent], capture_output=True).returncode:
+        pytest.skip("no package index answers: dependencies were not resolved")
+    report, pins = tmp_path / "report.json", ROOT / "constraints.txt"
+    python = str(tmp_path / "empty" / "bin" / "python")
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--dry-run"]
+    command += ["--report", str(report), "-c", str(pins), f"{wheel}[{EXTRAS}]"]
+    newer = os.environ | {"PYTHONPATH": str(tmp_path / "pip")}
+    done = subprocess.run(command, env=newer, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = [item["metadata"] for item in json.loads(report.read_text())["install"]]
+    chosen = {canonicalize_name(facts["name"]): facts["version"] for facts in found}
+    required = [Requirement(text) for text in next(f for f in found if f["name"] == "cudfkd")["requires_dist"]]
+    assert len(required) > 40
+    for one in required:
+        assert one.specifier.contains(chosen[canonicalize_name(one.name)]), one
+    pinned = dict(line.split("==") for line in pins.read_text().splitlines() if "==" in line)
+    assert {name: version for name, version in chosen.items() if pinned.get(name, version) != version} == {}
 
 
 def test_the_wheel_works_without_a_checkout(python, tmp_path):
@@ -103,6 +132,7 @@ def test_the_notebooks_of_the_wheel_run_in_a_copy(python, tmp_path):
     names = {path.name for path in (ROOT / "notebooks").iterdir() if path.suffix in (".ipynb", ".md")}
     assert {path.name for path in (tmp_path / "copy" / "notebooks").iterdir()} == names
     assert "jupyter lab copy" in said
+    require_links_that_lead_somewhere(tmp_path / "copy")
     first = "notebooks/01_one_sample_one_weight.ipynb"
     run(python, tmp_path / "copy", "analysis", "execute", first, "--profile", "smoke")
     assert (tmp_path / "copy" / "out" / "smoke" / "01" / "result.json").exists()

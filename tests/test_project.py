@@ -60,6 +60,10 @@ def test_notebooks_are_stripped_thin_and_have_one_parameters_cell(path):
     assert sum(cell.source.count("\n") + 1 for cell in code) <= 150
 
 
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
 def test_the_list_of_notebooks_names_each_in_order():
     listed = re.findall(r"^\| \[(\w+)\]\((\w+)\.ipynb\)", (ROOT / "notebooks" / "README.md").read_text(), re.M)
     assert listed == [(path.stem, path.stem) for path in NOTEBOOKS]

@@ -85,7 +85,7 @@ def test_every_page_is_in_the_table_of_contents():
     listed = [entry for page in PAGES for entry in toctree(page)]
     inside = {entry for entry in listed if not entry.startswith("../") and entry != "self"}
     assert {str(path.relative_to(DOCS).with_suffix("")) for path in PAGES} == inside | {"index"}
-    above = {"README", "CHANGELOG", "ERRORS", "CONTRIBUTING", "notebooks/*", "figures/README"}
+    above = {"README", "CHANGELOG", "ERRORS", "CONTRIBUTING", "notebooks/*", "figures/README", "benchmarks/README"}
     assert {f"../{name}" for name in above} <= set(listed)
 
 
@@ -99,6 +99,45 @@ def test_an_unknown_part_is_an_error():
         pages.filled("<!-- here: clams -->", "quick")
 
 
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_every_page_holds_its_generated_parts(path):
+    page, text = path.relative_to(ROOT).as_posix(), path.read_text()
+    assert text == pages.written(text, page), f"{page} is out of date: run {pages.COMMAND} (make pages)"
+
+
+def test_a_page_keeps_its_own_text_and_a_second_writing_changes_nothing():
+    text = "Before.\n\n<!-- here: map -->\n\nold\n\n<!-- end: map -->\n\nBetween.\n\n<!-- here: weights -->\n\nAfter.\n"
+    once = pages.written(text, "docs/some.md")
+    assert [line for line in once.splitlines() if line in ("Before.", "old", "Between.", "After.")] == [
+        "Before.",
+        "Between.",
+        "After.",
+    ]
+    assert pages.notebook_map() in once
+    assert "out/site/docs/some.html" in once
+    assert pages.written(once, "docs/some.md") == once
+    assert "<!--" not in pages.filled(once, "quick")
+
+
+def test_the_parts_of_committed_pages_have_no_roles_that_the_site_alone_can_follow():
+    for path in set(PAGES) - {DOCS / "notation.md"}:
+        assert not re.search(r"\{(py:\w+|eq|ref|doc|term)\}`", path.read_text()), path
+
+
+def test_every_mention_of_a_notebook_is_a_link():
+    for path in {*PAGES, ROOT / "README.md", ROOT / "figures" / "README.md"} - {DOCS / "notation.md"}:
+        plain = re.findall(r"(?<!\[)\b[Nn]otebooks? \d\d\b", path.read_text())
+        assert plain == [], (path, plain)
+
+
+def test_the_results_page_lists_the_checks_that_do_not_hold():
+    (shown,) = re.findall(r"^\| what does not hold .*\n\|.*\n((?:\|.*\n)+)", (DOCS / "results.md").read_text(), re.M)
+    checks = pages.recorded().rows()
+    failing = checks[checks["verdict"] != "holds"]
+    linked = re.findall(r"\[(\d\d)\]\(\.\./notebooks/", shown)
+    assert sorted(linked) == sorted(failing["notebook"])
+
+
 def test_every_module_is_in_the_reference():
     paths = [path for page in PAGES for name in pages.HERE.findall(page.read_text()) for path in name.split()[1:]]
     listed = [module for path in paths for module in reference.modules(path)]
@@ -108,7 +147,7 @@ def test_every_module_is_in_the_reference():
 
 def test_the_map_holds_every_notebook():
     assert list(notebooks.MAP) == [name[:2] for name in NAMES]
-    shown = pages.notebook_map("quick")
+    shown = pages.notebook_map()
     assert all(f"../notebooks/{name}.ipynb" in shown for name in NAMES)
 
 
@@ -129,16 +168,17 @@ def test_every_recorded_figure_is_in_the_gallery_with_a_caption_and_a_descriptio
 
 
 def test_the_start_page_shows_every_claim_with_a_verdict():
-    rows = pages.claim_table("quick").splitlines()[2:]
+    rows = pages.claim_table(pages.card("quick")).splitlines()[2:]
     assert [re.match(r"\| \[(C\d)\]", row)[1] for row in rows] == [claim.id for claim in claims.CLAIMS]
     words = {"supported", "not supported", "inconclusive", "not tested yet"}
     assert all(re.search(r"\*\*(.+?)\*\* \|$", row)[1] in words for row in rows)
 
 
 def test_the_claims_page_shows_the_checks_that_bear_on_a_claim():
-    sections = re.split(r"^## ", pages.claim_sections("quick"), flags=re.M)[1:]
+    made = pages.card("quick")
+    sections = re.split(r"^## ", pages.claim_sections(made), flags=re.M)[1:]
     assert [section.split()[0] for section in sections] == [claim.id for claim in claims.CLAIMS]
-    checks = pages.card("quick").rows()
+    checks = made.rows()
     for section in sections:
         bearing = checks.loc[[section.split()[0] in some.split(", ") for some in checks["claims"]]]
         assert all(f"| {name} |" in section for name in bearing["check"])

@@ -33,7 +33,7 @@ def reproduce(profile: str, say: Callable[[str], object]) -> list[NotebookError]
             say(f"  failed: {error}")
             failed.append(error)
             continue
-        say(f"  {done.seconds:.0f} s: {_shown(to_html(done.path))}")
+        say(f"  {done.seconds:.0f} s: {_shown(to_html(done.path, listed=True))}")
     return failed
 
 

@@ -6,36 +6,16 @@ It is made from the records of the studies alone. A row without its record, or w
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from analysis.checks import Check
 from analysis.evidence import claims
-from analysis.origin import ROOT
 from analysis.paper.rows import ROWS, Numbers, Row
 from analysis.studies import catalog, records
 from analysis.studies.records import StudyRecord
-from cudfkd.base.files import write_bytes
 
-PAGE = ROOT / "docs" / "map.md"
-COMMAND = "python -m analysis map --page"
 NOT_RUN, NO_TEST = "not run yet", "shown, nothing to test"
-HEAD = f"""\
-# The map of the paper
-
-This page has a row for each figure, table and claim of the paper: the published numbers, ours, two verdicts, and the
-command that makes our runs. It is written by `{COMMAND}` from the records in `analysis/records/`; a test fails where it
-differs from them.
-
-- **Published** numbers are the authors', on their data and networks. **Ours** are means over seeds with 95 %
-  intervals, LeNet-5 to a student of half its width on Fashion-MNIST. So sizes may be compared in kind, not in value.
-- **As claimed** is the verdict on the paper's own data and scale, **here** the verdict of our checks. The words are
-  those of [the scorecard](claims.md): supported, not supported, inconclusive, out of reach, not tested
-  yet. *{NOT_RUN}*: a record is not there, or not complete.
-- **n** is the number of seeds, **minutes** is the time of training of all runs of the record, one after the other.
-- The figures of our numbering that are missing in the paper's text at hand follow the authors' public notebooks.
-"""
 
 
 @dataclass(frozen=True)
@@ -133,18 +113,9 @@ def lines(filled: Iterable[Entry]) -> Iterator[str]:
             yield f"{'':<13} {entry.command}"
 
 
-def page(filled: Iterable[Entry]) -> str:
-    """The page of the documents."""
-    shown = table(filled).reset_index()
-    head = "| " + " | ".join(shown.columns) + " |\n" + "|---" * len(shown.columns) + "|"
-    body = ["| " + " | ".join(str(value).replace("|", "\\|") for value in row) + " |" for row in shown.to_numpy()]
-    sources = [f"- {row.id}: {row.source.removeprefix(f'{row.id}: ')}" for row in ROWS if row.source]
-    return "\n".join([HEAD, head, *body, "", "## Sources of the published values", "", *sources, ""])
-
-
-def write_page(filled: Iterable[Entry], path: Path = PAGE) -> None:
-    """Writes the page of the documents."""
-    write_bytes(path, page(filled).encode())
+def sources() -> str:
+    """The sources of the published values, a line a row, for docs/map.md."""
+    return "\n".join(f"- {row.id}: {row.source.removeprefix(f'{row.id}: ')}" for row in ROWS if row.source)
 
 
 def _filled(row: Row, stored: list[StudyRecord | None]) -> Entry:

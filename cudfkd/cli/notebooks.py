@@ -1,4 +1,4 @@
-"""The command `cudfkd notebooks`: a copy of the notebooks, to be read, run and changed."""
+"""The command `cudfkd notebooks`: a copy of the notebooks and of the documents, to be read, run and changed."""
 
 import argparse
 from collections.abc import Iterator
@@ -13,11 +13,15 @@ from cudfkd.cli import flags
 from cudfkd.data import ASSETS
 
 CHECKOUT = ASSETS.parent.parent  # of an editable install
-KINDS = ("notebooks/*.ipynb", "notebooks/*.md", "profiles/*/*.yaml")
+KINDS = (
+    *("notebooks/*.ipynb", "notebooks/*.md", "profiles/*/*.yaml"),
+    *("docs/*.md", "docs/reference/*.md", "*.md"),  # where their links lead
+    *("figures/README.md", "figures/*/*.png", "benchmarks/README.md", "benchmarks/results/*.png"),
+)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """copy the notebooks and their profiles into a new folder"""
+    """copy the notebooks, their profiles and the documents into a new folder"""
     parser.add_argument("folder", type=flags.path, metavar="DIR", help="the new folder; nothing is ever overwritten")
     parser.set_defaults(run=_notebooks)
 
@@ -31,7 +35,7 @@ def _notebooks(args: argparse.Namespace) -> None:
     for name, file in copied:
         write_bytes(folder / name, file.read_bytes())
     count = sum(name.suffix == ".ipynb" for name, _ in copied)
-    say(f"{folder}: {count} notebooks, and profiles with their parameters")
+    say(f"{folder}: {count} notebooks, profiles with their parameters, and documents")
     if not (find_spec("jupyterlab") and find_spec("papermill")):
         say("to run them, install the extra first: pip install 'cudfkd[notebooks]'")
     say(f"open them: jupyter lab {quote(str(folder))}")

@@ -77,9 +77,15 @@ def epoch_line(row: Row, epochs: int) -> str:
 
 
 class _NotebookBar(tqdm):
-    """A bar as text in one output of a notebook, above the line of the last epoch. At the end the line stands alone."""
+    """A bar as text in one output of a notebook, above the line of the last epoch. At the end the line stands alone.
 
-    FORMAT = "{percentage:3.0f} % |{bar:40}| {n_fmt} of {total_fmt} steps, {elapsed} so far, {remaining} left\n{desc}"
+    JupyterLab drops what a cell says while no page is open, so the bar says what to do then.
+    """
+
+    FORMAT = (
+        "{percentage:3.0f} % |{bar:40}| {n_fmt} of {total_fmt} steps, {elapsed} so far, {remaining} left\n{desc}\n"
+        "Does this stand still in a page that was reopened? Run the cell again: it waits for the result."
+    )
 
     def __init__(self, **steps: Any) -> None:
         from IPython.display import display

@@ -1,14 +1,18 @@
-"""The tables of methods, of the curriculum and of all studies say what the records and the studies say."""
+"""The tables of the quick run, of methods, of the curriculum and of all studies say what records and studies say."""
 
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from analysis.studies import catalog, records, table, tuning
+from cudfkd import teachers
 
-DOCS = Path(__file__).parents[3] / "docs"
+ROOT = Path(__file__).parents[3]
+DOCS = ROOT / "docs"
 PAGE = (DOCS / "results.md").read_text()
+QUICK = PAGE.split("## The quick run")[1].split("\n### ")[0]
 SECTION = PAGE.split("## The methods side by side")[1].split("\n## ")[0]
 
 
@@ -25,6 +29,63 @@ def name_of(cell: str) -> str:
 def rows():
     _, *methods = [cells(line) for line in SECTION.split("\n### ")[0].splitlines() if line.startswith("| ")]
     return {name_of(name): columns for name, *columns in methods}
+
+
+def reached(run, seconds: float) -> float:
+    """The accuracy in percent after the epoch that ended nearest to a time; NaN where the run was finished by then."""
+    nearest = min(run.rows, key=lambda row: abs(row["total_seconds"] - seconds))
+    return np.nan if run.seconds < seconds and nearest is run.rows[-1] else 100 * nearest["accuracy"]
+
+
+@pytest.fixture(scope="module")
+def quick() -> dict[str, list[float]]:
+    """The numbers of the three recorded quick runs, by the rows of the page."""
+    runs = [run for _, _, run in records.load("quick").runs()]
+    percent = {"accuracy on dev, %": "accuracy", "accuracy on test, %": "test_accuracy"}
+    percent["agreement with the teacher on test, %"] = "test_agreement"
+    numbers = {row: [100 * run.numbers[name] for run in runs] for row, name in percent.items()}
+    numbers["seconds of training"] = [run.seconds for run in runs]
+    for row, seconds in {
+        "accuracy on dev after about 20 s, %": 20,
+        "after about 40 s, %": 40,
+        "after about 60 s, %": 60,
+    }.items():
+        numbers[row] = [reached(run, seconds) for run in runs]
+    return numbers
+
+
+def agrees(written: str, value: float) -> bool:
+    """Whether a number in words is a value, rounded to as many digits."""
+    number = written.split()[0]
+    if np.isnan(value) or number == "finished":
+        return np.isnan(value) and number == "finished"
+    digits = len(number.partition(".")[2])
+    return abs(float(number) - value) <= 0.5 * 10**-digits + 1e-9
+
+
+def test_the_table_of_the_quick_run_is_of_the_record(quick):
+    seeds, over = (
+        [cells(line) for line in part.splitlines() if line.startswith("| ")][1:] for part in QUICK.split("Over the")
+    )
+    assert [row for row, *_ in seeds] == list(quick)
+    for row, *written in seeds:
+        assert all(agrees(*pair) for pair in zip(written, quick[row], strict=True)), row
+    assert len(over) == 4
+    for row, mean, sd in over:
+        assert agrees(mean, np.mean(quick[row])), row
+        assert not sd or agrees(sd, np.std(quick[row], ddof=1)), row
+
+
+def test_a_wrong_number_of_the_quick_run_is_noticed():
+    assert agrees("83.5", 83.54)
+    assert not agrees("83.5", 83.56)
+    assert not agrees("finished", 83.5)
+
+
+def test_the_readme_rounds_the_numbers_of_the_quick_run(quick):
+    (student, teacher) = re.findall(r"about (\d+) %", (ROOT / "README.md").read_text())
+    assert agrees(student, np.mean(quick["accuracy on dev, %"]))
+    assert agrees(teacher, 100 * teachers.shipped_card("fashion-mnist", "lenet5", 0)["accuracy"]["dev"])
 
 
 def test_every_number_is_of_the_record(rows):
