@@ -17,7 +17,7 @@ KINDS = ("notebooks/*.ipynb", "notebooks/*.md", "profiles/*/*.yaml")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """copy the notebooks and their profiles into a new folder"""
+    """Adds the options of `cudfkd notebooks`."""
     parser.add_argument("folder", type=flags.path, metavar="DIR", help="the new folder; nothing is ever overwritten")
     parser.set_defaults(run=_notebooks)
 
