@@ -3,35 +3,12 @@
 import cudfkd
 run = cudfkd.distill(teacher, student, cudfkd.DistillConfig(epochs=25), evaluate_on=dataset)
 print(run.history["accuracy"])
+
+The names stand in `__init__.pyi`. Each is imported at its first use, because torch alone takes seconds.
 """
 
-from cudfkd.base.errors import ConfigError, CudfkdError, DataError, TrainingError
-from cudfkd.base.version import __version__
-from cudfkd.config import DistillConfig, Experiment
-from cudfkd.curriculum import Curriculum
-from cudfkd.engine.distillation import distill
-from cudfkd.engine.experiments import get_or_run
-from cudfkd.engine.progress import Progress
-from cudfkd.engine.run import Run, load_run
-from cudfkd.evaluation import evaluate
-from cudfkd.teachers import load_teacher
-from cudfkd.teachers.training import train_teacher
+from lazy_loader import attach_stub
 
-__all__ = [
-    "ConfigError",
-    "CudfkdError",
-    "Curriculum",
-    "DataError",
-    "DistillConfig",
-    "Experiment",
-    "Progress",
-    "Run",
-    "TrainingError",
-    "__version__",
-    "distill",
-    "evaluate",
-    "get_or_run",
-    "load_run",
-    "load_teacher",
-    "train_teacher",
-]
+from cudfkd import base  # noqa: F401  # it tells torch's threads how to wait, which must come before torch
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

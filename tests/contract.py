@@ -46,7 +46,7 @@ def descriptions() -> dict[str, Any]:
 def command_lines() -> dict[str, dict[str, list[Any]]]:
     """For each command: its options with placeholder, default and help text, whatever the width of the screen."""
     parsers = {
-        "cudfkd": cudfkd.cli._parser(),
+        "cudfkd": cudfkd.cli.commands.parser(),
         "analysis": analysis.__main__._parser(),
         "analysis.studies": analysis.studies.__main__._parser(),
     }

@@ -1,14 +1,26 @@
-"""The script with which a shell completes commands, options and names."""
+"""The command `cudfkd completion`: the script with which a shell completes commands, options and names."""
 
 import argparse
 
 import shtab
 
 from cudfkd import data, methods, models, regularizers, teachers
+from cudfkd.base.console import say
 from cudfkd.base.errors import ConfigError, unknown
+from cudfkd.cli import commands
 from cudfkd.teachers import recipes
 
 SHELLS = ("bash", "zsh", "tcsh")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument of `cudfkd completion`."""
+    parser.add_argument("shell", metavar="SHELL", help="bash, zsh or tcsh")
+    parser.set_defaults(run=_completion)
+
+
+def _completion(args: argparse.Namespace) -> None:
+    say(script(commands.parser(), args.shell))
 
 
 def script(parser: argparse.ArgumentParser, shell: str) -> str:

@@ -16,7 +16,7 @@ from cudfkd.engine.run import Run
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """distill one of our teachers without data, evaluating on held-out images"""
+    """Adds the options of `cudfkd distill`."""
     parser.add_argument("--data", default="fashion-mnist", help=f"evaluation data: {DATA}")
     parser.add_argument("--data-root", type=flags.path, help="folder with the data set, if it does not ship")
     parser.add_argument("--teacher", default="lenet5", help="a teacher that ships, or the file of your own teacher")

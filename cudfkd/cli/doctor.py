@@ -1,4 +1,4 @@
-"""Report on this machine: versions, devices, assets, data sets, and space for runs.
+"""The command `cudfkd doctor`, a report on this machine: versions, devices, assets, data sets, and space for runs.
 
 No function here raises an error for a broken installation, reads a data set that does not ship, downloads, or leaves a
 file behind. Each finding has a state:
@@ -8,6 +8,7 @@ file behind. Each finding has a state:
     bad        it should work and does not
 """
 
+import argparse
 import os
 import platform
 import shutil
@@ -21,11 +22,26 @@ from typing import Literal, NamedTuple
 import torch
 
 from cudfkd import data, teachers
+from cudfkd.base.console import say
 from cudfkd.base.errors import CudfkdError
 from cudfkd.base.version import __version__
+from cudfkd.cli import flags
 from cudfkd.data.places import asked_for, import_torchvision, there
 
 ENOUGH = 100_000_000  # free bytes that the disk of the runs should have
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `cudfkd doctor`."""
+    parser.add_argument("--data-root", type=flags.path, help="folder with data sets")
+    parser.set_defaults(run=_doctor)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    report, healthy = lines(args.data_root)
+    for line in report:
+        say(line)
+    return 0 if healthy else 1
 
 
 class Finding(NamedTuple):

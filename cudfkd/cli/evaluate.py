@@ -16,7 +16,7 @@ from cudfkd.runs.records import read_description
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """accuracy, agreement and loyalty of a run's student against its teacher"""
+    """Adds the options of `cudfkd evaluate`."""
     parser.add_argument("path", type=flags.path, metavar="RUN", help="a run folder")
     parser.add_argument("--split", default="dev", help="dev for choices; test for the number that is reported")
     parser.add_argument("--data", help=f"default: the run's; one of {DATA}")

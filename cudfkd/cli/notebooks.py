@@ -21,7 +21,7 @@ KINDS = (
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """copy the notebooks, their profiles and the documents into a new folder"""
+    """Adds the options of `cudfkd notebooks`."""
     parser.add_argument("folder", type=flags.path, metavar="DIR", help="the new folder; nothing is ever overwritten")
     parser.set_defaults(run=_notebooks)
 

@@ -10,7 +10,7 @@ from cudfkd.teachers import recipes, training
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """train a teacher, and compare it with the teacher that ships"""
+    """Adds the options of `cudfkd teacher`."""
     parser.add_argument("--data", default="fashion-mnist", help=f"training data: {DATA}")
     parser.add_argument("--model", default="lenet5", help=", ".join(models.names()))
     parser.add_argument("--seed", type=flags.whole, default=0, help="seed of weights, order and augmentation")

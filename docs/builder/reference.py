@@ -48,7 +48,7 @@ def front_door() -> str:
     rows = []
     for name in cudfkd.__all__:
         thing = getattr(cudfkd, name)
-        if not isinstance(thing, str):
+        if not isinstance(thing, str | ModuleType):
             place = f"{thing.__module__}.{thing.__qualname__}"
             kind = "class" if isinstance(thing, type) else "func"
             rows.append((f"{{py:{kind}}}`cudfkd.{name} <{place}>`", (getdoc(thing) or "").split("\n\n")[0]))

@@ -7,7 +7,7 @@ from cudfkd.base.console import say
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """list the methods: paper, recorded seconds and MB of a quick run, and needs of each"""
+    """Adds the action of `cudfkd methods`, which has no options."""
     parser.set_defaults(run=_methods)
 
 
