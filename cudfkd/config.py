@@ -1,14 +1,12 @@
 """Descriptions of a run: frozen, validated, plain data. Making a description checks every value that a user can set."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
     Field,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
@@ -87,6 +85,8 @@ class Experiment(Described):
     It holds every value that a machine needs to run the distillation. `get_or_run` finds the run by its `key`.
     """
 
+    later: ClassVar = {"teacher_arch": ""}
+
     data: Annotated[str, AfterValidator(lambda name: data.check(name))] = "fashion-mnist"
     """name of the evaluation data, from `cudfkd.data.names()`, or the path of a folder of images as it was given, see
     `cudfkd.data.folder`"""
@@ -106,14 +106,6 @@ class Experiment(Described):
     def _teacher_is_there(self) -> "Experiment":
         self.teacher_card()
         return self
-
-    @model_serializer(mode="wrap")
-    def _as_before_plain_weights(self, plain: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """Leaves `teacher_arch` out where it is empty: descriptions from before it existed keep their hashes."""
-        values = plain(self)
-        if not self.teacher_arch:
-            values.pop("teacher_arch", None)
-        return values
 
     def teacher_card(self) -> dict:
         """Returns the teacher's card. Raises ConfigError and DataError as `cudfkd.teachers.named_card` does."""

@@ -1,7 +1,7 @@
 """The curriculum: the weights of the samples, the pace lambda over the run, and the adversarial ramp."""
 
 from math import inf
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,8 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 class Curriculum(Described):
     """Settings: how samples are weighted, and how the pace lambda changes over the run."""
+
+    later: ClassVar = {"normalize": False}
 
     regularizer: Annotated[
         str,
@@ -48,6 +50,9 @@ class Curriculum(Described):
     quantile_memory: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """with pace quantile: share of its old value that the moving quantile keeps at each step; 0: only the last batch
     counts"""
+    normalize: bool = False
+    """divide the weights of a batch by their mean, so that they do not act as a learning rate; only with a weight for
+    each sample"""
     on_dead: Literal["stop", "warn"] = "stop"
     """at the end of an epoch in which every weight fell to about 0: stop, or warn and go on"""
 
@@ -61,6 +66,9 @@ class Curriculum(Described):
         if self.pace == "quantile" and below < inf:
             allowed = f"the losses may exceed {below:g}, where {self.regularizer} ends: take another regularizer"
             raise ConfigError(f"pace = 'quantile' is not allowed: {allowed}")
+        if self.normalize and self.granularity != "sample":
+            allowed = f"with granularity = {self.granularity!r} all normalized weights are 1: take 'sample'"
+            raise ConfigError(f"normalize = True is not allowed: {allowed}")
         if self.quantile_start > self.quantile_end:
             allowed = f"it must be at most quantile_end = {self.quantile_end!r}, from easy to hard"
             raise ConfigError(f"quantile_start = {self.quantile_start!r} is not allowed: {allowed}")
@@ -82,6 +90,9 @@ def weigh(curriculum: Curriculum, losses: Float[Tensor, " batch"], lam: Lam) -> 
     - granularity "sample" (the paper): mean of v_i l_i with v_i = v*(l_i);
     - "batch" (the public code since January 2023): v lbar with v = v*(lbar), lbar the mean loss;
     - "none" (plain distillation): the mean loss, all weights 1.
+
+    With `normalize`, v_i is v*(l_i) divided by the mean weight of the batch, or by DEAD_WEIGHT where the mean is less:
+    a batch whose weights are all about 0 still moves nothing.
     """
     detached = losses.detach()
     if curriculum.granularity == "none":
@@ -90,6 +101,8 @@ def weigh(curriculum: Curriculum, losses: Float[Tensor, " batch"], lam: Lam) -> 
         weights = regularizers.get(curriculum.regularizer).weight(detached.mean(), lam).expand_as(detached)
     else:
         weights = regularizers.get(curriculum.regularizer).weight(detached, lam)
+    if curriculum.normalize:
+        weights = weights / weights.mean().clamp(min=DEAD_WEIGHT)
     return Weighed((weights * losses).mean(), weights)
 
 

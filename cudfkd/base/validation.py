@@ -2,14 +2,15 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -25,6 +26,9 @@ class Described(BaseModel):
     themselves: pydantic passes it on, because it is no ValueError.
     """
 
+    later: ClassVar[Mapping[str, Any]] = {}
+    """settings that were added later, each with the value that all earlier runs had"""
+
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
@@ -36,6 +40,19 @@ class Described(BaseModel):
             return handler(values)
         except ValidationError as error:
             raise ConfigError(_line(cls, error)) from None
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, plain: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Leaves out a later setting where its value is the default, and is the value that earlier runs had.
+
+        So descriptions from before keep their hashes.
+        """
+        values, fields = plain(self), type(self).model_fields
+        for kind in type(self).__mro__:
+            for name, before in vars(kind).get("later", {}).items():
+                if values.get(name) == before == fields[name].default:
+                    values.pop(name, None)
+        return values
 
     @model_validator(mode="after")
     def _fits_the_machine(self) -> "Described":

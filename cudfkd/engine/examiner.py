@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from cudfkd.base.randomness import seeded
 from cudfkd.boundary.images import Images, check_labels
@@ -40,8 +40,8 @@ class Examiner:
             logits = predict(ctx.teacher, images, ctx.device, normalize=ctx.normalize, role="teacher")
         return cls(images, held_out.labels, logits.cpu())
 
-    def examine(self, ctx: Context) -> Evaluation:
-        """Compares the student with labels and teacher. The random numbers of the run stay as they are."""
+    def examine(self, ctx: Context, student: nn.Module) -> Evaluation:
+        """Compares a student with labels and teacher. The random numbers of the run stay as they are."""
         with seeded(ctx.config.seed, ctx.device):
-            logits = predict(ctx.student, self.images, ctx.device, normalize=ctx.normalize, role="student")
+            logits = predict(student, self.images, ctx.device, normalize=ctx.normalize, role="student")
         return compare(logits.cpu(), self.teacher_logits, self.labels)

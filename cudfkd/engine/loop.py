@@ -12,6 +12,7 @@ from cudfkd.base.randomness import Randomness
 from cudfkd.callbacks import Batch, Callback
 from cudfkd.curriculum import Pace, weigh
 from cudfkd.engine import fitting, health
+from cudfkd.engine.average import StudentAverage
 from cudfkd.engine.examiner import Examiner
 from cudfkd.evaluation import Evaluation
 from cudfkd.methods.parts.contract import Method
@@ -43,12 +44,14 @@ class Engine:
         )
         self.pace = Pace(config.curriculum, config.total_steps, ctx.device)
         ctx.lam = self.pace.at(0)
+        self.average = StudentAverage(ctx) if config.average else None
+        averaging = {"average": self.average.module} if self.average else {}
         self.state = State(
             {"student": ctx.student, **method.modules},
             {"student": self.optimizer, **method.optimizers},
             ctx.rng,
             randomness,
-            {**method.memory, "pace": self.pace},
+            {**method.memory, "pace": self.pace, **averaging},
         )
         self.generator_steps = 0
         self.last_evaluation: Evaluation | None = None
@@ -86,9 +89,11 @@ class Engine:
                 self._rest()
                 return
         self._rest()
+        if self.average:
+            self.average.settle(ctx)
         self._call("after_run")
         if self.examiner and self.last_evaluation is None:  # the run was resumed after its last epoch
-            self.last_evaluation = self.examiner.examine(ctx)
+            self.last_evaluation = self.examiner.examine(ctx, ctx.student)
         self.summary = self._summary()
         self.folder.finish(self.state, self.summary, ctx.device)
 
@@ -120,7 +125,8 @@ class Engine:
         seconds = perf_counter() - started
         health.refuse_not_finite(ctx, bad, self.state.modules, self.folder.path)
         ctx.epoch += 1
-        self.last_evaluation = self.examiner.examine(ctx) if self.examiner else None
+        student = self.average.student(ctx) if self.average else ctx.student
+        self.last_evaluation = self.examiner.examine(ctx, student) if self.examiner else None
         lr = self.optimizer.param_groups[0]["lr"]
         metrics = row(ctx, self.last_evaluation, self.generator_steps, lr, seconds)
         before = self.folder.rows[-1]["total_seconds"] if self.folder.rows else 0.0
@@ -142,6 +148,8 @@ class Engine:
             self._call("before_student_step")
             losses = self._student_step()
             ctx.step += 1
+            if self.average:
+                self.average.after_step(ctx)
             self._call("before_lambda_update")
             ctx.lam = self.pace.after(losses, ctx.step)
             self._call("after_lambda_update")

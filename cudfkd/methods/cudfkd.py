@@ -30,16 +30,19 @@ Where we differ from the public code:
 The weight for each batch is granularity "batch". It is theirs for the losses l1 and kl.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
+import torch
+from jaxtyping import Float
 from pydantic import model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from cudfkd import losses
 from cudfkd.base.errors import ConfigError
 from cudfkd.curriculum import ramp
 from cudfkd.methods.parts.contract import About, Method
-from cudfkd.methods.parts.generator import Divergence, Images, TeacherEye, generator_method
+from cudfkd.methods.parts.generator import Divergence, Images, Logits, TeacherEye, generator_method
 from cudfkd.methods.parts.options import Count, Fraction, GeneratorOptions, Loss, Positive, Schedule, Weight
 from cudfkd.runs.context import Context
 
@@ -54,6 +57,8 @@ class Options(GeneratorOptions):
     The defaults were chosen on the dev images, for the small networks that ship with the package. Values in parentheses
     are from the authors' scripts for 32 x 32 images.
     """
+
+    later: ClassVar = {"adv_follows": "epoch"}
 
     loss: Loss = "l1"
     """loss that the student descends: kl, l1, l2 or js"""
@@ -82,6 +87,9 @@ class Options(GeneratorOptions):
     """where the ramp begins, as a fraction of the run (0.25; CIFAR-100: 0.2)"""
     adv_finish: Fraction = 0.5
     """where the ramp ends, as a fraction of the run (0.75; CIFAR-100: 0.8)"""
+    adv_follows: Literal["epoch", "agreement"] = "epoch"
+    """what the adversarial weight rises with, from adv_start to adv_end. epoch: with the epochs of the ramp; agreement:
+    with the share of the generator's images for which student and teacher name the same class"""
     adv_temperature: Positive = 3.0
     """temperature of the adversarial KL"""
 
@@ -99,24 +107,59 @@ class Terms:
 
     options: Options
     eye: TeacherEye
+    agreement: "Agreement | None"
+    """None where the adversarial weight rises with the epochs"""
 
     def __call__(self, ctx: Context, images: Images) -> dict[str, Tensor]:
         o = self.options
-        adversarial_weight = ramp(ctx.epoch, ctx.config.epochs, o.adv_start, o.adv_end, o.adv_begin, o.adv_finish)
         t, bn_term = self.eye.look(ctx, images)
         entropy = losses.class_entropy(ctx.ranks.gather(t), o.temperature)
         terms = {"class_entropy_term": -o.class_entropy * entropy, "one_hot_term": o.one_hot * losses.one_hot(t)}
         terms |= bn_term
-        if adversarial_weight > 0:
+        adversarial_weight = ramp(ctx.epoch, ctx.config.epochs, o.adv_start, o.adv_end, o.adv_begin, o.adv_finish)
+        if self.agreement or adversarial_weight > 0:
             s = ctx.student_logits(images)
+            if self.agreement:
+                level = self.agreement.after(ctx.ranks.gather(t.detach()), ctx.ranks.gather(s.detach()))
+                adversarial_weight = o.adv_start + (o.adv_end - o.adv_start) * level
             terms["adversarial_term"] = adversarial_weight * losses.adversarial(t, s, o.adv_temperature)
         ctx.note("class_entropy", entropy)
         ctx.note("adversarial_weight", adversarial_weight)
         return terms
 
 
+class Agreement(nn.Module):
+    """A moving average of the agreement of student and teacher, from 0 (chance) to 1 (always).
+
+    After n batches of the generator, with agreements A_1 ... A_n, C classes and m = MEMORY:
+
+        A = sum_k m^(n-k) A_k / sum_k m^(n-k),    level = max(0, (A - 1/C) / (1 - 1/C))
+    """
+
+    MEMORY = 0.99
+
+    share: Tensor
+    batches: Tensor
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self.register_buffer("share", torch.zeros((), device=device))
+        self.register_buffer("batches", torch.zeros((), dtype=torch.int64, device=device))
+
+    def after(self, t: Logits, s: Logits) -> Float[Tensor, ""]:
+        """Takes the logits of a batch into the average; returns the level, without gradient."""
+        agreement = (t.argmax(1) == s.argmax(1)).to(self.share.dtype).mean()
+        self.batches += 1
+        rate = (1 - self.MEMORY) / (1 - self.MEMORY**self.batches)
+        self.share.lerp_(agreement, rate)
+        chance = 1 / t.shape[1]
+        return ((self.share - chance) / (1 - chance)).clamp(min=0)
+
+
 def build(options: Options, ctx: Context) -> Method:
     """Builds CuDFKD for one run. Raises ConfigError when bn > 0 and the teacher has no BatchNorm layer."""
-    terms = Terms(options, TeacherEye.of(ctx, options.bn))
+    agreement = Agreement(ctx.device) if options.adv_follows == "agreement" else None
+    terms = Terms(options, TeacherEye.of(ctx, options.bn), agreement)
     objective = Divergence(options.loss, options.temperature)
-    return generator_method(options, ctx, terms, objective, betas=(0.9, 0.99))
+    method = generator_method(options, ctx, terms, objective, betas=(0.9, 0.99))
+    return replace(method, memory=method.memory | {"agreement": agreement}) if agreement else method

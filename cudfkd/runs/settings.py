@@ -1,6 +1,6 @@
 """The settings of a run, each with its range and its help text; `cudfkd.config` checks them against the method."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -16,6 +16,8 @@ PerChannel = Annotated[tuple[float, ...], _AnyNumbers, Field(strict=False, min_l
 
 class Settings(Described):
     """The settings of one distillation. This class checks each setting alone."""
+
+    later: ClassVar = {"average": 0.0}
 
     method: str = "cudfkd"
     """name of the method, from `cudfkd.methods.names()`"""
@@ -37,6 +39,9 @@ class Settings(Described):
     """momentum of the student's SGD"""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     """weight decay of the student's SGD"""
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """share of the run, at its end, over whose steps the weights of the student are averaged; the average is evaluated,
+    and is the student of the result; 0: no average"""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """seed of all random numbers of the run"""
     device: Annotated[str, AfterValidator(lambda name, info: _device(name, info.context))] = "cpu"

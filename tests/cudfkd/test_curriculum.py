@@ -42,6 +42,28 @@ def test_no_weights():
     assert result.objective.item() == pytest.approx(sum(LOSSES) / 6)
 
 
+def test_normalized_weights_have_mean_1():
+    plain = weigh(Curriculum(), losses(), 2.0)
+    result = weigh(Curriculum(normalize=True), losses(), 2.0)
+    assert result.weights.mean().item() == pytest.approx(1)
+    assert torch.allclose(result.weights / result.weights[0], plain.weights / plain.weights[0])
+    assert result.objective.item() == pytest.approx(plain.objective.item() / plain.weights.mean().item())
+
+
+def test_normalized_weights_of_a_dead_batch_stay_dead():
+    plain = weigh(Curriculum(regularizer="linear"), losses() + 100, 2.0)
+    result = weigh(Curriculum(regularizer="linear", normalize=True), losses() + 100, 2.0)
+    assert result.weights.tolist() == plain.weights.tolist() == [0] * 6
+    faint = weigh(Curriculum(normalize=True), losses() + 20, 2.0)
+    assert 0 < faint.weights.max() < 1e-3
+
+
+@pytest.mark.parametrize("granularity", ["batch", "none"])
+def test_only_a_weight_for_each_sample_can_be_normalized(granularity):
+    with pytest.raises(ConfigError, match="normalize = True is not allowed: with granularity"):
+        Curriculum(granularity=granularity, normalize=True)
+
+
 @pytest.mark.parametrize("name", sorted(set(regularizers.names()) - {"jiang-log"}))
 @pytest.mark.parametrize("granularity", ["sample", "batch"])
 def test_the_regularizer_that_was_named_is_used(name, granularity):

@@ -1,9 +1,8 @@
 """Settings that several methods share, and types of settings."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_serializer
+from pydantic import Field
 
 from cudfkd.base.validation import Described
 from cudfkd.models.generator import Output as Output
@@ -39,6 +38,8 @@ class StoreOptions(Described):
 class GeneratorOptions(StoreOptions):
     """Settings of a generator and its Adam. The default sizes fit the small networks that ship with the package."""
 
+    later: ClassVar = {"generator_output": "sigmoid", "sampling_mode": "eval"}
+
     latent_dim: Count = 64
     """length of the generator's latent vectors"""
     generator_width: Count = 8
@@ -56,18 +57,6 @@ class GeneratorOptions(StoreOptions):
     sampling_mode: Mode = "eval"
     """mode of the generator while it makes images for the student: train: BatchNorm uses the statistics of the batch;
     eval: BatchNorm uses its running averages"""
-
-    @model_serializer(mode="wrap")
-    def _as_before_other_outputs(self, plain: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """Leaves out two settings where they are the method's default and as they were before there was a choice.
-
-        So descriptions from before keep their hashes.
-        """
-        values, fields = plain(self), type(self).model_fields
-        for name, before in (("generator_output", "sigmoid"), ("sampling_mode", "eval")):
-            if values.get(name) == before == fields[name].default:
-                del values[name]
-        return values
 
 
 class StandardisedOptions(GeneratorOptions):

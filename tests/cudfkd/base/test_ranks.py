@@ -50,6 +50,9 @@ CASES = {
     "batch": curriculum(granularity="batch"),
     "none": curriculum(granularity="none"),
     "quantile": curriculum(pace="quantile"),
+    "normalized": curriculum(normalize=True),
+    "agreement": option(adv_follows="agreement", adv_end=20.0),
+    "average": {"method": "cudfkd", "average": 0.5},
     "pool": option(store="pool", class_entropy=20.0),
     **{
         name: {"method": name, "steps_per_epoch": 4}
