@@ -42,7 +42,7 @@ lint: $(READY)  ## mend what can be mended in code and notebooks, then check sty
 	@$(BIN)/python -m analysis tidy
 	@$(BIN)/pyright
 
-record: $(READY)  ## copy the figures of PROFILE from out/ to figures/, to be committed
+record: $(READY)  ## copy the figures of PROFILE that figures/README.md names to figures/, to be committed
 	@$(BIN)/python -m analysis record --profile $(PROFILE)
 
 site: $(READY)  ## build the site, with the notebooks of PROFILE as they were run last: out/site/index.html

@@ -45,7 +45,7 @@ def accuracies(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot([max(row["low"], 0), min(row["high"], 100)], [height, height], color="C0", linewidth=1.5)
         ax.plot(row["accuracy, %"], height, "o", color="C0", markersize=5)
     ax.set_yticks(range(len(table)), list(table.index))
-    ax.set(xlabel="accuracy on held-out images, %", xlim=(0, 100), ylim=(len(table) - 0.5, -0.5))
+    ax.set(xlabel="accuracy on held-out images, %", ylabel="method", xlim=(0, 100), ylim=(len(table) - 0.5, -0.5))
     ax.set_title(f"Mean and 95 % interval over n = {table['n'].min():.0f} seeds")
     return ax
 
@@ -53,4 +53,5 @@ def accuracies(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def studied(images: Mapping[str, Tensor]) -> Axes:
     """What each method's student studied last, a row a method."""
     _, ax = plt.subplots(figsize=(2.4 + 0.58 * max(map(len, images.values())), 0.58 * len(images) + 0.3))
-    return samples_by_class(list(images.values()), list(images), ax)
+    samples_by_class(list(images.values()), list(images), ax).set_ylabel("method")
+    return ax

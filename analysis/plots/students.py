@@ -50,6 +50,7 @@ def samples_by_class(images: Sequence[Tensor], classes: Sequence[str], ax: Axes 
     ax.imshow(picture, vmin=0, vmax=1, interpolation="nearest")
     ax.set_yticks([(row + 0.5) * cell for row in range(len(classes))], classes)
     ax.set_xticks([])
+    ax.set_ylabel("class, as the teacher sees it")
     ax.tick_params(length=0)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)

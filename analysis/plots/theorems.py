@@ -38,7 +38,8 @@ def tracking_floor(bounds: pd.DataFrame, shares: pd.DataFrame) -> Figure:
             if wide > 0.08:
                 right.text(start + wide / 2, row, f"{100 * wide:.0f} %", ha="center", va="center", color="white")
         edge = edge + width
-    right.set(title="What the bound of a live run is made of", xlabel="share of the bound, mean over seeds")
+    right.set(title="What the bound of a live run is made of", xlabel="share of the bound, mean over seeds",
+              ylabel="variant of the run")  # fmt: skip
     right.invert_yaxis()
     right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
     return figure
@@ -79,12 +80,14 @@ def weight_priors(priors: Mapping[str, Prior], lam: float, most: float = 8.0) ->
         else:
             density = prior.masses / prior.nodes
             above.fill_between(prior.nodes, density / density.max(), color="C0", alpha=0.4)
-        above.set(title=f"{name}: {prior.name}", xlabel="weight w", xlim=(-0.1, 3), ylim=(0, 1.1))
-        below.plot(losses, regularizers.get(name).weight(losses, lam), color="0.6")
-        below.plot(losses[::12], prior.posterior_mean(losses[::12].numpy()), "o", color="C1", markersize=5)
+        above.set(title=f"{name}: {prior.name}", xlabel="weight w", xlim=(-0.1, 3.1), ylim=(0, 1.1), xticks=range(4))
+        below.plot(losses, regularizers.get(name).weight(losses, lam), color="0.6", label="weight v*")
+        means = prior.posterior_mean(losses[::12].numpy())
+        below.plot(losses[::12], means, "o", color="C1", markersize=5, label="posterior mean c·E[w | ℓ]")
         below.set(xlabel=f"loss ℓ (λ = {lam:g})", ylim=(0, 1.05))
     axes[0][0].set_ylabel("prior, as a share of its peak")
-    axes[1][0].set_ylabel("weight v* and c·E[w | ℓ]")
+    axes[1][0].set_ylabel("weight")
+    axes[1][0].legend(loc="upper right", fontsize=8)
     return figure
 
 

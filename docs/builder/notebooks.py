@@ -8,12 +8,11 @@ from typing import Any
 
 import nbformat
 
-from analysis.evidence import provenance, results
+from analysis.evidence import gallery, provenance, results
 from analysis.origin import NOTEBOOKS, ROOT
 from cudfkd.base.errors import DataError
 
-GALLERY = (ROOT / "figures" / "README.md").read_text(encoding="utf-8")
-DESCRIPTIONS = {name: alt for alt, name in re.findall(r"^!\[(.+)\]\((.+)\.png\)$", GALLERY, re.MULTILINE)}
+DESCRIPTIONS = gallery.descriptions(ROOT / "figures")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LONG = 25  # lines of an output; a longer output is folded
 

@@ -1,5 +1,7 @@
 """The figures of live runs draw their input: the stacks end at the measured line."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -34,6 +36,13 @@ def test_drift_lies_below_its_bounds_in_the_figure():
     run = account(probed(config())[0])
     drawn = lines(plots.drift_bounds({"run": run}).axes[0])
     assert (drawn["|Γ| measured"] <= drawn["mean v*(min) |Δℓ|"]).all()
+
+
+def test_a_panel_of_drift_says_what_a_logarithmic_axis_cannot_show():
+    run = account(probed(config())[0])
+    rows = run.drift.assign(gamma=0.0)
+    (words,) = plots.drift_bounds({"run": replace(run, drift=rows)}).axes[0].texts
+    assert words.get_text() == f"|Γ| measured: 0 in {len(rows)} of {len(rows)} rounds"
 
 
 def test_bars_have_the_height_of_the_means():
