@@ -19,12 +19,13 @@ from typing import Any
 import nbformat
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save
 
 import analysis.__main__
 import cudfkd.cli
 from analysis import origin
-from analysis.evidence import execute, gallery, reproduce, results
+from analysis.evidence import execute, reproduce, results
 from cudfkd import data, methods
 from cudfkd.config import DistillConfig
 from cudfkd.curriculum import Curriculum
@@ -520,8 +521,9 @@ def project(at: Path) -> None:
     (at / "figures").mkdir()
     (at / "figures" / "README.md").write_text("![A line rises.](01/line.png)\n")
     (at / "out" / "tiny" / "01").mkdir(parents=True)
-    for kind in gallery.KINDS:
+    for kind in (".pdf", ".json"):
         (at / "out" / "tiny" / "01" / f"line{kind}").touch()
+    Image.new("RGB", (4, 4)).save(at / "out" / "tiny" / "01" / "line.png", dpi=(72, 72))
     (at / "out" / "tiny" / "01" / "result.json").write_text(json.dumps({
         "notebook": "01_tiny", "profile": "tiny", "parameters": {"seed": 3}, "metrics": {}, "checks": [],
         "findings": {"told": True}, "commit": "none", "code": "none", "seconds": 1.0,

@@ -4,10 +4,12 @@ import re
 import shutil
 from pathlib import Path
 
+from PIL import Image, PngImagePlugin
+
 from cudfkd.base.errors import ConfigError
 
 FIGURE = re.compile(r"^!\[(.+)\]\((.+)\.png\)$", re.MULTILINE)
-KINDS = (".png", ".pdf", ".json")
+COLOURS = 256  # of a recorded image; it is then a third as large, and looks the same
 
 
 def descriptions(folder: Path) -> dict[str, str]:
@@ -40,8 +42,20 @@ def keep(made: Path, folder: Path) -> list[str]:
     names = [name for name in descriptions(folder) if (made / f"{name}.png").exists()]
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        for kind in KINDS:
+        _image(made / f"{name}.png", folder / f"{name}.png")
+        for kind in (".pdf", ".json"):
             shutil.copy(made / f"{name}{kind}", folder / f"{name}{kind}")
     for number in {name.split("/")[0] for name in names}:
         shutil.copy(made / number / "result.json", folder / number / "result.json")
     return names
+
+
+def _image(made: Path, kept: Path) -> None:
+    """Copies an image with fewer colours, and the words that are stored in it."""
+    with Image.open(made) as image:
+        assert isinstance(image, PngImagePlugin.PngImageFile)
+        words = PngImagePlugin.PngInfo()
+        for key, text in image.text.items():
+            words.add_itxt(key, text)
+        few = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        few.save(kept, pnginfo=words, optimize=True, dpi=image.info["dpi"])

@@ -128,7 +128,7 @@ def limit_cycle(paths: Mapping[float, Path], ends: pd.DataFrame, amplitudes: pd.
     )
     right.axvline(2, color="0.6", linewidth=1, linestyle="--")
     right.set(title="One end point, then two, then disorder", xlabel="step length, units of 1 / L", ylabel="final θ")
-    right.legend(loc="upper left")
+    right.legend(loc="upper left", frameon=True, framealpha=1, edgecolor="white")  # the dashed line stays behind it
     return figure
 
 
@@ -211,7 +211,8 @@ def towards_plain(gaps: pd.DataFrame, columns: int = 3) -> Figure:
         ax.loglog(line.index, line, color="C0")
         if len(line) < len(gaps):
             ax.loglog(line.index[-1:], line.iloc[-1:], "o", color="C1")
-        ax.set_title(name)
+        ax.set(title=name, ylim=(0.1 * shown.min().min(), 3 * shown.max().max()))
+        ax.minorticks_off()
     figure.suptitle("As λ grows, every road leads to plain distillation", x=0.01, ha="left", fontsize=11)
     figure.supxlabel("pace λ", fontsize=10)
     figure.supylabel("distance of the gradients |∇Φ − ∇ mean ℓ|", fontsize=10)

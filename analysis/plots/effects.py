@@ -54,6 +54,7 @@ def terms(tables: dict[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
             )
     ax.set_yticks(range(len(order)), order)
     ax.set(xlabel="accuracy on held-out images, %", ylabel="method", xlim=(0, 100), ylim=(len(order) - 0.5, -0.5))
+    ax.set_title("The same methods on several kinds of equal terms")
     ax.grid(axis="y", visible=False)
     ax.legend(loc="upper left", fontsize=8)
     return ax

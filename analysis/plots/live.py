@@ -79,7 +79,7 @@ def dead_maps(shares: Mapping[str, pd.DataFrame]) -> Figure:
         shown = ax.imshow(table.to_numpy(), vmin=0, vmax=1, cmap="magma_r", aspect="auto")
         for (row, column), value in np.ndenumerate(table.to_numpy()):
             ax.annotate(f"{100 * value:.0f} %", (column, row), ha="center", va="center", fontsize=9,
-                        color="white" if value > 0.5 else "black")  # fmt: skip
+                        color="white" if value > 0.4 else "black")  # fmt: skip
         ax.set_xticks(range(table.shape[1]), [f"{float(column):g}" for column in table.columns])
         ax.set_yticks(range(table.shape[0]), [f"{float(row):g}" for row in table.index])
         ax.set(xlabel="λ at the end / λ at the start", ylabel="λ at the start", title=name)

@@ -13,24 +13,37 @@ from cudfkd.evaluation import Estimate
 
 
 def walk(walked: Walk, window: int = 50) -> Figure:
-    """Phi over steps; share of falling steps in windows of steps; distribution of dPhi in the walk's second half."""
+    """Phi over steps; share of falling steps in windows of steps; how often each change of Phi occurs, second half.
+
+    The last panel shows 99 % of the changes, and its x label says how many lie outside.
+    """
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.6))
     left.plot(walked.objective, color="C0", linewidth=0.8)
     left.set(title="The objective on the way", xlabel="step", ylabel="Φ", ylim=(0, None))
     count = len(walked.change) // window
     windows = walked.change[: count * window].reshape(count, window)
     middles = (np.arange(count) + 0.5) * window
-    middle.plot(middles, 100 * (windows < 0).mean(1), color="C1", marker=".", label="steps that fall, %")
+    middle.plot(middles, 100 * (windows < 0).mean(1), color="C0", marker=".")
     middle.axhline(50, color="0.5", linewidth=1, linestyle="--")
-    middle.set(title=f"How often it falls, {window} steps each", xlabel="step", ylabel="%", ylim=(0, 100))
-    late = walked.change[len(walked.change) // 2 :]
-    right.hist(late, bins=60, color="C0", alpha=0.7)
-    right.axvline(0, color="black", linewidth=1)
-    right.axvline(float(np.median(late)), color="C1", label="median")
-    right.axvline(float(late.mean()), color="C3", linestyle="--", label="mean")
-    right.set(title="Changes of Φ, second half", xlabel="dΦ of a step", ylabel="steps")
-    right.legend()
+    middle.set(title=f"How often it falls, in windows of {window} steps", xlabel="step",
+               ylabel="share of steps that fall, %", ylim=(0, 100))  # fmt: skip
+    _changes(right, walked.change[len(walked.change) // 2 :])
     return figure
+
+
+def _changes(ax: Axes, late: np.ndarray) -> None:
+    """A histogram of changes of Phi: falls and rises in two colours, median and mean as marks above the bars."""
+    reach = float(np.quantile(np.abs(late), 0.99))
+    edges = np.linspace(-reach, reach, 41)  # 0 is an edge, so that no bar holds both falls and rises
+    highest = np.histogram(late, edges)[0].max()
+    for part, name, color in ((late[late < 0], "fall", "C0"), (late[late >= 0], "do not fall", "C1")):
+        ax.hist(part, edges, color=color, alpha=0.7, label=f"{len(part)} steps {name}: mean {part.mean():+.3f}")
+    for value, name, color in ((np.median(late), "median", "C2"), (late.mean(), "mean", "black")):
+        ax.plot(value, 1.08 * highest, "v", color=color, markersize=7, label=f"{name} of all: {value:+.4f}")
+    outside = (np.abs(late) > reach).sum()
+    ax.set(title="Changes of Φ, second half", ylabel="number of steps", ylim=(0, 1.8 * highest),
+           xlabel=f"change of Φ by a step ({outside} of {len(late)} outside)")  # fmt: skip
+    ax.legend(loc="upper right", fontsize=8)
 
 
 def mean_change(

@@ -28,7 +28,7 @@ def tracking_floor(bounds: pd.DataFrame, shares: pd.DataFrame) -> Figure:
         left.axhline(float(speed) ** 2, color=f"C{number}", linestyle=":")
         left.annotate(f"speed {speed:g}", (bounds.index[0], bounds[speed].iloc[0]), color=f"C{number}",
                       xytext=(3, 4), textcoords="offset points")  # fmt: skip
-    left.set(title="Bound (line) and mean squared gradient (dots)", xlabel="steps K", ylabel="mean of |∇Φ|²",
+    left.set(title="Bound (line) and mean squared gradient (dotted)", xlabel="steps K", ylabel="mean of |∇Φ|²",
              ylim=(None, 1.5 * float(bounds.to_numpy().max())))  # fmt: skip
     edge = np.zeros(len(shares))
     for number, (column, words) in enumerate(PARTS.items()):
@@ -102,7 +102,7 @@ def tp2_decides(pairs: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Ax
         ax.plot(table["ratio"], table["rise"], "o", markersize=4, alpha=0.6, color=f"C{number}", label=name)
     ax.axhline(0, color="0.4", linewidth=1)
     ax.axvline(0, color="0.4", linewidth=1)
-    ax.text(0.98, 0.06, "TP2 holds: Q approaches P", transform=ax.transAxes, ha="right")
+    ax.text(0.9, 0.06, "TP2 holds: Q approaches P", transform=ax.transAxes, ha="right")
     ax.text(0.08, 0.94, "TP2 fails: Q leaves P", transform=ax.transAxes, va="top")
     ax.set(title="The ratio of two weights decides, for every pair", xlabel="change of v(hard) / v(easy)",
            ylabel="change of KL(Q ‖ P)")  # fmt: skip
@@ -121,7 +121,9 @@ def curriculum_price(prices: Mapping[str, pd.DataFrame], lost: Mapping[str, Mapp
     for number, (name, table) in enumerate(prices.items()):
         left.loglog(table.index, table["ratio"], color=f"C{number}", label=f"{name}: the price")
         left.loglog(table.index, table["bound"], color=f"C{number}", linestyle="--", label=f"{name}: its bound M/F(M)")
-    left.set(title="Points on a line, three of ten far away", xlabel="λ", ylabel="J at the minimiser of Φ / inf J")
+    left.set(title="Points on a line, three of ten far away", xlabel="pace λ", ylabel="J at the minimiser of Φ / inf J")
+    left.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
+    left.minorticks_off()
     left.legend()
     for number, (name, ratios) in enumerate(lost.items()):
         right.semilogx(list(ratios), list(ratios.values()), marker=".", color=f"C{number}", label=name)

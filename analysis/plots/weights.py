@@ -252,7 +252,8 @@ def entropies(sweeps: Mapping[str, pd.DataFrame]) -> Figure:
         ax.plot(sweep.index, sweep["entropy"], color="C1", label="entropy H(Q)")
         ax.plot(sweep.index, sweep["KL"], color="C0", label="KL(Q ‖ P)")
         ax.axhline(sweep["entropy"].iloc[-1], color="C1", linewidth=0.9, linestyle="--")
-        ax.set(title=name, xlabel="pace λ", ylabel="nats", ylim=(0, 1.35 * sweep["entropy"].max()))
+        ax.set(title=name, xlabel="pace λ", ylabel="entropy, divergence (nats)",
+               ylim=(0, 1.35 * sweep["entropy"].max()))  # fmt: skip
         _pace_axis(ax, sweep.index)
         ax.legend(loc="upper left", ncols=2)
     return figure
