@@ -63,7 +63,7 @@ def drift_bounds(runs: Mapping[str, Account], columns: int = 3) -> Figure:
         table = run.drift
         for column, color, label in (("plain", "0.6", "mean |Δℓ|"), ("coupled", "C3", "mean v*(min) |Δℓ|")):
             ax.semilogy(table.index, _positive(table[column]), color=color, linewidth=1.2, label=label)
-        ax.semilogy(table.index, _positive(table["gamma"].abs()), ".", color="C1", markersize=3, label="|Γ| measured")
+        ax.semilogy(table.index, _positive(table["gamma"].abs()), ".", color="C1", markersize=4, label="|Γ| measured")
         ax.set_title(name)
         ax.text(0.5, 0.06, _absent(ax, len(table)), transform=ax.transAxes, ha="center", fontsize=8)
     for row in axes:
@@ -110,6 +110,8 @@ def paces(fixed: Mapping[str, pd.DataFrame], following: Mapping[str, pd.Series])
         below.axhline(100 * own["dead"], color="C3")
         above.set(title=name, xscale="log", ylim=(0, 100))
         below.set(xlabel="λ at the start (twice that at the end)", ylim=(-4, 104))
+        below.set_xticks(table.index, [f"{pace:g}" for pace in table.index])
+        below.minorticks_off()
     axes[0][0].set_ylabel("accuracy on dev, %")
     axes[1][0].set_ylabel("dead steps, %")
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)

@@ -72,6 +72,7 @@ def batch_sizes(values: Mapping[str, tuple[np.ndarray, float, float]]) -> Axes:
         ax.plot(np.arange(1, len(expected) + 1), expected, marker="o", color=f"C{number}", label=name)
         for level in (low, high):
             ax.axhline(level, color=f"C{number}", linewidth=0.9, linestyle=":")
+    ax.plot([], [], color="0.4", linewidth=0.9, linestyle=":", label="one sample, and the whole pool")
     ax.set(title="Batch size decides which objective is descended", xlabel="batch size B", ylabel="E F(mean loss)")
     ax.legend()
     return ax

@@ -58,12 +58,22 @@ def test_dead_maps_print_their_numbers():
     assert [text.get_text() for text in figure.axes[0].texts] == ["0 %", "100 %"]
 
 
+def test_the_changes_of_a_walk_are_split_at_zero():
+    walked = sgd.walk(problems.student(0, n=16, hidden=3), "log", 2.0, 0.3, 4, 120)
+    right = plots.walk(walked).axes[2]
+    late = walked.change[60:]
+    inside = late[np.abs(late) <= np.quantile(np.abs(late), 0.99)]
+    falls, others = (sum(bar.get_height() for bar in bars) for bars in right.containers)
+    assert (falls, others) == ((inside < 0).sum(), (inside >= 0).sum())
+    words = [text.get_text() for text in right.get_legend().get_texts()]
+    assert words[0].startswith(f"{(late < 0).sum()} steps fall")
+    assert words[-1] == f"mean of all: {late.mean():+.4f}"
+
+
 def test_the_other_figures_draw():
     row = pd.Series({"accuracy": 0.5, "low": 0.4, "high": 0.6, "dead": 0.0})
     fixed = pd.DataFrame([row, row], index=[0.3, 3.0])
     assert len(plots.paces({"l1": fixed}, {"l1": row}).axes) == 2
-    walked = sgd.walk(problems.student(0, n=16, hidden=3), "log", 2.0, 0.3, 4, 120)
-    assert len(plots.walk(walked).axes) == 3
     modes = pd.DataFrame(
         [{"granularity": v, "seed": s, "agreement": 0.5} for v in ("sample", "batch", "none") for s in (0, 1)]
     )
