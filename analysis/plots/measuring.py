@@ -79,18 +79,19 @@ def batch_sizes(values: Mapping[str, tuple[np.ndarray, float, float]]) -> Axes:
 
 
 def modes(tables: Mapping[str, pd.DataFrame], column: str, label: str) -> Figure:
-    """A panel a table: a line a seed across the granularities, and a line of the means over seeds.
+    """A panel a table: a line a seed across the granularities, and a line of the means over seeds. All share one scale.
 
     tables: by title, with columns granularity, seed and `column` (a share).
     """
-    figure, axes = plt.subplots(1, len(tables), figsize=(4.6 * len(tables), 3.8), squeeze=False)
+    figure, axes = plt.subplots(1, len(tables), figsize=(4.6 * len(tables), 3.8), sharey=True, squeeze=False)
     for ax, (title, table) in zip(axes[0], tables.items(), strict=True):
         wide = 100 * table.pivot(index="seed", columns="granularity", values=column)[["sample", "batch", "none"]]
         ax.plot(wide.T.to_numpy(), color="0.7", linewidth=0.9)
         ax.plot(wide.mean().to_numpy(), color="C3", marker="o", linewidth=2, label="mean over seeds")
         ax.set_xticks(range(3), ["per sample", "per batch", "none"])
-        ax.set(title=title, xlabel="a weight", ylabel=label)
-        ax.legend()
+        ax.set(title=title, xlabel="weights")
+    axes[0][0].set_ylabel(label)
+    axes[0][0].legend()
     return figure
 
 
@@ -98,14 +99,18 @@ def curves(accuracies: Sequence[Sequence[float]], level: float, ax: Axes | None 
     """Recorded accuracy over epochs, a line a seed, with a level and the first point of each line at the level."""
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 3.8))
-    for values in accuracies:
+    firsts = []
+    for number, values in enumerate(accuracies):
         shares = np.asarray(values)
-        ax.plot(np.arange(1, len(shares) + 1), 100 * shares, color="C0", alpha=0.5, linewidth=1)
+        label = "_other seed" if number else "a seed"
+        ax.plot(np.arange(1, len(shares) + 1), 100 * shares, color="C0", alpha=0.5, linewidth=1, label=label)
         if (shares >= level).any():
             first = int((shares >= level).argmax())
-            ax.plot(first + 1, 100 * shares[first], "o", color="C3", markersize=5)
-    ax.axhline(100 * level, color="0.4", linewidth=1, linestyle="--")
+            firsts.append((first + 1, 100 * shares[first]))
+    ax.axhline(100 * level, color="0.4", linewidth=1, linestyle="--", label=f"level {100 * level:g} %")
+    ax.plot(*np.array(firsts).reshape(-1, 2).T, "o", color="C1", markersize=5, label="first epoch at the level")
     ax.set(title="Ten seeds, one level", xlabel="epoch", ylabel="accuracy on dev, %")
+    ax.legend(loc="lower right")
     return ax
 
 
@@ -115,7 +120,7 @@ def loyalty_scales(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         _, ax = plt.subplots(figsize=(7, 3.8))
     for number, name in enumerate(table.columns):
         ax.semilogx(table.index, table[name], marker="o", color=f"C{number}", label=name)
-    ax.axhline(1 - np.log(2) ** 0.25, color="C1", linewidth=0.8, linestyle=":")
+    ax.axhline(1 - np.log(2) ** 0.25, color="C1", linewidth=0.8, linestyle=":", label="lowest value as published")
     ax.set(title="One student, two loyalties", xlabel="noise on the teacher's logits", ylabel="loyalty", ylim=(0, 1.02))
     ax.legend()
     return ax
@@ -132,6 +137,8 @@ def best_of(bias: pd.Series, seen: pd.DataFrame, ax: Axes | None = None) -> Axes
         _, ax = plt.subplots(figsize=(7, 3.8))
     ax.semilogx(bias.index, bias, color="C0", label="independent noise around a constant")
     ax.plot(seen["n"], seen["excess"], "x", color="C3", label="recorded runs")
-    ax.set(title="Best of n flatters", xlabel="epochs n", ylabel="(best − mean) / sd", ylim=(0, None))
+    ax.set(title="Best of n flatters", xlabel="epochs n", ylabel="best − mean, in standard deviations", ylim=(0, None))
+    ax.set_xticks(bias.index, [f"{n}" for n in bias.index])
+    ax.minorticks_off()
     ax.legend()
     return ax

@@ -78,7 +78,7 @@ def test_the_other_figures_draw():
         [{"granularity": v, "seed": s, "agreement": 0.5} for v in ("sample", "batch", "none") for s in (0, 1)]
     )
     assert list(lines(plots.modes({"a": modes}, "agreement", "%").axes[0])["mean over seeds"]) == [50, 50, 50]
-    assert plots.curves([[0.1, 0.6], [0.2, 0.3]], 0.5).lines[1].get_xdata()[0] == 2
+    assert plots.curves([[0.1, 0.6], [0.2, 0.3]], 0.5).lines[-1].get_xdata()[0] == 2
     assert plots.best_of(pd.Series({2: 0.5}), pd.DataFrame({"n": [2], "excess": [0.6]})).lines
     assert plots.loyalty_scales(pd.DataFrame({"a": [0.9]}, index=[0.1])).lines
     assert plots.batch_sizes({"pool": (np.array([0.1, 0.2]), 0.1, 0.2)}).lines
