@@ -39,7 +39,7 @@ def races(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
     drawn = dict(zip(last, axes[0].lines, strict=True))
     best = sorted(last, key=lambda method: -last[method])
     words = [f"{method} {last[method]:.1f}" for method in best]
-    figure.legend([drawn[method] for method in best], words, loc="outside lower center", ncols=7, fontsize=8)
+    figure.legend([drawn[method] for method in best], words, loc="outside lower center", ncols=5, fontsize=8)
     return figure
 
 
