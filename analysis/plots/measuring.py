@@ -89,7 +89,7 @@ def modes(tables: Mapping[str, pd.DataFrame], column: str, label: str) -> Figure
         ax.plot(wide.T.to_numpy(), color="0.7", linewidth=0.9)
         ax.plot(wide.mean().to_numpy(), color="C3", marker="o", linewidth=2, label="mean over seeds")
         ax.set_xticks(range(3), ["per sample", "per batch", "none"])
-        ax.set(title=title, xlabel="weights")
+        ax.set(title=title, xlabel="weights", xlim=(-0.3, 2.3))
     axes[0][0].set_ylabel(label)
     axes[0][0].legend()
     return figure
