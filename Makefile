@@ -42,7 +42,7 @@ lint: $(READY)  ## mend what can be mended in code and notebooks, then check sty
 	@$(BIN)/python -m analysis tidy
 	@$(BIN)/pyright
 
-record: $(READY)  ## copy the figures of PROFILE from out/ to figures/, to be committed, and write the pages that use them
+record: $(READY)  ## copy the figures of PROFILE that figures/README.md names to figures/, and write the pages that use them
 	@$(BIN)/python -m analysis record --profile $(PROFILE)
 	@$(BIN)/python -m docs.builder
 

@@ -4,14 +4,13 @@ Bad input gives a line and exit code 2.
 """
 
 import argparse
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from analysis import origin
-from analysis.evidence import execute, form, pages, parameters, reproduce, scorecard
+from analysis.evidence import execute, form, gallery, pages, parameters, reproduce, scorecard
 from analysis.paper import paper_map
 from cudfkd.base import command
 from cudfkd.base.command import Parser
@@ -63,7 +62,7 @@ def _parser() -> Parser:
         "map", help="each figure, table and claim of the paper beside ours, from the records"
     )
     overview.set_defaults(run=_map)
-    record = commands.add_parser("record", help="copy a profile's figures from out/ to figures/, to be committed")
+    record = commands.add_parser("record", help="copy a profile's figures of the gallery from out/ to figures/")
     record.add_argument("--profile", default="quick")
     record.set_defaults(run=_record)
     tidy = commands.add_parser("tidy", help="bring the notebooks into the form in which they are committed")
@@ -105,12 +104,11 @@ def _map(options: argparse.Namespace) -> int:  # noqa: ARG001
 
 def _record(options: argparse.Namespace) -> int:
     profile = parameters.profile_folder(options.profile).name
-    folders = sorted(path for path in (reproduce.OUT / profile).glob("[0-9][0-9]") if path.is_dir())
-    if not folders:
+    kept = gallery.keep(reproduce.OUT / profile, origin.ROOT / "figures")
+    if not kept:
         raise ConfigError(f"out/{options.profile} holds no figures: run make figures PROFILE={options.profile} first")
-    for folder in folders:
-        shutil.copytree(folder, origin.ROOT / "figures" / folder.name, dirs_exist_ok=True)
-        say(f"figures/{folder.name}")
+    for name in kept:
+        say(f"figures/{name}.png")
     return 0
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import nbformat
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save
 
 import analysis.__main__
@@ -463,6 +464,7 @@ ANALYSIS_ROWS = [
     Row("scorecard", "result.json is damaged", spoil=put("project/out/tiny/01/result.json", "notebook", to="02_x")),
     row("record", "--profile tni", "unknown profile 'tni': did you mean 'tiny'?"),
     Row("record", "out/tiny holds no figures", spoil=lambda at: shutil.rmtree(at / "project/out/tiny/01")),
+    Row("record", "which names the figures of the gallery", spoil=gone("project/figures/README.md")),
     row("record", "--profile ..", "unknown profile '..'"),
 ]  # fmt: skip
 
@@ -516,7 +518,12 @@ def project(at: Path) -> None:
     cells = [nbformat.v4.new_code_cell("seed: int = 0  # of nothing", metadata={"tags": ["parameters"]}, id="a")]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), at / "notebooks" / "01_tiny.ipynb")
+    (at / "figures").mkdir()
+    (at / "figures" / "README.md").write_text("![A line rises.](01/line.png)\n")
     (at / "out" / "tiny" / "01").mkdir(parents=True)
+    for kind in (".pdf", ".json"):
+        (at / "out" / "tiny" / "01" / f"line{kind}").touch()
+    Image.new("RGB", (4, 4)).save(at / "out" / "tiny" / "01" / "line.png", dpi=(72, 72))
     (at / "out" / "tiny" / "01" / "result.json").write_text(json.dumps({
         "notebook": "01_tiny", "profile": "tiny", "parameters": {"seed": 3}, "metrics": {}, "checks": [],
         "findings": {"told": True}, "commit": "none", "code": "none", "seconds": 1.0,

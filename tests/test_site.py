@@ -30,6 +30,7 @@ PAGES = [path for path in sorted(DOCS.rglob("*.md")) if "builder" not in path.pa
 NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
 HOWTOS = ["first-run", "own-teacher", "own-data", "new-regularizer"]
 LOADED = {"link": "href", "script": "src", "img": "src", "iframe": "src", "source": "src", "object": "data"}
+LARGEST = 160_000  # bytes of a recorded image, so that a clone and a page stay small
 
 
 class Page(HTMLParser):
@@ -162,9 +163,11 @@ def test_a_notebook_and_the_list_say_the_recorded_time(name):
 
 def test_every_recorded_figure_is_in_the_gallery_with_a_caption_and_a_description():
     recorded = {f"{path.parent.name}/{path.stem}" for path in (ROOT / "figures").glob("*/*.png")}
-    shown = re.findall(r"^!\[(.+)\]\((.+)\.png\)\n\n([^!#].+)$", notebooks.GALLERY, re.M)
+    page = (ROOT / "figures" / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^!\[(.+)\]\((.+)\.png\)\n\n([^!#].+)$", page, re.M)
     assert {name for _, name, _ in shown} == recorded == set(notebooks.DESCRIPTIONS)
     assert all(alt.endswith(".") for alt in notebooks.DESCRIPTIONS.values())
+    assert [name for name in recorded if (ROOT / "figures" / f"{name}.png").stat().st_size > LARGEST] == []
 
 
 def test_the_start_page_shows_every_claim_with_a_verdict():
@@ -254,9 +257,21 @@ def test_a_figure_without_a_written_description_is_described_by_its_axes(tmp_pat
     monkeypatch.setattr(notebooks, "ROOT", tmp_path)
     folder = tmp_path / "out" / "quick" / "04"
     folder.mkdir(parents=True)
-    axes = {"title": "Falls", "xlabel": "step", "ylabel": "loss", "lines": [{"label": "log"}, {"label": "_child"}]}
+    axes = {"title": "Falls", "xlabel": "step", "ylabel": "loss", "named": ["log"]}
     (folder / "fall.json").write_text(json.dumps({"axes": [axes]}))
     assert notebooks.description("04", "fall", "quick") == "Falls: loss over step: log"
+
+
+def test_a_cell_that_draws_several_figures_describes_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)
+    folder = tmp_path / "out" / "quick" / "09"
+    folder.mkdir(parents=True)
+    for name in ("pace_linear", "pace_log"):
+        (folder / f"{name}.png").touch()
+    cell = nbformat.v4.new_code_cell('for name in names:\n    record.figure(f"pace_{name}", plots.paces(name))')
+    notebooks._prepare(cell, "09", "quick")
+    words = [notebooks.DESCRIPTIONS[f"09/{name}"] for name in ("pace_linear", "pace_log")]
+    assert cell.metadata.mystnb.image.alt == " Next figure: ".join(words)
 
 
 def test_slides_hold_text_and_figures_and_begin_at_headings():

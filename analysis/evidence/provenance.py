@@ -190,7 +190,7 @@ def write_figure(folder: Path, name: str, figure: Figure, stamp: str, story: Map
     figure.set_layout_engine("none")  # the layout stands: PDF and page repeat it, which costs no time again
     info = {"Title": title, "Subject": text, "CreationDate": None, "Producer": None, "Creator": None}
     figure.savefig(folder / f"{name}.pdf", metadata=info)
-    panels = [plotted(axes) for axes in figure.axes]
+    panels = [plotted(axes) for axes in figure.axes if axes.axison and axes.get_visible()]
     write_json(folder / f"{name}.json", {"story": story, "axes": panels})
     return panels
 
@@ -206,11 +206,16 @@ def _seeds(story: Mapping[str, Any]) -> str:
 
 
 def plotted(axes: Axes) -> dict[str, Any]:
-    """The contents of an axes as plain numbers: lines, bands and points, bars, and a hash of each image."""
+    """The contents of an axes: its words; and as plain numbers lines, bands and points, bars, and a hash of each image.
+
+    The label of an axis is the text that a reader finds for it, see `_label`. It is "" if there is none, and None if
+    the axis has no marks either. `named` holds the names of lines, bands and bars.
+    """
     return {
         "title": axes.get_title(loc="left") or axes.get_title(),
-        "xlabel": axes.get_xlabel(),
-        "ylabel": axes.get_ylabel(),
+        "xlabel": _label(axes, "x"),
+        "ylabel": _label(axes, "y"),
+        "named": list(dict.fromkeys(axes.get_legend_handles_labels()[1])),
         "lines": [{"label": line.get_label(), "xy": _round(line.get_xydata())} for line in axes.lines],
         "areas": [{"label": area.get_label(), "xy": _vertices(area)} for area in axes.collections],
         "bars": [_bar(bar) for bar in axes.patches if isinstance(bar, Rectangle)],
@@ -218,21 +223,38 @@ def plotted(axes: Axes) -> dict[str, Any]:
     }
 
 
-def described(name: str, panels: Iterable[dict[str, Any]]) -> str:
-    """A figure in words, for readers who do not see it: the titles, axes and lines of its panels, see `plotted`.
+def _label(axes: Axes, name: str) -> str | None:
+    """The label of an axis: its own, or the label of a panel that shares the axis, or the label of the whole figure.
 
-    A figure without any words is described by its name.
+    name: "x" or "y".
+    """
+    of_panels = [plt.getp(panel, f"{name}label") for panel in (axes, *_shared(axes, name))]
+    of_figure = plt.getp(figure_of(axes), f"sup{name}label") if len(plt.getp(axes, f"{name}ticks")) else None
+    return next(filter(None, of_panels), of_figure)
+
+
+def _shared(axes: Axes, name: str) -> list[Axes]:
+    groups = axes.get_shared_x_axes() if name == "x" else axes.get_shared_y_axes()
+    return groups.get_siblings(axes)
+
+
+def described(name: str, panels: Iterable[dict[str, Any]]) -> str:
+    """A figure in words, for readers who do not see it: the titles, axes and labels of its panels, see `plotted`.
+
+    Words that repeat those of the panel before are left out. A figure without any words is described by its name.
     """
     return "; ".join(_said(panels)) or f"Figure {name}"
 
 
 def _said(panels: Iterable[dict[str, Any]]) -> Iterator[str]:
+    before: list[str] = []
     for panel in panels:
-        lines = [line["label"] for line in panel["lines"] if not line["label"].startswith("_")]
-        axes = panel["ylabel"] and f"{panel['ylabel']} over {panel['xlabel']}"
-        words = [part for part in (panel["title"], axes, ", ".join(lines)) if part]
-        if words:
-            yield ": ".join(words)
+        axes = " over ".join(label for label in (panel["ylabel"], panel["xlabel"]) if label)
+        words = [" ".join(part.split()) for part in (panel["title"], axes, ", ".join(panel["named"]))]
+        new = [part for part in words if part and part not in before]
+        if new:
+            yield ": ".join(new)
+        before = words
 
 
 def _show(png: bytes, width: float, description: str) -> None:

@@ -3,6 +3,8 @@
 A result that is not valid for the present code and parameters is shown as stale and counts for no verdict.
 """
 
+import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,9 +84,13 @@ class Scorecard:
         return table.astype({"checks": "Int64", "findings": "Int64"})
 
     def rows(self) -> pd.DataFrame:
-        """A table with a row a check, in order of theorem and notebook. The verdict marks a stale check as stale."""
+        """A table with a row a check, in order of theorem and notebook. The verdict marks a stale check as stale.
+
+        T2 comes before T10, and checks of other things than theorems come last.
+        """
         rows = [_row(result, check, result.number in self.stale) for result in self.results for check in result.checks]
-        return pd.DataFrame(rows, columns=COLUMNS).sort_values("theorem", kind="stable", ignore_index=True)
+        rows.sort(key=lambda row: _place(row["theorem"]))
+        return pd.DataFrame(rows, columns=COLUMNS)
 
     def findings(self) -> pd.DataFrame:
         """A table with a row a finding: a statement that must be true and has no measure, as sympy's algebra."""
@@ -231,3 +237,9 @@ def _row(result: Result, check: Check, stale: bool) -> dict[str, Any]:
         "kind": NO_EVIDENCE if check.by_construction else check.kind,
         "notebook": result.number,
     }
+
+
+def _place(theorem: str) -> tuple[int, str]:
+    """The place of a theorem in the order of the scorecard; other words have the last place, in alphabetical order."""
+    number = re.fullmatch(r"T(\d+)'?", theorem)
+    return (int(number[1]) if number else sys.maxsize, theorem)

@@ -25,11 +25,11 @@ def dynamics(history: pd.DataFrame, num_classes: int) -> Figure:
     top_left, top_right, low_left, low_right = axes.flat
     _band(top_left, history, "loss", "C0", "sample loss")
     top_left.plot(epoch, history["loss"], color="0.3", linestyle="--", linewidth=1.2, label="plain mean")
-    top_left.plot(epoch, history["difficulty"], color="C3", label="difficulty (weighted mean)")
+    top_left.plot(epoch, history["difficulty"], color="C3", label="difficulty: weighted mean")
     top_left.plot(epoch, history["lam"], color="C1", label="pace λ")
     highest = max(history["lam"].max(), history["loss_q95"].max())
     top_left.set(title="Losses against the pace", ylabel="loss", ylim=(0, 1.6 * highest))  # room for the legend
-    top_left.legend(ncols=2, loc="upper left", fontsize=8)
+    top_left.legend(ncols=2, loc="upper left", fontsize=8, columnspacing=1)
     _band(top_right, history, "weight", "C0", "weight")
     top_right.plot(epoch, history["mean_weight"], color="C3", label="mean weight")
     top_right.set(title="Weights follow", ylabel="weight v*", ylim=(0, 1.03))
@@ -38,9 +38,10 @@ def dynamics(history: pd.DataFrame, num_classes: int) -> Figure:
     low_right.plot(epoch, history["class_entropy"] / np.log(2), color="C2")
     low_right.axhline(np.log2(num_classes), color="0.5", linewidth=1, linestyle="--")
     even = f"all {num_classes} classes equally often"
-    low_right.annotate(even, (epoch.iloc[0], np.log2(num_classes)), xytext=(0, -12),
+    low_right.annotate(even, (epoch.iloc[0], np.log2(num_classes)), xytext=(0, 4),
                        textcoords="offset points", fontsize=9, color="0.4")  # fmt: skip
-    low_right.set(title="How evenly classes are drawn", ylabel="class entropy, bits", xlabel="epoch")
+    low_right.set(title="How evenly classes are drawn", ylabel="class entropy, bits", xlabel="epoch",
+                  ylim=(0, 1.2 * np.log2(num_classes)))  # fmt: skip
     top_right.legend()
     return figure
 

@@ -66,11 +66,9 @@ def descent_bars(tables: Mapping[str, pd.DataFrame], shown: int = 10) -> Figure:
         parts = table[["surrogate", "bregman"]].iloc[:shown]
         _stacked(above, parts)
         _stacked(below, 100 * parts.div(parts.sum(axis=1), axis=0))
-        above.set(title=name)
-        below.set(xlabel="step k", ylim=(0, 100))
+        above.set(title=name, ylabel="descent Φ(k) − Φ(k+1)")
+        below.set(xlabel="step k", ylabel="share of the step, %", ylim=(0, 100))
         below.xaxis.get_major_locator().set_params(integer=True)
-    axes[0][0].set_ylabel("descent Φ(k) − Φ(k+1)")
-    axes[1][0].set_ylabel("% of the step")
     axes[0][0].legend()
     return figure
 
@@ -95,10 +93,11 @@ def convergence(groups: Mapping[str, Mapping[str, Path]]) -> Figure:
                 linestyle="-" if number < 7 else "--",
                 label=name,
                 linewidth=1.3,
+                markevery=0.02,  # so that the dots of many steps do not make a thick line
             )
-        ax.set(title=title, xlabel="step")
+        ax.set(title=title, xlabel="step k")
         most = max(len(path.objective) for path in paths.values())
-        marks = [mark for mark in (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000) if mark <= most]
+        marks = [mark for mark in (2**power for power in range(12)) if mark <= most]
         ax.set_xticks(marks, [f"{mark}" for mark in marks])
         ax.minorticks_off()
     axes[0][0].set_ylabel("(Φ(k) − Φ(end)) / Φ(0)")
@@ -129,7 +128,7 @@ def limit_cycle(paths: Mapping[float, Path], ends: pd.DataFrame, amplitudes: pd.
     )
     right.axvline(2, color="0.6", linewidth=1, linestyle="--")
     right.set(title="One end point, then two, then disorder", xlabel="step length, units of 1 / L", ylabel="final θ")
-    right.legend(loc="upper left")
+    right.legend(loc="upper left", frameon=True, framealpha=1, edgecolor="white")  # the dashed line stays behind it
     return figure
 
 
@@ -183,30 +182,41 @@ def growing_pace(path: GrowthPath) -> Figure:
     middle.plot(lam, path.column("raw"), color="C3", linestyle="--", label="raw objective E")
     middle.plot(lam, phi, color="C0", linewidth=1, label="normalised Φ")
     middle.axhline(0, color="0.6", linewidth=0.8)
-    middle.set(title="The raw objective falls for free")
+    middle.set(title="The raw objective falls for free", ylabel="objective")
     middle.legend(loc="lower left")
     right.semilogy(lam, np.cumsum(path.column("growth")), color="C1", label="growth so far")
     right.axhline(path.budget, color="black", linewidth=1.2, linestyle="--", label="budget")
     most = path.column("largest").max()
     right.axhline(most, color="0.5", linewidth=1.2, linestyle=":", label="largest loss M")
-    right.set(title="Growth stays within its budget", ylim=(None, 3 * most))
+    right.set(title="Growth stays within its budget", ylabel="growth of Φ by λ", ylim=(None, 3 * most))
     right.legend(loc="lower right")
     for ax in (left, middle, right):
         ax.set_xlabel("pace λ, higher at each step")
     return figure
 
 
-def towards_plain(gaps: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Distance of grad Phi from the gradient of plain distillation, over λ (the index); a line a column of `gaps`."""
-    if ax is None:
-        _, ax = plt.subplots(figsize=(8, 4))
-    for number, name in enumerate(gaps.columns):
-        shown = gaps[name].where(gaps[name] > 1e-14)
-        style = "-" if number < 7 else "--"
-        ax.loglog(gaps.index, shown, color=f"C{number % 7}", linestyle=style, linewidth=1.4, label=name)
-    ax.set(title="As λ grows, every road leads to plain distillation", xlabel="pace λ", ylabel="|∇Φ − ∇ mean ℓ|")
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    return ax
+def towards_plain(gaps: pd.DataFrame, columns: int = 3) -> Figure:
+    """Distance of grad Phi from the gradient of plain distillation, over λ (the index); a panel a column of `gaps`.
+
+    Each panel shows all other columns in grey. A line ends where its distance is 0 to rounding; a dot marks its end.
+    """
+    rows = -(-gaps.shape[1] // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(9, 0.6 + 1.9 * rows), sharex=True, sharey=True, squeeze=False)
+    shown = gaps.where(gaps > 1e-14)
+    for ax in axes.flat[gaps.shape[1] :]:
+        ax.set_visible(False)
+    for ax, name in zip(axes.flat, gaps.columns, strict=False):
+        ax.loglog(gaps.index, shown.drop(columns=name), color="0.85", linewidth=1)
+        line = shown[name].dropna()
+        ax.loglog(line.index, line, color="C0")
+        if len(line) < len(gaps):
+            ax.loglog(line.index[-1:], line.iloc[-1:], "o", color="C1")
+        ax.set(title=name, ylim=(0.1 * shown.min().min(), 3 * shown.max().max()))
+        ax.minorticks_off()
+    figure.suptitle("As λ grows, every road leads to plain distillation", x=0.01, ha="left", fontsize=11)
+    figure.supxlabel("pace λ", fontsize=10)
+    figure.supylabel("distance of the gradients |∇Φ − ∇ mean ℓ|", fontsize=10)
+    return figure
 
 
 def hysteresis_loop(swept: pd.DataFrame, critical: pd.DataFrame, marks: Landmarks, landscapes: pd.DataFrame) -> Figure:

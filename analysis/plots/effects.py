@@ -53,7 +53,8 @@ def terms(tables: dict[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
                 row["accuracy, %"], place + shift, "o", color=color, markersize=4.5, label=name if not place else ""
             )
     ax.set_yticks(range(len(order)), order)
-    ax.set(xlabel="accuracy on held-out images, %", xlim=(0, 100), ylim=(len(order) - 0.5, -0.5))
+    ax.set(xlabel="accuracy on held-out images, %", ylabel="method", xlim=(0, 100), ylim=(len(order) - 0.5, -0.5))
+    ax.set_title("The same methods on several kinds of equal terms")
     ax.grid(axis="y", visible=False)
     ax.legend(loc="upper left", fontsize=8)
     return ax

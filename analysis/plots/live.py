@@ -25,9 +25,7 @@ def accounts(runs: Mapping[str, Account], columns: int = 3) -> Figure:
     figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 3.3 * rows), squeeze=False, sharex=True)
     for ax, (name, run) in zip(axes.flat, runs.items(), strict=False):
         _stack(ax, run.steps)
-        ax.set_title(name)
-    for row in axes:
-        row[0].set_ylabel("change of Φ so far\n(a scale a panel)")
+        ax.set(title=name, ylabel="change of Φ so far")
     _finish(axes, len(runs), "student step")
     return figure
 
@@ -48,13 +46,16 @@ def parts_by_variant(parts: Mapping[str, Mapping[str, Estimate]], ax: Axes | Non
         ax.bar(positions, means, width, yerr=np.maximum(reach, 0), color=color, alpha=0.8, capsize=2, label=label)
     ax.axhline(0, color="0.4", linewidth=0.8)
     ax.set_xticks(range(len(parts)), [name.replace(" ", "\n") for name in parts])
-    ax.set(ylabel="change of Φ over the run", title="Who changed the objective")
+    ax.set(xlabel="variant of the run", ylabel="change of Φ over the run", title="Who changed the objective")
     ax.legend(ncols=4)
     return ax
 
 
 def drift_bounds(runs: Mapping[str, Account], columns: int = 3) -> Figure:
-    """A panel a run, a point a turn of the generator: |Gamma| and its two bounds over rounds."""
+    """A panel a run, a point a turn of the generator: |Gamma| and its two bounds over rounds.
+
+    A logarithmic axis cannot show 0. So the panel says which values are 0, and in how many rounds.
+    """
     rows = -(-len(runs) // columns)
     size = (4.2 * columns, 3.0 * rows)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, sharex=True, sharey=True)
@@ -62,8 +63,9 @@ def drift_bounds(runs: Mapping[str, Account], columns: int = 3) -> Figure:
         table = run.drift
         for column, color, label in (("plain", "0.6", "mean |Δℓ|"), ("coupled", "C3", "mean v*(min) |Δℓ|")):
             ax.semilogy(table.index, _positive(table[column]), color=color, linewidth=1.2, label=label)
-        ax.semilogy(table.index, _positive(table["gamma"].abs()), ".", color="C1", markersize=3, label="|Γ| measured")
+        ax.semilogy(table.index, _positive(table["gamma"].abs()), ".", color="C1", markersize=4, label="|Γ| measured")
         ax.set_title(name)
+        ax.text(0.5, 0.06, _absent(ax, len(table)), transform=ax.transAxes, ha="center", fontsize=8)
     for row in axes:
         row[0].set_ylabel("change of Φ in a turn\nof the generator")
     _finish(axes, len(runs), "round")
@@ -77,7 +79,7 @@ def dead_maps(shares: Mapping[str, pd.DataFrame]) -> Figure:
         shown = ax.imshow(table.to_numpy(), vmin=0, vmax=1, cmap="magma_r", aspect="auto")
         for (row, column), value in np.ndenumerate(table.to_numpy()):
             ax.annotate(f"{100 * value:.0f} %", (column, row), ha="center", va="center", fontsize=9,
-                        color="white" if value > 0.5 else "black")  # fmt: skip
+                        color="white" if value > 0.4 else "black")  # fmt: skip
         ax.set_xticks(range(table.shape[1]), [f"{float(column):g}" for column in table.columns])
         ax.set_yticks(range(table.shape[0]), [f"{float(row):g}" for row in table.index])
         ax.set(xlabel="λ at the end / λ at the start", ylabel="λ at the start", title=name)
@@ -108,9 +110,11 @@ def paces(fixed: Mapping[str, pd.DataFrame], following: Mapping[str, pd.Series])
         below.axhline(100 * own["dead"], color="C3")
         above.set(title=name, xscale="log", ylim=(0, 100))
         below.set(xlabel="λ at the start (twice that at the end)", ylim=(-4, 104))
+        below.set_xticks(table.index, [f"{pace:g}" for pace in table.index])
+        below.minorticks_off()
     axes[0][0].set_ylabel("accuracy on dev, %")
     axes[1][0].set_ylabel("dead steps, %")
-    axes[0][0].legend(loc="lower center")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
@@ -138,6 +142,12 @@ def _stack(ax: Axes, steps: pd.DataFrame) -> None:
     ax.plot(at, measured, color="black", linewidth=1.6, label="measured Φ − Φ(0)")
     ax.plot(at, above + below, color="gold", linewidth=1.0, linestyle="--", label="sum of the stacks")
     ax.axhline(0, color="0.4", linewidth=0.8)
+
+
+def _absent(ax: Axes, rounds: int) -> str:
+    """The lines of a logarithmic axis that have values of 0, in words: a line each."""
+    zeros = {line.get_label(): int(np.isnan(np.asarray(line.get_ydata(), dtype=float)).sum()) for line in ax.lines}
+    return "\n".join(f"{label}: 0 in {count} of {rounds} rounds" for label, count in zeros.items() if count)
 
 
 def _positive(values: Any) -> list[float]:

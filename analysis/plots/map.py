@@ -22,6 +22,7 @@ def paper_map(numbers: pd.DataFrame) -> Figure:
     )  # fmt: skip
     for ax, (unit, group) in zip(axes[:, 0], groups, strict=True):
         _panel(ax, unit, group)
+    figure.supylabel("number that the paper publishes", fontsize=9)
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=2, fontsize=8)
     return figure
@@ -49,5 +50,5 @@ def _panel(ax: Axes, unit: str, group: pd.DataFrame) -> None:
     if group[["published", "low", "high"]].abs().max().max() < 20:
         ax.axvline(0, color="0.5", linewidth=0.8)
     ax.set(ylim=(len(group) - 0.4, -0.6))
-    ax.set_xlabel(unit or "terms", fontsize=8.5)
+    ax.set_xlabel("accuracy, %" if unit == "%" else unit or "terms", fontsize=8.5)
     ax.grid(axis="y", visible=False)

@@ -24,7 +24,7 @@ def scorecard(rows: pd.DataFrame) -> Axes:
     rows: result of `analysis.evidence.scorecard.Scorecard.rows`; the first row is the highest line.
     """
     figure, ax = plt.subplots(figsize=(9, 1.9 + 0.115 * len(rows)))
-    ax.set(title=_title(list(rows["verdict"])), xscale="log")
+    ax.set(title=_title(list(rows["verdict"])), xscale="log", ylabel="theorem, a line a check")
     ax.set(xlabel="worst violation", xlim=(ROOM / 6, 6 * FAR), ylim=(max(len(rows), 1) - 0.5, -0.5))
     marks = (1e-15, 1e-10, 1e-5, 1.0)
     ax.set_xticks([ROOM, *marks, FAR], ["≤ 0", *(f"$10^{{{np.log10(mark):.0f}}}$" for mark in marks), "≥ 10³"])

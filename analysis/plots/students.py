@@ -46,10 +46,11 @@ def samples_by_class(images: Sequence[Tensor], classes: Sequence[str], ax: Axes 
     picture, cell = _tiled(images)
     if ax is None:
         height, width = picture.shape[:2]
-        _, ax = plt.subplots(figsize=(1.3 + width / cell * 0.58, height / cell * 0.58 + 0.3))
+        _, ax = plt.subplots(figsize=(1.5 + width / cell * 0.58, height / cell * 0.58 + 0.3))
     ax.imshow(picture, vmin=0, vmax=1, interpolation="nearest")
     ax.set_yticks([(row + 0.5) * cell for row in range(len(classes))], classes)
     ax.set_xticks([])
+    ax.set_ylabel("class, as the teacher sees it")
     ax.tick_params(length=0)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)

@@ -28,7 +28,7 @@ def tracking_floor(bounds: pd.DataFrame, shares: pd.DataFrame) -> Figure:
         left.axhline(float(speed) ** 2, color=f"C{number}", linestyle=":")
         left.annotate(f"speed {speed:g}", (bounds.index[0], bounds[speed].iloc[0]), color=f"C{number}",
                       xytext=(3, 4), textcoords="offset points")  # fmt: skip
-    left.set(title="Bound (line) and mean squared gradient (dots)", xlabel="steps K", ylabel="mean of |∇Φ|²",
+    left.set(title="Bound (line) and mean squared gradient (dotted)", xlabel="steps K", ylabel="mean of |∇Φ|²",
              ylim=(None, 1.5 * float(bounds.to_numpy().max())))  # fmt: skip
     edge = np.zeros(len(shares))
     for number, (column, words) in enumerate(PARTS.items()):
@@ -38,7 +38,8 @@ def tracking_floor(bounds: pd.DataFrame, shares: pd.DataFrame) -> Figure:
             if wide > 0.08:
                 right.text(start + wide / 2, row, f"{100 * wide:.0f} %", ha="center", va="center", color="white")
         edge = edge + width
-    right.set(title="What the bound of a live run is made of", xlabel="share of the bound, mean over seeds")
+    right.set(title="What the bound of a live run is made of", xlabel="share of the bound, mean over seeds",
+              ylabel="variant of the run")  # fmt: skip
     right.invert_yaxis()
     right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
     return figure
@@ -79,12 +80,14 @@ def weight_priors(priors: Mapping[str, Prior], lam: float, most: float = 8.0) ->
         else:
             density = prior.masses / prior.nodes
             above.fill_between(prior.nodes, density / density.max(), color="C0", alpha=0.4)
-        above.set(title=f"{name}: {prior.name}", xlabel="weight w", xlim=(-0.1, 3), ylim=(0, 1.1))
-        below.plot(losses, regularizers.get(name).weight(losses, lam), color="0.6")
-        below.plot(losses[::12], prior.posterior_mean(losses[::12].numpy()), "o", color="C1", markersize=5)
+        above.set(title=f"{name}: {prior.name}", xlabel="weight w", xlim=(-0.1, 3.1), ylim=(0, 1.1), xticks=range(4))
+        below.plot(losses, regularizers.get(name).weight(losses, lam), color="0.6", label="weight v*")
+        means = prior.posterior_mean(losses[::12].numpy())
+        below.plot(losses[::12], means, "o", color="C1", markersize=5, label="posterior mean c·E[w | ℓ]")
         below.set(xlabel=f"loss ℓ (λ = {lam:g})", ylim=(0, 1.05))
     axes[0][0].set_ylabel("prior, as a share of its peak")
-    axes[1][0].set_ylabel("weight v* and c·E[w | ℓ]")
+    axes[1][0].set_ylabel("weight")
+    axes[1][0].legend(loc="upper right", fontsize=8)
     return figure
 
 
@@ -99,7 +102,7 @@ def tp2_decides(pairs: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Ax
         ax.plot(table["ratio"], table["rise"], "o", markersize=4, alpha=0.6, color=f"C{number}", label=name)
     ax.axhline(0, color="0.4", linewidth=1)
     ax.axvline(0, color="0.4", linewidth=1)
-    ax.text(0.98, 0.06, "TP2 holds: Q approaches P", transform=ax.transAxes, ha="right")
+    ax.text(0.9, 0.06, "TP2 holds: Q approaches P", transform=ax.transAxes, ha="right")
     ax.text(0.08, 0.94, "TP2 fails: Q leaves P", transform=ax.transAxes, va="top")
     ax.set(title="The ratio of two weights decides, for every pair", xlabel="change of v(hard) / v(easy)",
            ylabel="change of KL(Q ‖ P)")  # fmt: skip
@@ -118,7 +121,9 @@ def curriculum_price(prices: Mapping[str, pd.DataFrame], lost: Mapping[str, Mapp
     for number, (name, table) in enumerate(prices.items()):
         left.loglog(table.index, table["ratio"], color=f"C{number}", label=f"{name}: the price")
         left.loglog(table.index, table["bound"], color=f"C{number}", linestyle="--", label=f"{name}: its bound M/F(M)")
-    left.set(title="Points on a line, three of ten far away", xlabel="λ", ylabel="J at the minimiser of Φ / inf J")
+    left.set(title="Points on a line, three of ten far away", xlabel="pace λ", ylabel="J at the minimiser of Φ / inf J")
+    left.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
+    left.minorticks_off()
     left.legend()
     for number, (name, ratios) in enumerate(lost.items()):
         right.semilogx(list(ratios), list(ratios.values()), marker=".", color=f"C{number}", label=name)

@@ -105,7 +105,8 @@ def area(curve: pd.DataFrame, loss: float) -> Figure:
     top.plot(curve["loss"], curve["weight"], color="C0", label="weight v*")
     low.plot(curve["loss"], curve["loss"], color="0.6", linestyle="--", label="ℓ, all weights 1")
     low.plot(curve["loss"], curve["latent"], color="C0", label="latent loss F")
-    low.plot([loss, loss], [0, height], color="C1", linewidth=4, alpha=0.6, label=f"height {height:.2f}")
+    upright = {"linewidth": 4, "alpha": 0.6, "solid_capstyle": "butt"}  # a round cap would be higher than F
+    low.plot([loss, loss], [0, height], color="C1", **upright, label=f"height {height:.2f}")
     top.set(title="The area under the weight ...", ylabel="weight v*(ℓ)", ylim=(0, 1.08))
     low.set(title="... is the height of F", xlabel="loss ℓ", ylabel="F(ℓ)", ylim=(0, 1.35 * curve["latent"].max()))
     for ax in (top, low):
@@ -126,7 +127,7 @@ def tangent_lines(curve: pd.DataFrame, lines: pd.DataFrame) -> Axes:
         label = f"touches at ℓ = {touching:g}: slope v = {rows['weight'].iloc[0]:.2f}"
         ax.plot(rows["loss"], rows["line"], color=color, linewidth=1.2, label=label)
         height = float(np.interp(touching, curve["loss"], curve["latent"]))
-        ax.plot([touching], [height], "o", color=color, markersize=7, zorder=4)
+        ax.plot([touching], [height], "o", color=color, markersize=7, zorder=4, clip_on=False)
     ax.plot(curve["loss"], curve["latent"], color="black", linewidth=2.6, label="F(ℓ)", zorder=3)
     ax.set(title="F lies under all its tangents; each tangent is one weight", xlabel="loss ℓ", ylabel="cost")
     ax.set_ylim(0, 1.9 * curve["latent"].to_numpy().max())
@@ -157,9 +158,8 @@ def through_the_weight(curve: pd.DataFrame) -> Axes:
     ax.axvspan(top, end, color="C1", alpha=0.08, linewidth=0)
     ax.annotate("here a step makes\nthe loss larger", (top, 0), xytext=(8, 6), fontsize=9, color="C1",
                 textcoords="offset points")  # fmt: skip
-    ax.set(
-        title="Without g, hard samples would be pushed away", xlabel="loss ℓ", ylim=(0, 1.35 * curve["latent"].max())
-    )
+    ax.set(title="Without g, hard samples would be pushed away", xlabel="loss ℓ", ylabel="cost of a sample",
+           ylim=(0, 1.35 * curve["latent"].max()))  # fmt: skip
     ax.legend(loc="upper left")
     return ax
 
@@ -201,9 +201,9 @@ def breakers(early: pd.DataFrame, limit: pd.Series, paths: pd.DataFrame) -> Figu
         top = rows.loc[rows["weight"].idxmax()]
         right.plot([top["lam"]], [top["weight"]], "o", color=color)
     right.set(title="jiang-log: the weight rises, then falls", xlabel="pace λ", ylabel="weight v*(ℓ; λ)")
-    right.set_ylim(-0.03, 1.05)
+    right.set_ylim(-0.03, 1.2)  # room for the legend
     left.legend()
-    right.legend(loc="upper left")
+    right.legend(loc="upper left", ncols=2)
     return figure
 
 
@@ -218,7 +218,7 @@ def theorem_matrix(verdicts: pd.DataFrame) -> Axes:
         ax.text(column, row, word, ha="center", va="center", fontsize=8.5, color="0.35" if word == "holds" else "black")
     ax.set_xticks(range(verdicts.shape[1]), list(verdicts.columns))
     ax.set_yticks(range(verdicts.shape[0]), list(verdicts.index))
-    ax.set(title="Theorem by regularizer: most hold", xlabel="theorem")
+    ax.set(title="Theorem by regularizer: most hold", xlabel="theorem", ylabel="regularizer")
     ax.grid(visible=False)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -252,7 +252,8 @@ def entropies(sweeps: Mapping[str, pd.DataFrame]) -> Figure:
         ax.plot(sweep.index, sweep["entropy"], color="C1", label="entropy H(Q)")
         ax.plot(sweep.index, sweep["KL"], color="C0", label="KL(Q ‖ P)")
         ax.axhline(sweep["entropy"].iloc[-1], color="C1", linewidth=0.9, linestyle="--")
-        ax.set(title=name, xlabel="pace λ", ylabel="nats", ylim=(0, 1.35 * sweep["entropy"].max()))
+        ax.set(title=name, xlabel="pace λ", ylabel="entropy, divergence (nats)",
+               ylim=(0, 1.35 * sweep["entropy"].max()))  # fmt: skip
         _pace_axis(ax, sweep.index)
         ax.legend(loc="upper left", ncols=2)
     return figure

@@ -9,12 +9,11 @@ from typing import Any
 import nbformat
 import yaml
 
-from analysis.evidence import provenance, results
+from analysis.evidence import gallery, provenance, results
 from analysis.origin import NOTEBOOKS, ROOT
 from cudfkd.base.errors import DataError
 
-GALLERY = (ROOT / "figures" / "README.md").read_text(encoding="utf-8")
-DESCRIPTIONS = {name: alt for alt, name in re.findall(r"^!\[(.+)\]\((.+)\.png\)$", GALLERY, re.MULTILINE)}
+DESCRIPTIONS = gallery.descriptions(ROOT / "figures")
 MAP = yaml.safe_load((Path(__file__).parent / "map.yaml").read_text(encoding="utf-8"))
 TIMES = {
     15: ("a quarter of a minute", "¼"),
@@ -120,12 +119,21 @@ def _prepare(cell: Any, number: str, profile: str) -> None:
         data.pop(WIDGET, None)
         if "image/png" in data:
             data.pop("text/html", None)
-    figure = re.search(r"record\.figure\(f?\"(\w+)", cell.source)
-    if figure:
-        alt = description(number, figure[1], profile)
+    figures = _drawn(cell.source, number, profile)
+    if figures:
+        alt = " Next figure: ".join(description(number, figure, profile) for figure in figures)
         cell.metadata["mystnb"] = {"image": {"alt": alt}}
     if sum(map(_lines, cell.outputs)) > LONG:
         cell.metadata.setdefault("tags", []).append("hide-output")
+
+
+def _drawn(source: str, number: str, profile: str) -> list[str]:
+    """The names of the figures that a cell draws. A cell with a name such as f"pace_{loss}" draws several."""
+    call = re.search(r"record\.figure\((f?)\"(\w+)", source)
+    if not call:
+        return []
+    several = (ROOT / "out" / profile / number).glob(f"{call[2]}*.png")
+    return sorted(path.stem for path in several) if call[1] else [call[2]]
 
 
 def _lines(output: Any) -> int:

@@ -25,6 +25,8 @@ RECORDED = {
     *("13/accuracies", "13/effort", "13/mended", "13/races", "13/studied", "13/terms"),
 }
 
+AXES = ("xlabel", "ylabel")
+
 
 def default(function, name: str) -> float:
     """The default of an argument."""
@@ -109,6 +111,15 @@ def test_every_figure_has_its_pdf_and_its_data(reproduced):
         assert data["story"]["profile"] == "smoke"
         drawn = [axes[kind] for axes in data["axes"] for kind in ("lines", "areas", "bars", "images")]
         assert any(drawn)
+
+
+def test_every_axis_of_a_figure_has_a_label(reproduced):
+    """Its own, or that of a panel which shares it: see `provenance.plotted`."""
+    bare = []
+    for path in sorted(reproduced[0].glob("[0-9][0-9]/*.png")):
+        panels = json.loads(path.with_suffix(".json").read_text())["axes"]
+        bare += [(path.stem, panel["title"], name) for panel in panels for name in AXES if panel[name] == ""]
+    assert bare == []
 
 
 def test_figures_of_recorded_runs_name_their_studies(reproduced):

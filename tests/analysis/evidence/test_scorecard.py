@@ -55,6 +55,12 @@ def load(out):
     return scorecard.load("smoke", out)
 
 
+def test_rows_are_in_the_order_of_the_theorems(out):
+    theorems = ("T10", "live", "T5'", "T2", "axioms", "T6", "T5")
+    write(out, "04", *(judged(f"of {theorem}", theorem=theorem) for theorem in theorems))
+    assert list(load(out).rows()["theorem"]) == ["T2", "T5", "T5'", "T6", "T10", "axioms", "live"]
+
+
 def test_a_row_shows_the_whole_check(out):
     write(out, "04", judged("wild", [-1.0, float("-inf")], [float("inf")], claims=("C2", "C4")), findings={"yes": True})
     card = load(out)

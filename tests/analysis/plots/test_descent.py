@@ -79,10 +79,13 @@ def test_growing_pace_shows_the_growth():
 
 
 def test_towards_plain():
-    gaps = pd.DataFrame({"log": [1.0, 1e-3, 0.0]}, index=[1.0, 10.0, 100.0])
-    ax = plots.towards_plain(gaps)
-    told(ax.figure)
-    assert np.isnan(ax.lines[0].get_ydata()[-1])
+    gaps = pd.DataFrame({"log": [1.0, 1e-3, 0.0], "huber": [1.0, 0.5, 0.1]}, index=[1.0, 10.0, 100.0])
+    figure = plots.towards_plain(gaps)
+    log, huber = figure.axes[:2]
+    assert [ax.get_title(loc="left") for ax in (log, huber)] == ["log", "huber"]
+    others, own, end = (line.get_ydata().tolist() for line in log.lines)
+    assert (others, own, end) == ([1.0, 0.5, 0.1], [1.0, 1e-3], [1e-3])
+    assert len(huber.lines) == 2  # it does not end
 
 
 def test_hysteresis_loop():

@@ -89,6 +89,7 @@ def test_the_figures_show_every_method():
     figure = plots.races(table.histories(record, "method"))
     assert [line.get_label() for line in figure.axes[0].lines] == ["dafl", "noise"]
     assert figure.axes[0].lines[0].get_ydata().tolist() == pytest.approx([10, 20, 30])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["dafl 30.0", "noise 30.0"]
     axes = plots.accuracies(table.summary(table.frame(record)))
     assert [label.get_text() for label in axes.get_yticklabels()] == ["dafl", "noise"]
 
