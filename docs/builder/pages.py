@@ -21,13 +21,14 @@ from analysis.theory.algebra.theorem import Theorem
 from docs.builder import moving, notebooks, reference, slides
 from docs.builder.tables import table
 
+ANCHOR = re.compile(r'<a id="([\w-]+)"></a>')
 HERE = re.compile(r"^<!-- here: (.+?) -->$", re.MULTILINE)
 MAP = yaml.safe_load((Path(__file__).parent / "map.yaml").read_text(encoding="utf-8"))
 
 
 def filled(text: str, profile: str) -> str:
-    """The text of a page with its generated parts."""
-    return HERE.sub(lambda here: part(here[1], profile), text)
+    """The text of a page with its generated parts. Its anchors become targets that MyST knows, for links to them."""
+    return ANCHOR.sub(r"[]{#\1}", HERE.sub(lambda here: part(here[1], profile), text))
 
 
 def part(name: str, profile: str) -> str:

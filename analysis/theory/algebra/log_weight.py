@@ -13,7 +13,8 @@ from analysis.theory.algebra.proof import Proof, identity, limits, nonnegative
 _LOG = FAMILIES["log"]
 _E = 1 + sp.exp(-lam)
 _V, _F = _LOG.weight, _LOG.latent
-# E, the raw latent loss: the minimum over v of v l + g(v) with the penalty g of the public code, which lacks lambda (1 + e^-lambda)
+# E, the raw latent loss: the minimum over v of v l + g(v) with the penalty g of the public code, which lacks
+# lambda (1 + e^-lambda)
 _RAW = _F - lam * _E
 _LOG_LAM = ({lam: sp.log(u)},)
 SUPREMUM = (
@@ -33,7 +34,10 @@ def facts() -> tuple[Proof, ...]:
 
 
 def soft_minimum() -> Proof:
-    """Proof of F = (1 + e^-lambda) [softmin(l, lambda) - softmin(0, lambda)], softmin(l, lambda) = -ln(e^-l + e^-lambda)."""
+    """Proof of F = (1 + e^-lambda) [softmin(l, lambda) - softmin(0, lambda)].
+
+    softmin(l, lambda) = -ln(e^-l + e^-lambda) lies a little below min(l, lambda).
+    """
     right = _E * (_softmin(l, lam) - _softmin(sp.S.Zero, lam))
     return identity(
         "soft minimum", r"$F$ is a smooth minimum of $\ell$ and $\lambda$, shifted to $F(0) = 0$.", _F, right

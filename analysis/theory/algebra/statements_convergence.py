@@ -5,9 +5,7 @@ import sympy as sp
 from analysis.theory.algebra.proof import by_hand, identity
 from analysis.theory.algebra.theorem import Theorem, needs
 
-_eta, _L, _square, _noise, _beta, _mu, _least = sp.symbols(
-    "eta L |grad|^2 sigma^2/B beta mu v_min", positive=True
-)
+_eta, _L, _square, _noise, _beta, _mu, _least = sp.symbols("eta L |grad|^2 sigma^2/B beta mu v_min", positive=True)
 
 
 def t10() -> Theorem:
@@ -20,7 +18,8 @@ def t10() -> Theorem:
     return Theorem(
         "T10",
         "tracking",
-        r"\sum_{k<K}\frac{\eta_k}{\kappa_k}\|\nabla\Phi_k(\theta_k)\|^2 \le \Phi_0 - \mathcal{H}_K + \sum_{k<K}\Lambda_k + "
+        r"\sum_{k<K}\frac{\eta_k}{\kappa_k}\|\nabla\Phi_k(\theta_k)\|^2 \le \Phi_0 - \mathcal{H}_K + "
+        r"\sum_{k<K}\Lambda_k + "
         r"\sum_{k<K}\Gamma_k,\quad \kappa_k = \frac{(1-\beta)^2}{1 - \beta - L\eta_k/2} + 2\beta",
         (
             needs(
@@ -53,7 +52,8 @@ def t10() -> Theorem:
         r"A step changes $\Phi$ in three parts, and only the student's part must fall. By T8's identity "
         r"$\mathcal{H}_k - \mathcal{H}_{k+1} + \Lambda_k + \Gamma_k \ge "
         r"\eta_k (c_k\,m'^2 + \tfrac\beta2 (\Delta m)^2)$ with $c_k = 1 - \beta - L\eta_k/2$, $m' = m_{k+1}$ and "
-        r"$\Delta m = m_{k+1} - m_k$. The gradient is $(1 - \beta)\,m' + \beta\,\Delta m$, and Cauchy and Schwarz compare its square with the bracket. Sum over $k$. As "
+        r"$\Delta m = m_{k+1} - m_k$. The gradient is $(1 - \beta)\,m' + \beta\,\Delta m$, and Cauchy and Schwarz "
+        r"compare its square with the bracket. Sum over $k$. As "
         r"$\mathcal{H}_K \ge 0$, for $\beta = 0$ and $\eta = 1/L$ the mean squared gradient is at most "
         r"$2L\,(\Phi_0/K + \overline{\Lambda} + \overline{\Gamma})$: parts whose sum is $o(K)$ do no harm, and a "
         r"constant drift leaves a floor. No sign of $\Lambda$ or $\Gamma$ is assumed. The bound is attained by the "
@@ -91,7 +91,8 @@ def t10() -> Theorem:
                 r"$L (\Delta y)^2 / 2$.",
                 2 * _L * (_L * speed**2 / 2),
                 (_L * speed) ** 2,
-                latex=r"2L\,\overline{\Gamma} = 2L \cdot \tfrac{L (\Delta y)^2}{2} = (L\,\Delta y)^2 = \|\nabla\Phi_k\|^2",
+                latex=r"2L\,\overline{\Gamma} = 2L \cdot \tfrac{L (\Delta y)^2}{2} = (L\,\Delta y)^2 = "
+                r"\|\nabla\Phi_k\|^2",
             ),
             identity(
                 "batches",
@@ -143,7 +144,8 @@ def t11() -> Theorem:
             ),
             needs(r"$0 < \eta < 2/L$", "step too large"),
             needs(
-                r"for batches: $\mathbb{E}\|\nabla\Phi_B\|^2 \le \rho\,\|\nabla\Phi\|^2$ (growth); then $L\rho$ takes the "
+                r"for batches: $\mathbb{E}\|\nabla\Phi_B\|^2 \le \rho\,\|\nabla\Phi\|^2$ (growth); then $L\rho$ takes "
+                r"the "
                 r"place of $L$, in expectation",
                 "no growth: descent in the valley",
                 "interpolation",
@@ -151,10 +153,13 @@ def t11() -> Theorem:
             needs(r"for batches: all losses of the path stay at most $M$, because $\Phi$ itself may rise"),
         ),
         r"$\Phi$ does not rise (T3), and one sample cannot cost more than all: $F(\ell_i) \le n\Phi_k \le n\Phi_0$. "
-        r"So $\ell_i \le M$ and $v_i \ge v_{\min}$ on the whole path, without any assumption on it. PL, and $F(\ell) \le "
-        r"\ell$, give $\|\nabla\Phi\|^2 \ge 2\mu v_{\min}^2\Phi$, and T3 gives the factor of one step. The bound is attained "
+        r"So $\ell_i \le M$ and $v_i \ge v_{\min}$ on the whole path, without any assumption on it. PL, and $F(\ell) "
+        r"\le "
+        r"\ell$, give $\|\nabla\Phi\|^2 \ge 2\mu v_{\min}^2\Phi$, and T3 gives the factor of one step. The bound is "
+        r"attained "
         r"at every step where all weights are 1 and all curvatures are equal. Linear least squares with a perfect fit "
-        r"obeys PL with the smallest eigenvalue of $X^\top X/n$. The square loss of a network obeys it where the tangent "
+        r"obeys PL with the smallest eigenvalue of $X^\top X/n$. The square loss of a network obeys it where the "
+        r"tangent "
         r"kernel stays above $\mu$; the path is at most $2\sqrt{2L\Phi_0} / (\mu v_{\min}^2)$ long at $\eta = 1/L$, "
         r"so it needs to stay so in that ball only. The theorem says nothing about a student that cannot fit its "
         r"samples, about other samples, or about the KL divergence, whose modulus in the logits vanishes with the "
@@ -170,9 +175,11 @@ def t11() -> Theorem:
             ),
             by_hand(
                 "PL of linear least squares",
-                r"$\ell_i = (x_i^\top\delta)^2/2$ with $\delta$ the distance from the fit, $V$ the weights on a diagonal, "
+                r"$\ell_i = (x_i^\top\delta)^2/2$ with $\delta$ the distance from the fit, $V$ the weights on a "
+                r"diagonal, "
                 r"$X$ the matrix with the rows $x_i$, and $U = X^\top VX/n$.",
-                r"\|\nabla\Phi\|^2 = \delta^\top U^2 \delta \ge \operatorname{eig}_{\min}(U)\;\delta^\top U\,\delta \ge "
+                r"\|\nabla\Phi\|^2 = \delta^\top U^2 \delta \ge \operatorname{eig}_{\min}(U)\;\delta^\top U\,\delta "
+                r"\ge "
                 r"v_{\min}\mu \cdot \tfrac2n\textstyle\sum v_i\ell_i \ge "
                 r"2\mu v_{\min}^2\,\tfrac1n\textstyle\sum\ell_i",
                 r"The smallest eigenvalue of $U$ is at least that of $v_{\min}\,X^\top X/n$ because "
@@ -180,7 +187,8 @@ def t11() -> Theorem:
             ),
             by_hand(
                 "PL of a wide network",
-                r"$\ell_i = \varepsilon_i^2/2$ with residuals $\varepsilon$, $V$ the weights on a diagonal, and a tangent "
+                r"$\ell_i = \varepsilon_i^2/2$ with residuals $\varepsilon$, $V$ the weights on a diagonal, and a "
+                r"tangent "
                 r"kernel $(\partial\varepsilon)(\partial\varepsilon)^\top/n$ of smallest eigenvalue at least $\mu$; "
                 r"$\partial\varepsilon$ is the Jacobian in $\theta$.",
                 r"\|\nabla\Phi\|^2 = \tfrac1{n^2}\|(\partial\varepsilon)^\top V\varepsilon\|^2 \ge "

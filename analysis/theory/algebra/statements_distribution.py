@@ -44,7 +44,8 @@ def t9() -> Theorem:
         ),
         r"The proof by hand below is complete: it needs no derivative, and weights may be 0. The algebra after it "
         r"shows the same for positive weights that are smooth in $\lambda$: TP2 says that "
-        r"$\partial_\lambda \ln v^*$ grows with $\ell$, while the ratio $r = v^*/\alpha$ and $f'(r)$ do not grow with $\ell$, so each "
+        r"$\partial_\lambda \ln v^*$ grows with $\ell$, while the ratio $r = v^*/\alpha$ and $f'(r)$ do not grow with "
+        r"$\ell$, so each "
         r"covariance has its sign by Chebyshev's inequality. For uniform $P$, $H = \ln n - \mathrm{KL}$.",
         (
             by_hand(
@@ -110,10 +111,11 @@ def t13() -> Theorem:
         "T13",
         "TP2 and no less, and the bound by the activity",
         r"\mathcal{D}_f(\Pi_{\lambda'}\|P) \le \mathcal{D}_f(\Pi_\lambda\|P)\ \ \forall f, P, \lambda < \lambda' "
-        r"\iff v \text{ is TP2 in } (\ell, \lambda);\qquad \mathcal{D}_f(\Pi_\lambda\|P) \le \alpha\,f(1/\alpha) + (1 - \alpha)\,f(0)",
+        r"\iff v \text{ is TP2 in } (\ell, \lambda);\qquad \mathcal{D}_f(\Pi_\lambda\|P) \le \alpha\,f(1/\alpha) + (1 "
+        r"- \alpha)\,f(0)",
         (
             needs(r"$v$ does not grow with $\ell$", "the hard sample weighs more"),
-            needs(r"only $P$ with $\alpha(\lambda), \alpha(\lambda') > 0$ count, for otherwise there is no $\Pi_\lambda$"),
+            needs(r"only $P$ with $\alpha(\lambda), \alpha(\lambda') > 0$ count, for otherwise there is no lesson"),
             needs(r"$f$ is convex (and $f(1) = 0$, which makes $\mathcal{D}_f$ a divergence)", "a concave f"),
             needs(
                 r"for necessity: $\mathcal{D}_f$ falls for one strictly convex $f$ and all $P$ on two losses",
@@ -126,7 +128,8 @@ def t13() -> Theorem:
         r"$\mathcal{D}_f(\Pi_\lambda\|P) = P_1\,f(\pi_1/P_1) + P_2\,f(\pi_2/P_2)$ is strictly convex in $\pi_2$ with "
         r"its minimum at $\pi_2 = P_2$, so it falls strictly on $[0, P_2]$. As $v_2 \le v_1$, $\pi_2 \le P_2$ at both "
         r"paces, and $\mathcal{D}_f$ falls exactly if $\pi_2$ rises, that is, if the determinant below is not "
-        r"negative. (If $v_1 = 0$ at one pace then $v_2 = 0$ there, and TP2 holds for this pair.) The bound is a chord of $f$, "
+        r"negative. (If $v_1 = 0$ at one pace then $v_2 = 0$ there, and TP2 holds for this pair.) The bound is a "
+        r"chord of $f$, "
         r"attained by weights that are 0 or 1: hard.",
         (
             identity(

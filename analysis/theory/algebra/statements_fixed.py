@@ -17,7 +17,8 @@ _eta, _L, _square = sp.symbols("eta L |grad|^2", positive=True)
 
 def fallen_slopes() -> Formula:
     """The integral of F'(l) - F'(u) over u from l to l'."""
-    return sp.integrate(_slope(_before), (_u, _before, _after)) - sp.Integral(sp.diff(_F(_u), _u), (_u, _before, _after)).doit()
+    between = (_u, _before, _after)
+    return sp.integrate(_slope(_before), between) - sp.Integral(sp.diff(_F(_u), _u), between).doit()
 
 
 def quadratic_model() -> Formula:
@@ -104,7 +105,8 @@ def t2() -> Theorem:
         r"The two add up to $(v - v')(\ell' - \ell)$, which gives the upper bound; no derivative of $F$ is needed. As "
         r"$0 \le v^* \le 1$, the bound is at most $|\Delta\ell|$; where $v^*$ is Lipschitz in $\ell$ it is of second "
         r"order in $\Delta\ell$. It is attained in the limit: from $\ell = 0$ to $\ell' \to \infty$, "
-        r"$D / (|\Delta v|\,\ell')$ tends to 1. Hence $\Phi_{k+1} \le Q(\theta_{k+1}) \le Q(\theta_k) = \Phi_k$ whenever $Q$ does not rise: that "
+        r"$D / (|\Delta v|\,\ell')$ tends to 1. Hence $\Phi_{k+1} \le Q(\theta_{k+1}) \le Q(\theta_k) = \Phi_k$ "
+        r"whenever $Q$ does not rise: that "
         r"is "
         "sufficient, and not necessary.",
         (

@@ -33,7 +33,8 @@ def t6() -> Theorem:
             needs(r"for total variation: $F(\infty) < \infty$", "cauchy in the matrix"),
         ),
         r"$F(\ell') - F(\ell)$ is the integral of $F'$ between the two losses; $F' \ge 0$, and $F' \le v^*$ at the "
-        r"smaller one. So $0 \le F(\ell') - F(\ell) \le v^*(\ell)\,(\ell' - \ell)$ for $\ell < \ell'$: average over $z$. Small moves of losses "
+        r"smaller one. So $0 \le F(\ell') - F(\ell) \le v^*(\ell)\,(\ell' - \ell)$ for $\ell < \ell'$: average over "
+        r"$z$. Small moves of losses "
         r"that all rise attain the first bound, small losses the second.",
         (
             identity(
@@ -81,7 +82,8 @@ def t7() -> Theorem:
             needs(r"the $B$ samples are independent given the past, each from the law over which $\Phi$ averages"),
             needs(r"$\lambda$ is fixed before the batch is drawn"),
             needs(
-                r"$\nabla\Phi_B = \frac1B\sum_{i=1}^{B} v_i \nabla\ell_i + \nabla R$, the batch's gradient, without division "
+                r"$\nabla\Phi_B = \frac1B\sum_{i=1}^{B} v_i \nabla\ell_i + \nabla R$, the batch's gradient, without "
+                r"division "
                 r"by $\sum v_i$",
                 "divided by the batch's sum of v",
             ),
@@ -101,12 +103,15 @@ def t7() -> Theorem:
                 r"constant $C(z)$, $\mathbb{E}\,C(z) < \infty$"
             ),
         ),
-        r"$\nabla\Phi_B$ is unbiased: $F$ is 1-Lipschitz, so by the last hypothesis the difference quotients of $F(\ell)$ are "
+        r"$\nabla\Phi_B$ is unbiased: $F$ is 1-Lipschitz, so by the last hypothesis the difference quotients of "
+        r"$F(\ell)$ are "
         r"dominated and $\nabla\mathbb{E}\,F(\ell) = \mathbb{E}\,v\,\nabla\ell$ (for finitely many samples there is "
         r"nothing to exchange). So the cross term in the quadratic bound of $Q$ is $-\eta\|\nabla\Phi\|^2$ in the "
-        r"mean, and $\mathbb{E}\|\nabla\Phi_B\|^2 = \|\nabla\Phi\|^2 + \sigma^2/B$. Quadratic losses of equal curvature and "
+        r"mean, and $\mathbb{E}\|\nabla\Phi_B\|^2 = \|\nabla\Phi\|^2 + \sigma^2/B$. Quadratic losses of equal "
+        r"curvature and "
         r"weight 1 attain the bound. "
-        r"Expected descent is guaranteed for $\eta < 2\|\nabla\Phi\|^2 / (L (\|\nabla\Phi\|^2 + \sigma^2/B))$; beyond it "
+        r"Expected descent is guaranteed for $\eta < 2\|\nabla\Phi\|^2 / (L (\|\nabla\Phi\|^2 + \sigma^2/B))$; beyond "
+        r"it "
         r"may or may not hold.",
         (
             identity(
@@ -114,7 +119,8 @@ def t7() -> Theorem:
                 r"The quadratic bound of $Q$, in the mean over batches.",
                 model,
                 -_eta * (1 - _L * _eta / 2) * _square + _L * _eta**2 * _noise / 2,
-                latex=r"-\eta \|\nabla\Phi\|^2 + \tfrac{L\eta^2}{2}\left(\|\nabla\Phi\|^2 + \tfrac{\sigma^2}{B}\right) = "
+                latex=r"-\eta \|\nabla\Phi\|^2 + \tfrac{L\eta^2}{2}\left(\|\nabla\Phi\|^2 + "
+                r"\tfrac{\sigma^2}{B}\right) = "
                 r"-\eta\left(1 - \tfrac{L\eta}{2}\right) \|\nabla\Phi\|^2 + \tfrac{L\eta^2}{2}\,\tfrac{\sigma^2}{B}",
             ),
             identity(
@@ -154,7 +160,8 @@ def t8() -> Theorem:
         r"\mathcal{H}_{k+1} \le \mathcal{H}_k - \eta_k\left(1 - \beta - \tfrac{L\eta_k}{2}\right)\|m_{k+1}\|^2",
         (
             needs(
-                r"$m_{k+1} = \beta m_k + \nabla\Phi(\theta_k)$, $\theta_{k+1} = \theta_k - \eta_k m_{k+1}$ (torch's SGD, no "
+                r"$m_{k+1} = \beta m_k + \nabla\Phi(\theta_k)$, $\theta_{k+1} = \theta_k - \eta_k m_{k+1}$ (torch's "
+                r"SGD, no "
                 r"dampening, no Nesterov)"
             ),
             needs(r"for the sum: $m_0 = 0$", "momentum at the start"),
@@ -167,10 +174,13 @@ def t8() -> Theorem:
             needs(r"for the sum: $\eta_k = \eta < 2 (1 - \beta) / L$"),
         ),
         r"Write $m, m'$ for $m_k, m_{k+1}$ and put $\nabla\Phi(\theta_k) = m' - \beta m$ into the quadratic bound of "
-        r"$Q$: what is left over is minus a square, and a smaller $\eta_{k+1}$ only lowers $\mathcal{H}_{k+1}$. At constant $\eta$ the bracket is "
+        r"$Q$: what is left over is minus a square, and a smaller $\eta_{k+1}$ only lowers $\mathcal{H}_{k+1}$. At "
+        r"constant $\eta$ the bracket is "
         r"a positive constant, so $\sum_k\|m_{k+1}\|^2 \le (\Phi_0 - \inf\Phi) / [\eta (1 - \beta - L\eta/2)]$. By the "
-        r"second line $\|\nabla\Phi(\theta_k)\|^2 \le (1 + \beta)\|m_{k+1}\|^2 + \beta (1 + \beta)\|m_k\|^2$ adds up to "
-        r"$\sum_k \|\nabla\Phi(\theta_k)\|^2 \le (1 + \beta)^2 (\Phi_0 - \inf\Phi) / [\eta (1 - \beta - L\eta/2)]$. At $\beta = 0$ "
+        r"second line $\|\nabla\Phi(\theta_k)\|^2 \le (1 + \beta)\|m_{k+1}\|^2 + \beta (1 + \beta)\|m_k\|^2$ adds up "
+        r"to "
+        r"$\sum_k \|\nabla\Phi(\theta_k)\|^2 \le (1 + \beta)^2 (\Phi_0 - \inf\Phi) / [\eta (1 - \beta - L\eta/2)]$. "
+        r"At $\beta = 0$ "
         r"both lines are T3's and one quadratic loss of weight 1 attains them. For $\beta > 0$ the second cannot be "
         r"attained: it would need $m' = m$ in the energy and $m' = -m$ in the gradients.",
         (
@@ -179,7 +189,8 @@ def t8() -> Theorem:
                 r"The bound on the change of $\Phi$, plus the new kinetic part (one coordinate stands for all).",
                 after,
                 claimed,
-                latex=r"-\eta\,(m' - \beta m)\,m' + \tfrac{L\eta^2}{2} m'^2 + \tfrac{\beta\eta}{2} m'^2 = \tfrac{\beta\eta}{2} m^2 - "
+                latex=r"-\eta\,(m' - \beta m)\,m' + \tfrac{L\eta^2}{2} m'^2 + \tfrac{\beta\eta}{2} m'^2 = "
+                r"\tfrac{\beta\eta}{2} m^2 - "
                 r"\eta\left(1 - \beta - \tfrac{L\eta}{2}\right) m'^2 - \tfrac{\beta\eta}{2} (m - m')^2",
             ),
             identity(

@@ -78,7 +78,8 @@ def _armijo() -> Proof:
         quadratic_model().subs(_eta, longest),
         -_c * longest * _square,
         latex=r"-\eta\left(1 - \tfrac{L\eta}{2}\right) \|\nabla\Phi\|^2 = -c\,\eta\,\|\nabla\Phi\|^2"
-        r"\ \text{ at }\ \eta = \tfrac{2(1 - c)}{L},\quad\text{so}\quad \eta_k \ge \min\left(\eta_{\text{first}}, \tfrac{1 - c}{L}\right)",
+        r"\ \text{ at }\ \eta = \tfrac{2(1 - c)}{L},\quad\text{so}\quad \eta_k \ge \min\left(\eta_{\text{first}}, "
+        r"\tfrac{1 - c}{L}\right)",
         reason=r"Shorter steps pass the rule as well, since the bracket grows as $\eta$ falls. So the rule halves only "
         r"steps longer than $2(1 - c)/L$, and what it accepts is longer than half of that, or the first step itself. "
         r"$L$ bounds the curvature of $Q$ for all weights in $[0, 1]$; nothing of $F$ enters, so it holds for all ten.",

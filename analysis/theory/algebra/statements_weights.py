@@ -33,7 +33,8 @@ def t12() -> Theorem:
             ),
         ),
         r"The first part is Fenchel's equality, sample by sample; $g$ is nonnegative with its zero at $v = 1$, so "
-        r"$\mathcal{D}_g$ is a divergence between measures. At the optimum the masses are $v^*P$, which has the direction "
+        r"$\mathcal{D}_g$ is a divergence between measures. At the optimum the masses are $v^*P$, which has the "
+        r"direction "
         r"of T9's $\Pi_\lambda$. For the second part, "
         r"$\mathbb{E}[\omega \mid \ell] = -\tfrac{d}{d\ell}\ln\mathbb{E}\,e^{-\omega\ell}$, with the mean over the "
         r"prior on the right: it is $F'/\zeta$ for all $\ell$ exactly when this mean is $e^{-F/\zeta}$, and a function "
@@ -97,7 +98,8 @@ def t14() -> Theorem:
                 "limit",
                 r"The factor tends to 1 as $\lambda$ grows.",
                 r"\frac{F_\lambda(M)}{M} = \frac1M\int_0^M v^*(u;\lambda)\,du \to 1",
-                r"$0 \le v^* \le 1$ and $v^* \to 1$ at every loss $u$: dominated convergence. For log the integral of $1 - "
+                r"$0 \le v^* \le 1$ and $v^* \to 1$ at every loss $u$: dominated convergence. For log the integral of "
+                r"$1 - "
                 r"v^*$ is at most $e^{-\lambda}(e^M - 1 - M)$, by T5'.",
             ),
         ),
@@ -120,7 +122,8 @@ def _em() -> tuple[Proof, ...]:
     return (
         identity(
             "log is contamination",
-            r"$\omega$ is 1 with probability $1/\zeta$, $\zeta = 1 + e^{-\lambda}$, and else 0: the weight is $\zeta$ times "
+            r"$\omega$ is 1 with probability $1/\zeta$, $\zeta = 1 + e^{-\lambda}$, and else 0: the weight is $\zeta$ "
+            r"times "
             r"the probability that $\omega = 1$.",
             log.weight,
             total * clean / (clean + sp.exp(-lam) / total),
@@ -148,7 +151,8 @@ def _em() -> tuple[Proof, ...]:
             sp.log(gamma),
             -cauchy.latent,
             latex=r"\int_0^\infty \frac{\lambda^\lambda \omega^{\lambda-1}}{\operatorname{Gamma}(\lambda)}"
-            r"e^{-\lambda \omega}\,e^{-\omega\ell}\,d\omega = \left(1 + \tfrac{\ell}{\lambda}\right)^{-\lambda} = e^{-F}",
+            r"e^{-\lambda \omega}\,e^{-\omega\ell}\,d\omega = \left(1 + \tfrac{\ell}{\lambda}\right)^{-\lambda} = "
+            r"e^{-F}",
         ),
         by_hand(
             "L1-L2 is an inverse Gaussian variable",
@@ -165,7 +169,8 @@ def _robust() -> tuple[Proof, ...]:
     mass = sum(p * sp.exp(-x / lam) for p, x in zip(prior, losses, strict=True))
     lesson = [p * sp.exp(-x / lam) / mass for p, x in zip(prior, losses, strict=True)]
     mean = sum(a * x for a, x in zip(lesson, losses, strict=True))
-    kl: Formula = sum(a * (-x / lam - sp.log(mass)) for a, x in zip(lesson, losses, strict=True))  # the bracket is ln(lesson / prior)
+    # the bracket is ln(lesson / prior)
+    kl: Formula = sum(a * (-x / lam - sp.log(mass)) for a, x in zip(lesson, losses, strict=True))
     other = sp.symbols("q_1:4", positive=True)
     cost = sum(r * x + lam * r * sp.log(r / p) for r, x, p in zip(other, losses, prior, strict=True))
     from_optimum = sum(
@@ -217,7 +222,8 @@ def _divergences() -> tuple[Proof, ...]:
         ),
         identity(
             "divergence of log",
-            r"Log's penalty is $\zeta$ times the KL divergence of two coins, with probabilities $v/\zeta$ and $1/\zeta$.",
+            r"Log's penalty is $\zeta$ times the KL divergence of two coins, with probabilities $v/\zeta$ and "
+            r"$1/\zeta$.",
             FAMILIES["log"].penalty,
             total * coins,
             ({v: total * odds / (1 + odds)},),
