@@ -112,7 +112,8 @@ class Pace(nn.Module):
 
     quantile_k is the quantile of the losses of batch k. So lambda_k is quantile_times a weighted average of the
     quantiles so far, in which each quantile weighs quantile_memory times as much as the next. As rate_1 = 1, the
-    average is not biased towards lam_start. The level of the quantile rises in equal steps from quantile_start to quantile_end.
+    average is not biased towards lam_start. The level of the quantile rises in equal steps from quantile_start to
+    quantile_end.
 
     Lambda then has the units of the loss, and may fall when the losses fall. The only state is lambda: a buffer on the
     device, which the host never reads.
@@ -143,7 +144,8 @@ class Pace(nn.Module):
 
 
 def ramp(epoch: int, epochs: int, start: float, end: float, begin: float, finish: float) -> float:
-    """The adversarial weight during epoch `epoch` (from 0), equation (6). It rises from `start` to `end` in equal steps.
+    """The adversarial weight during epoch `epoch` (from 0), equation (6). It rises from `start` to `end` in equal
+    steps.
 
     As in the public code, it rises at the end of each epoch with int(epochs begin) < epoch < int(epochs finish).
     If a short run has no epoch in this range, the weight rises in one step, at epoch int(epochs finish).

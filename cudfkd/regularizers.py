@@ -6,8 +6,9 @@ A regularizer is a convex penalty g(v; lambda) on the weight, normalised so that
     latent    F(l)  = min over v of     v l + g(v)  =  integral of v* from 0 to l,   F(0) = 0
     limit     F(inf) = g(0), the highest cost of a sample; may be infinite
 
-The number is that of the equation on the site's start page. Sources: Kumar et al., 2010; Meng, Zhao and Jiang, 2017, "A theoretical understanding of self-paced learning". Welsch,
-Cauchy, L1L2 and Huber are the implicit regularizers of Fan et al., 2017.
+The number is that of the equation on the site's start page. Sources: Kumar et al., 2010; Meng, Zhao and Jiang, 2017, "A
+theoretical understanding of self-paced learning". Welsch, Cauchy, L1L2 and Huber are the implicit regularizers of Fan
+et al., 2017.
 
 All functions are pure: tensors in, tensors out. They take any float dtype and any device. They do not check values, as
 a check would make the host wait for the device. In float32 and float64 the results are finite for l in [0, 1e4] and

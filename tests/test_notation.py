@@ -243,3 +243,26 @@ def test_no_letter_gets_a_second_meaning_again(second):
     texts += [*printed().items(), ("page", PAGE)]
     found = [(name, part) for name, text in texts for part in formulas(text) if re.search(second, part)]
     assert found == []
+
+
+PLAIN = re.compile(r"\b(?:Q_lambda|E_Q|D_f|D_g|g_B|g_k|H_k|H_K|L_G|L_S|L_VAE|mu w|J J'|T_c)\b|KL\(Q \|\| P\)|H\(Q\)")
+NUMBERED = {
+    "cudfkd/methods/cudfkd.py": "123456",
+    "cudfkd/curriculum.py": "3456",
+    "cudfkd/regularizers.py": "3",
+    "cudfkd/losses.py": "2",
+}
+
+
+def test_plain_text_in_the_source_has_no_second_meaning():
+    sources = [path for package in ("cudfkd", "analysis", "docs") for path in (ROOT / package).rglob("*.py")]
+    assert len(sources) > 200
+    texts = {path: path.read_text(encoding="utf-8") for path in [*sources, *(ROOT / "docs").glob("*.md")]}
+    assert {path.name: PLAIN.findall(text) for path, text in texts.items() if PLAIN.search(text)} == {}
+    assert PLAIN.search("the loss L_G of KL(Q || P)")
+
+
+@pytest.mark.parametrize("path", NUMBERED)
+def test_docstrings_give_the_numbers_of_the_equations(path):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert [number for number in NUMBERED[path] if f"({number})" not in text] == []

@@ -70,7 +70,8 @@ def steadiness(tables: Mapping[str, pd.DataFrame], published: Mapping[str, tuple
     middle.set(xlabel="variance over epochs, %²", xlim=(0, None))
     right.set(xlabel="deviation around a line,\nlast four fifths, %", xlim=(0, None))
     last.set(xlabel="largest fall below\nthe best so far, points", xlim=(0, None))
-    words = f"Points: ours, on dev, with 95 % intervals over seeds\nDiamonds: {source}; the variance as it is printed there"
+    words = "Points: ours, on dev, with 95 % intervals over seeds\n"
+    words += f"Diamonds: {source}; the variance as it is printed there"
     return intervals.headline([left], words)
 
 

@@ -1,9 +1,9 @@
 """The processes ("ranks") that share a run, and all their messages. No other module uses torch.distributed.
 
-A run on several ranks equals the run on a single rank. Every rank holds the same networks, optimizers and random generators,
-draws the latents of the global batch, and works on its own equal share of them. Some quantities are no means over
-samples: class entropy, BatchNorm moments, the curriculum. For these the ranks join their tensors, through a gather that
-is differentiable:
+A run on several ranks equals the run on a single rank. Every rank holds the same networks, optimizers and random
+generators, draws the latents of the global batch, and works on its own equal share of them. Some quantities are no
+means over samples: class entropy, BatchNorm moments, the curriculum. For these the ranks join their tensors, through a
+gather that is differentiable:
 
     Let loss_j be the loss on rank j, and theta_i the copy of the parameters on rank i. The gather's backward pass sums
     the gradients of all ranks, so rank i's gradient is d(sum_j loss_j)/d(theta_i). DistributedDataParallel takes the
@@ -65,8 +65,7 @@ class Ranks:
         return self.rank == 0
 
     def mine(self, x: Tensor) -> Tensor:
-        """Returns this rank's share of a tensor of the global batch: with n rows, rank j of several has rows j n / ranks to
-        (j + 1) n / ranks - 1."""
+        """Returns this rank's share of a tensor of the global batch: an equal block of rows, in the order of ranks."""
         return x if self.size == 1 else x.tensor_split(self.size)[self.rank]
 
     def gather(self, x: Tensor) -> Tensor:

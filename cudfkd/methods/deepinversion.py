@@ -10,8 +10,9 @@ which the student learns:
     loss_S  = mean_i T^2 KL(p_t || p_s)
 
 With adversarial > 0 the method is ADI: it makes images on which student and teacher differ. JS_T is the quantity of
-`cudfkd.methods.parts.terms.clamped_js`. The variation between neighbouring pixels and the norm are of the batch before jitter, in the teacher's units. The
-public repositories disagree. Our default follows the code of CMI (Fang et al., 2021):
+`cudfkd.methods.parts.terms.clamped_js`. The variation between neighbouring pixels and the norm are of the batch before
+jitter, in the teacher's units. The public repositories disagree. Our default follows the code of CMI (Fang et al.,
+2021):
 
     | NVIDIA's code for CIFAR-10                            | code of CMI, our default                |
     |-------------------------------------------------------|-----------------------------------------|

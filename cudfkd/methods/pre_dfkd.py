@@ -20,8 +20,8 @@ the first round it has only fresh images. Before latents are replayed, they take
 
     loss_z = CE(t, argmax t) - replay_entropy * H(mean p_t) + mean over the latent of mean^2 + (variance - 1)^2
 
-with means and variances over the batch. In a step of the autoencoder the decoder descends loss_VAE + loss_z: the authors'
-code adds up both gradients. The decoder is in train mode for the autoencoder, in eval mode for the student.
+with means and variances over the batch. In a step of the autoencoder the decoder descends loss_VAE + loss_z: the
+authors' code adds up both gradients. The decoder is in train mode for the autoencoder, in eval mode for the student.
 Where we differ from the authors' code:
 
     | authors' code                                           | ours                           | why                   |

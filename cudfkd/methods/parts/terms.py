@@ -66,8 +66,8 @@ def info_nce(
 ) -> Float[Tensor, " n"]:
     """InfoNCE in nats of unit vectors, for each anchor: its own positive against all positives.
 
-    -ln( e^(anchor_i . positive_i / T) / sum_j e^(anchor_i . positive_j / T) ). The value is low when the anchor is close to its own positive and far
-    from the other positives.
+    -ln( e^(anchor_i . positive_i / T) / sum_j e^(anchor_i . positive_j / T) ). The value is low when the anchor is
+    close to its own positive and far from the other positives.
     """
     logits = anchors @ positives.T / temperature
     return cross_entropy(logits, torch.arange(len(anchors), device=anchors.device), reduction="none")
