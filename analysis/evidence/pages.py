@@ -12,6 +12,7 @@ from cudfkd.base.errors import ConfigError
 from cudfkd.base.files import write_bytes
 
 TEMPLATES = Path(__file__).parent / "templates"
+DOCUMENT = re.compile(r"\[(\$[^$]+\$|[^\]]+)\]\(\.\./docs/[^)]+\)")  # a formula may hold brackets
 
 
 def mathjax() -> Path:
@@ -34,7 +35,7 @@ def to_html(executed: Path) -> Path:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             text = re.sub(r" · \[All notebooks\]\(README.md\)|\[All notebooks\]\(README.md\) · ", "", cell.source)
-            text = re.sub(r"\[([^\]]+)\]\(\.\./docs/[^)]+\)", r"\1", text)
+            text = DOCUMENT.sub(r"\1", text)
             cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](\1.html)", text)
     exporter = HTMLExporter(extra_template_paths=[str(TEMPLATES)], template_file="page.html.j2")
     page, _ = exporter.from_notebook_node(notebook)
