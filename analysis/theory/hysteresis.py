@@ -18,7 +18,7 @@ import torch
 from scipy.optimize import brentq, minimize_scalar
 
 from analysis.checks import Check, check, validate
-from analysis.theory.algebra.families import FAMILIES, l, lam
+from analysis.theory.algebra.families import FAMILIES, Formula, l, lam
 from analysis.theory.algebra.proof import Proof, identity
 from analysis.theory.toys.objective import objective
 from analysis.theory.toys.problems import NotConvergedError, points
@@ -50,7 +50,8 @@ def proofs() -> tuple[Proof, ...]:
     The pitchfork is at lambda = y^2/2 + ln(y^2 - 1) and is subcritical for y^4 > 3. The branch holds all critical
     points other than 0.
     """
-    theta, y = sp.Symbol("theta", real=True), sp.Symbol("y", positive=True)
+    theta = sp.Symbol("theta", real=True)
+    y: Formula = sp.Symbol("y", positive=True)
     upper, lower = (theta - y) ** 2 / 2, (theta + y) ** 2 / 2
     latent, weight = FAMILIES["log"].latent, FAMILIES["log"].weight
     phi = (latent.subs(l, upper) + latent.subs(l, lower)) / 2
