@@ -85,9 +85,9 @@ class Weighed(NamedTuple):
 
 
 def weigh(curriculum: Curriculum, losses: Float[Tensor, " batch"], lam: Lam) -> Weighed:
-    """Applies v*(l; lambda) to per-sample losses; no gradient flows through the weights.
+    """Applies the weight v*(l; lambda), equation (3), to per-sample losses; no gradient flows through the weights.
 
-    - granularity "sample" (the paper): mean of v_i l_i with v_i = v*(l_i);
+    - granularity "sample" (the paper): mean of v_i l_i with v_i = v*(l_i), equation (4);
     - "batch" (the public code since January 2023): v lbar with v = v*(lbar), lbar the mean loss;
     - "none" (plain distillation): the mean loss, all weights 1.
 
@@ -107,10 +107,10 @@ def weigh(curriculum: Curriculum, losses: Float[Tensor, " batch"], lam: Lam) -> 
 
 
 def pace(curriculum: Curriculum, step: int, total_steps: int) -> float:
-    """Lambda of student step `step` (from 0): lam_start + (lam_end - lam_start) step / total_steps.
+    """Lambda of student step `step` (from 0), equation (5): lam_start + (lam_end - lam_start) step / total_steps.
 
-    The public code adds a constant alpha at each step. With total_steps * alpha = lam_end - lam_start, both schedules
-    are the same.
+    The public code adds a constant at each step. With total_steps times the constant = lam_end - lam_start, both
+    schedules are the same.
     """
     return curriculum.lam_start + (curriculum.lam_end - curriculum.lam_start) * step / total_steps
 
@@ -118,13 +118,15 @@ def pace(curriculum: Curriculum, step: int, total_steps: int) -> float:
 class Pace(nn.Module):
     """Lambda over a run. Lambda of a step is fixed before its batch is drawn: it depends on earlier batches only.
 
-    With pace "schedule", lambda is `pace`. With pace "quantile", lambda starts at lam_start. After n student steps:
+    With pace "schedule", lambda is `pace`. With pace "quantile", lambda starts at lam_start. After k student steps:
 
-        lambda_n = lambda_{n-1} + r_n (c q_n - lambda_{n-1}),    r_n = (1 - m) / (1 - m^n)
+        lambda_k = lambda_{k-1} + rate_k (quantile_times quantile_k - lambda_{k-1})
+        rate_k   = (1 - quantile_memory) / (1 - quantile_memory^k)
 
-    c = quantile_times, m = quantile_memory, and q_n is the quantile of the losses of batch n. So lambda_n is c times a
-    weighted average of q_1 ... q_n, in which q_(k-1) weighs m times as much as q_k. As r_1 = 1, the average is not
-    biased towards lam_start. The level of the quantile rises in equal steps from quantile_start to quantile_end.
+    quantile_k is the quantile of the losses of batch k. So lambda_k is quantile_times a weighted average of the
+    quantiles so far, in which each quantile weighs quantile_memory times as much as the next. As rate_1 = 1, the
+    average is not biased towards lam_start. The level of the quantile rises in equal steps from quantile_start to
+    quantile_end.
 
     Lambda then has the units of the loss, and may fall when the losses fall. The only state is lambda: a buffer on the
     device, which the host never reads.
@@ -155,9 +157,10 @@ class Pace(nn.Module):
 
 
 def ramp(epoch: int, epochs: int, start: float, end: float, begin: float, finish: float) -> float:
-    """The adversarial weight during epoch `epoch` (from 0). The weight rises from `start` to `end` in equal steps.
+    """The adversarial weight during epoch `epoch` (from 0), equation (6). It rises from `start` to `end` in equal
+    steps.
 
-    As in the public code, the weight rises at the end of each epoch e with int(epochs begin) < e < int(epochs finish).
+    As in the public code, it rises at the end of each epoch with int(epochs begin) < epoch < int(epochs finish).
     If a short run has no epoch in this range, the weight rises in one step, at epoch int(epochs finish).
 
     Arguments:

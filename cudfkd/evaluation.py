@@ -141,8 +141,8 @@ def loyalty(divergence: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
 def loyalty_published(divergence: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """1 - JS**(1/4), JS in nats: the formula of CuDFKD's public code, and so of all its published loyalties.
 
-    scipy's jensenshannon already takes a square root, and the code takes a second root. For p = (.9, .1) and
-    q = (.6, .4) the result is 0.498; a single root gives 0.748 in nats and 0.698 in bits. Values lie in [0.088, 1].
+    scipy's jensenshannon already takes a square root, and the code takes a second root. For p_t = (.9, .1) and
+    p_s = (.6, .4) the result is 0.498; a single root gives 0.748 in nats and 0.698 in bits. Values lie in [0.088, 1].
     A mean of one loyalty cannot be converted into a mean of the second.
     """
     return 1 - divergence**0.25

@@ -28,7 +28,7 @@ def kl(t: Logits, s: Logits, temperature: float = 1.0) -> PerSample:
 
 
 def l1(t: Logits, s: Logits, temperature: float = 1.0) -> PerSample:  # noqa: ARG001
-    """Mean over classes of |t - s| of each sample. The temperature has no effect."""
+    """Mean over classes of |t - s| of each sample, equation (2). The temperature has no effect."""
     return (t - s).abs().mean(1)
 
 

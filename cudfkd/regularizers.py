@@ -2,12 +2,13 @@
 
 A regularizer is a convex penalty g(v; lambda) on the weight, normalised so that g(1) = 0. It defines
 
-    weight    v*(l) = argmin over v of  v l + g(v)
+    weight    v*(l) = argmin over v of  v l + g(v)                                       (3)
     latent    F(l)  = min over v of     v l + g(v)  =  integral of v* from 0 to l,   F(0) = 0
     limit     F(inf) = g(0), the highest cost of a sample; may be infinite
 
-Sources: Kumar et al., 2010; Meng, Zhao and Jiang, 2017, "A theoretical understanding of self-paced learning". Welsch,
-Cauchy, L1L2 and Huber are the implicit regularizers of Fan et al., 2017.
+The number is that of the equation on the site's start page. Sources: Kumar et al., 2010; Meng, Zhao and Jiang, 2017, "A
+theoretical understanding of self-paced learning". Welsch, Cauchy, L1L2 and Huber are the implicit regularizers of Fan
+et al., 2017.
 
 All functions are pure: tensors in, tensors out. They take any float dtype and any device. They do not check values, as
 a check would make the host wait for the device. In float32 and float64 the results are finite for l in [0, 1e4] and
@@ -112,10 +113,10 @@ class Linear(Regularizer):
 
 @dataclass(frozen=True)
 class Logistic(Regularizer):
-    """CuDFKD's "log": v* = (1 + e^-lambda) / (1 + e^(l - lambda)). Not Jiang's "logarithmic".
+    """CuDFKD's "log": v* = (1 + e^-lambda) / (1 + e^(l - lambda)), equation (3). Not Jiang's "logarithmic".
 
     F = (1 + e^-lambda) ln[(1 + e^-lambda) / (e^-l + e^-lambda)]. F is smooth, and within ln 2 of min(l, lambda) for
-    lambda >= 1.23. g = mu ln mu + v ln v + lambda mu with mu = 1 + e^-lambda - v. As lambda -> 0, v* tends to
+    lambda >= 1.23. g = u ln u + v ln v + lambda u with u = 1 + e^-lambda - v. As lambda -> 0, v* tends to
     2 / (1 + e^l).
     """
 
@@ -141,7 +142,7 @@ class Logistic(Regularizer):
 
 @dataclass(frozen=True)
 class Polynomial(Regularizer):
-    """g = lambda (v^t/t - v + 1 - 1/t), v* = (1 - l/lambda)+^(1/(t-1)), t > 1. t = 2 is Linear."""
+    """g = lambda (v^nu/nu - v + 1 - 1/nu), v* = (1 - l/lambda)+^(1/(nu-1)), nu = `t` > 1. nu = 2 is Linear."""
 
     t: float = 3.0
     name: ClassVar[str] = "polynomial"
@@ -167,9 +168,10 @@ class Polynomial(Regularizer):
 
 @dataclass(frozen=True)
 class Mixture(Regularizer):
-    """Jiang et al. (2014), hard below l2 and soft above: l2 = ratio lambda, l1 = lambda, z = l1 l2 / (l1 - l2).
+    """Jiang et al. (2014), hard below the loss psi lambda and soft above it, with psi = `ratio`, 0 < psi < 1.
 
-    v* = 1 for l <= l2, z/l - z/l1 between l2 and l1, 0 from l1 on; g = z ln[(1 + z/l1) / (v + z/l1)]; 0 < ratio < 1.
+    v* = 1 for l <= psi lambda, u (lambda/l - 1) from there to lambda, and 0 from lambda on, with u = psi / (1 - psi).
+    g = lambda u ln[(1 + u) / (v + u)].
     """
 
     ratio: float = 0.5
@@ -188,7 +190,7 @@ class Mixture(Regularizer):
         return torch.minimum(loss, low) + self._z(lam) * (torch.log(between / low) - (between - low) / lam)
 
     def _penalty(self, v: Tensor, lam: Tensor) -> Tensor:
-        share = self.ratio / (1 - self.ratio)  # z / l1
+        share = self.ratio / (1 - self.ratio)  # psi / (1 - psi)
         return self._z(lam) * torch.log((1 + share) / (v + share))
 
     def _latent_limit(self, lam: Tensor) -> Tensor:
@@ -200,9 +202,9 @@ class Mixture(Regularizer):
 
 @dataclass(frozen=True)
 class JiangLog(Regularizer):
-    """Jiang et al. (2014), "logarithmic", 0 < lambda < 1, z = 1 - lambda: v* = ln(l + z) / ln z for l < lambda, else 0.
+    """Jiang et al. (2014), "logarithmic", 0 < lambda < 1: v* = ln(l + u) / ln u for l < lambda, else 0; u = 1 - lambda.
 
-    g = z (v - 1) + z (1 - z^(v-1)) / ln z. A self-paced v* should be monotone in lambda; this v* is not.
+    g = u (v - 1) + u (1 - u^(v-1)) / ln u. A self-paced v* should be monotone in lambda; this v* is not.
     """
 
     name: ClassVar[str] = "jiang-log"
@@ -226,7 +228,7 @@ class JiangLog(Regularizer):
         return -(z * log_z + lam) / log_z
 
     def _z(self, lam: Tensor) -> tuple[Tensor, Tensor]:
-        """z and ln z, also for a lambda that was rounded to 1 in its dtype."""
+        """1 - lambda and ln(1 - lambda), also for a lambda that was rounded to 1 in its dtype."""
         below = lam.clamp(max=1 - torch.finfo(lam.dtype).eps)
         return 1 - below, torch.log1p(-below)
 

@@ -16,6 +16,7 @@ from cudfkd.base.files import write_bytes
 TEMPLATES = Path(__file__).parent / "templates"
 LIST = ROOT / "docs" / "notebooks.md"  # the map of the notebooks, as the site has it
 INDEX = "index.html"
+ELSEWHERE = re.compile(r"\[(\$[^$]+\$|[^\]]+)\]\(\.\./[^)]+\)")  # a formula may hold brackets
 
 
 def mathjax() -> Path:
@@ -68,7 +69,7 @@ def _linked(text: str, listed: bool) -> str:
     """A text of a notebook with links that lead to pages of its folder; other links become words."""
     row = r" · \[All notebooks\]\(README\.md\)|\[All notebooks\]\(README\.md\) · "
     text = text.replace("(README.md)", f"({INDEX})") if listed else re.sub(row, "", text)
-    text = re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\)", r"\1", text)
+    text = ELSEWHERE.sub(r"\1", text)
     return re.sub(r"\]\((\d\d_\w+)\.ipynb", r"](\1.html", text)
 
 

@@ -68,8 +68,8 @@ class Account:
         mean weight: mean of the weights.
         dead: share of samples of weight below 0.001.
         ess: effective sample size as a share of the samples.
-        kl: KL divergence of Q from P, nats.
-        entropy: entropy of Q, nats.
+        kl: KL divergence of Pi from P, nats.
+        entropy: entropy of Pi, nats.
         loss: mean loss.
         q05, q25, q50, q75, q95: quantiles of the loss.
 
@@ -238,7 +238,7 @@ def _samples(phi: LiveObjective, readings: Sequence[Reading]) -> Iterator[dict]:
 
 
 def _spread(weights: Tensor) -> dict[str, float]:
-    """Statistics of Q = v / sum v against the uniform P. Where every weight is 0, ess, kl and entropy are NaN."""
+    """Statistics of Pi = v / sum v against the uniform P. Where every weight is 0, ess, kl and entropy are NaN."""
     n, total = len(weights), float(weights.sum())
     q = weights / total
     entropy = float(-torch.xlogy(q, q).sum()) if total else nan

@@ -1,7 +1,7 @@
 """Numbers that describe a curve of accuracy over epochs, and the information that each number hides.
 
-A curve has one accuracy an epoch, as a share in [0, 1]. The published tables give mu in percent and sigma^2 in
-percent^2. They do not state the window and the divisor, so both are arguments in this module.
+A curve has one accuracy an epoch, as a share in [0, 1]. The published tables give the mean in percent and the
+variance in percent^2. They do not state the window and the divisor, so both are arguments in this module.
 """
 
 from collections.abc import Sequence
@@ -49,11 +49,11 @@ class Reach(NamedTuple):
 
 
 def stability(accuracies: Curve, skip: int = 0, ddof: int = 0, detrend: bool = False) -> Stability:
-    """mu and sigma^2 over the epochs after the first `skip` epochs.
+    """Mean and variance over the epochs after the first `skip` epochs.
 
     Arguments:
         ddof: 0 divides by n, 1 divides by n - 1.
-        detrend: first subtract a straight line, so that learning does not count as instability (mu stays).
+        detrend: first subtract a straight line, so that learning does not count as instability (the mean stays).
 
     Raises:
         ConfigError: an accuracy is outside [0, 1]; fewer than 2 epochs are left, or no more than ddof.
@@ -67,7 +67,7 @@ def stability(accuracies: Curve, skip: int = 0, ddof: int = 0, detrend: bool = F
 
 
 def drawdown(accuracies: Curve) -> float:
-    """The largest fall below the best accuracy so far: max over t of (max over s <= t of acc_s) - acc_t."""
+    """The largest fall below the best accuracy so far: the largest distance of an epoch from the best before it."""
     values = _curve(accuracies)
     return float((np.maximum.accumulate(values) - values).max())
 

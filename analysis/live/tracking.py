@@ -24,7 +24,7 @@ class Tracking:
     """The two sides of T10 for a run.
 
     gradients: sum of eta_k / (1 + beta) |grad Phi_k|^2.
-    fallen: Phi_0 - Phi_K; the kinetic part of H_K is left out, which makes the bound larger.
+    fallen: Phi_0 - Phi_K; the kinetic part of the last energy is left out, which makes the bound larger.
     growth: the sum of lambda's parts.
     drift: the sum of the generator's parts.
     beta: the momentum factor.
@@ -53,7 +53,8 @@ class Tracking:
 
     @property
     def noise_needed(self) -> float:
-        """The noise of a batch at which T10 just allows these gradients: E |g_B - grad Phi|^2 over |grad Phi|^2.
+        """The noise of a batch at which T10 just allows these gradients: E |grad Phi_B - grad Phi|^2 over
+        |grad Phi|^2.
 
         Both are means weighted by the step lengths, and L is 0. The number is 0 for gradients below their bound, and
         at most 2 / (beta (1 + beta)) for a bound that is not negative. NaN without momentum, where short steps leave

@@ -202,7 +202,7 @@ FIGURES = (
 TABLES = (
     Row("accuracies", "table of accuracies", "%", "13", ("comparison",), _accuracy_table(), _accuracies,
         source=published.source("accuracy")),
-    Row("steadiness", "table of mean, σ², time and memory over training", "%", "14", ("comparison",),
+    Row("steadiness", "table of mean, variance, time and memory over training", "%", "14", ("comparison",),
         {MEAN: published.figure("steadiness")["mu"]}, _mean_over_training, source=published.source("steadiness")),
     Row("Tiny-ImageNet", "table of accuracies on Tiny-ImageNet", "%", "", (),
         source="its values stand in the paper alone, which is not at hand"),

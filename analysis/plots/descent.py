@@ -156,10 +156,10 @@ def momentum_energy(path: MomentumPath, ax: Axes | None = None) -> Axes:
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 3.8))
     k = np.arange(len(path.objective))
-    ax.plot(k, path.energy, color="C1", label="energy H = Φ + β η |m|² / 2")
+    ax.plot(k, path.energy, color="C1", label="energy ℋ = Φ + β η |m|² / 2")
     ax.plot(k, path.objective, color="C0", marker="o", markersize=3, linewidth=1.2, label="objective Φ")
     ax.fill_between(k, path.objective, path.energy, color="C1", alpha=0.15, linewidth=0, label="kinetic part")
-    ax.set(title="Momentum lets Φ rise; the energy only falls", xlabel="step k", ylabel="Φ and H", ylim=(0, None))
+    ax.set(title="Momentum lets Φ rise; the energy only falls", xlabel="step k", ylabel="Φ and ℋ", ylim=(0, None))
     ax.legend()
     return ax
 
@@ -179,7 +179,7 @@ def growing_pace(path: GrowthPath) -> Figure:
     left.fill_between(lam, descended, phi, color="C1", alpha=0.25, linewidth=0, label="growth so far")
     left.set(title="Each step descends, yet Φ rises", ylabel="objective", ylim=(0, None))
     left.legend()
-    middle.plot(lam, path.column("raw"), color="C3", linestyle="--", label="raw objective E")
+    middle.plot(lam, path.column("raw"), color="C3", linestyle="--", label="raw objective")
     middle.plot(lam, phi, color="C0", linewidth=1, label="normalised Φ")
     middle.axhline(0, color="0.6", linewidth=0.8)
     middle.set(title="The raw objective falls for free", ylabel="objective")

@@ -54,11 +54,11 @@ def bands(curves: Mapping[str, pd.DataFrame], label: str, reference: str = "kd",
 
 
 def steadiness(tables: Mapping[str, pd.DataFrame], published: Mapping[str, tuple[float, float]], source: str) -> Figure:
-    """A row a method: mean accuracy over training, sigma^2, deviation, largest fall, each with its interval.
+    """A row a method: mean accuracy over training, its variance, deviation, largest fall, each with its interval.
 
     Arguments:
         tables: mu, sigma2, deviation and fall, of `analysis.studies.comparison.over_seeds`; the order of mu is drawn.
-        published: by method, the published pair of mu and sigma^2; source: the origin of these values, in words.
+        published: by method, the published pair of mean and variance; source: the origin of these values, in words.
     """
     names = [str(name) for name in tables["mu"].index]
     left, middle, right, last = intervals.rows(names, 4, width=9.2)
@@ -67,10 +67,11 @@ def steadiness(tables: Mapping[str, pd.DataFrame], published: Mapping[str, tuple
     for ax, place in ((left, 0), (middle, 1)):
         intervals.published(ax, names, {name: pair[place] for name, pair in published.items()}, shift=0.25)
     left.set(xlabel="mean accuracy\nover epochs, %", xlim=(0, 100))
-    middle.set(xlabel="σ² over epochs, %²", xlim=(0, None))
+    middle.set(xlabel="variance over epochs, %²", xlim=(0, None))
     right.set(xlabel="deviation around a line,\nlast four fifths, %", xlim=(0, None))
     last.set(xlabel="largest fall below\nthe best so far, points", xlim=(0, None))
-    words = f"Points: ours, on dev, with 95 % intervals over seeds\nDiamonds: {source}; σ² as it is printed there"
+    words = "Points: ours, on dev, with 95 % intervals over seeds\n"
+    words += f"Diamonds: {source}; the variance as it is printed there"
     return intervals.headline([left], words)
 
 

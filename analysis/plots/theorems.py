@@ -63,7 +63,7 @@ def linear_rates(runs: Mapping[str, pd.DataFrame], valley: Mapping[float, pd.Dat
     for number, (step, table) in enumerate(valley.items()):
         right.semilogx(table.index, 100 * table["one sample"], color=f"C{number}", label=f"step length {step:g}")
     right.axhline(0, color="0.4", linewidth=1)
-    right.set(title="Without growth a step climbs near the fit", xlabel="distance x from the fit",
+    right.set(title="Without growth a step climbs near the fit", xlabel="distance from the fit",
               ylabel="mean change of Φ, %")  # fmt: skip
     right.legend()
     return figure
@@ -80,10 +80,12 @@ def weight_priors(priors: Mapping[str, Prior], lam: float, most: float = 8.0) ->
         else:
             density = prior.masses / prior.nodes
             above.fill_between(prior.nodes, density / density.max(), color="C0", alpha=0.4)
-        above.set(title=f"{name}: {prior.name}", xlabel="weight w", xlim=(-0.1, 3.1), ylim=(0, 1.1), xticks=range(4))
+        above.set(
+            title=f"{name}: {prior.name}", xlabel="random weight ω", xlim=(-0.1, 3.1), ylim=(0, 1.1), xticks=range(4)
+        )
         below.plot(losses, regularizers.get(name).weight(losses, lam), color="0.6", label="weight v*")
         means = prior.posterior_mean(losses[::12].numpy())
-        below.plot(losses[::12], means, "o", color="C1", markersize=5, label="posterior mean c·E[w | ℓ]")
+        below.plot(losses[::12], means, "o", color="C1", markersize=5, label="posterior mean ζ·E[ω | ℓ]")
         below.set(xlabel=f"loss ℓ (λ = {lam:g})", ylim=(0, 1.05))
     axes[0][0].set_ylabel("prior, as a share of its peak")
     axes[1][0].set_ylabel("weight")
@@ -95,17 +97,17 @@ def tp2_decides(pairs: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Ax
     """Two samples at two paces, a dot a pair: the change of the KL divergence over the change of the weights' ratio.
 
     Arguments:
-        pairs: by name of the weight, tables with the columns ratio (late minus early v_b / v_a) and rise (of KL).
+        pairs: by name of the weight, tables with the columns ratio (late minus early v_2 / v_1) and rise (of KL).
     """
     ax = ax or plt.subplots(figsize=(7, 4.2))[1]
     for number, (name, table) in enumerate(pairs.items()):
         ax.plot(table["ratio"], table["rise"], "o", markersize=4, alpha=0.6, color=f"C{number}", label=name)
     ax.axhline(0, color="0.4", linewidth=1)
     ax.axvline(0, color="0.4", linewidth=1)
-    ax.text(0.9, 0.06, "TP2 holds: Q approaches P", transform=ax.transAxes, ha="right")
-    ax.text(0.08, 0.94, "TP2 fails: Q leaves P", transform=ax.transAxes, va="top")
+    ax.text(0.9, 0.06, "TP2 holds: Π approaches P", transform=ax.transAxes, ha="right")
+    ax.text(0.08, 0.94, "TP2 fails: Π leaves P", transform=ax.transAxes, va="top")
     ax.set(title="The ratio of two weights decides, for every pair", xlabel="change of v(hard) / v(easy)",
-           ylabel="change of KL(Q ‖ P)")  # fmt: skip
+           ylabel="change of KL(Π ‖ P)")  # fmt: skip
     ax.legend(loc="upper right")
     return ax
 

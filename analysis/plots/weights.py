@@ -1,4 +1,4 @@
-"""Figures of a sample and its weight, of the latent loss of the weights, and of the distribution Q by the weights."""
+"""Figures of a sample and its weight, of the latent loss of the weights, and of the distribution Pi by the weights."""
 
 from collections.abc import Mapping, Sequence
 
@@ -226,7 +226,7 @@ def theorem_matrix(verdicts: pd.DataFrame) -> Axes:
 
 
 def shares(probabilities: pd.DataFrame, losses: Sequence[float]) -> Axes:
-    """Q_lambda as stacked shares over lambda, with the easiest sample at the bottom.
+    """Pi_lambda as stacked shares over lambda, with the easiest sample at the bottom.
 
     Arguments:
         probabilities: probabilities over lambda (the index), a column a sample.
@@ -239,18 +239,18 @@ def shares(probabilities: pd.DataFrame, losses: Sequence[float]) -> Axes:
                  linewidth=0.4, labels=[f"ℓ = {losses[k]:.3g}" for k in order])  # fmt: skip
     handles, labels = ax.get_legend_handles_labels()
     ax.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
-    ax.set(title="As λ grows, the shares even out from easy to hard", xlabel="pace λ", ylabel="share of Q")
+    ax.set(title="As λ grows, the shares even out from easy to hard", xlabel="pace λ", ylabel="share of the lesson Π")
     ax.set(ylim=(0, 1), xlim=(probabilities.index.min(), probabilities.index.max()))
     _pace_axis(ax, probabilities.index)
     return ax
 
 
 def entropies(sweeps: Mapping[str, pd.DataFrame]) -> Figure:
-    """Entropy of Q and KL(Q || P) over lambda, a panel a prior. sweeps: results of `distribution.sweep`, by title."""
+    """Entropy of Pi and KL(Pi || P) over lambda, a panel a prior. sweeps: results of `distribution.sweep`, by title."""
     figure, axes = plt.subplots(1, len(sweeps), figsize=(9, 3.6), squeeze=False)
     for ax, (name, sweep) in zip(axes.flat, sweeps.items(), strict=True):
-        ax.plot(sweep.index, sweep["entropy"], color="C1", label="entropy H(Q)")
-        ax.plot(sweep.index, sweep["KL"], color="C0", label="KL(Q ‖ P)")
+        ax.plot(sweep.index, sweep["entropy"], color="C1", label="entropy H(Π)")
+        ax.plot(sweep.index, sweep["KL"], color="C0", label="KL(Π ‖ P)")
         ax.axhline(sweep["entropy"].iloc[-1], color="C1", linewidth=0.9, linestyle="--")
         ax.set(title=name, xlabel="pace λ", ylabel="entropy, divergence (nats)",
                ylim=(0, 1.35 * sweep["entropy"].max()))  # fmt: skip
@@ -260,12 +260,12 @@ def entropies(sweeps: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def activity(sweeps: Sequence[pd.DataFrame]) -> Axes:
-    """Total variation between Q and P against 1 - alpha, a line a random problem. No line crosses the diagonal."""
+    """Total variation between Pi and P against 1 - alpha, a line a random problem. No line crosses the diagonal."""
     _, ax = plt.subplots(figsize=(5.6, 4.0))
     for number, (sweep, color) in enumerate(zip(sweeps, _colors(len(sweeps)), strict=True)):
         ax.plot(1 - sweep["alpha"], sweep["TV"], color=color, linewidth=1.2, label="" if number else "random problems")
     ax.plot([0, 1], [0, 1], color="black", linewidth=1.2, linestyle="--", label="bound TV = 1 - α")
-    ax.set(title="The mean weight bounds the curriculum", xlabel="activity 1 - α", ylabel="total variation of Q from P")
+    ax.set(title="The mean weight bounds the curriculum", xlabel="activity 1 - α", ylabel="total variation of Π from P")
     most = 1.05 * max(float(1 - sweep["alpha"].to_numpy().min()) for sweep in sweeps)
     ax.set(xlim=(0, most), ylim=(0, most))
     ax.legend(loc="upper left")

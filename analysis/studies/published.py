@@ -27,7 +27,7 @@ class Curve(NamedTuple):
     """Numbers of a published curve of accuracy over epochs, and its cost.
 
     mu: mean accuracy in percent.
-    sigma2: the number printed as sigma^2. The window is not defined, and several values read like deviations.
+    sigma2: the number printed as the variance. The window is not defined, and several values read like deviations.
     best: best accuracy in percent.
     gb: memory in GB.
     hours: hours on one RTX 3090 Ti.

@@ -70,7 +70,7 @@ def among(reg: Regularizer | str, lam: float, candidates: Float[Tensor, "m n"]) 
 
 
 def on_line(reg: Regularizer | str, lam: float, targets: Sequence[float], decay: float = 0.0) -> Price:
-    """The price for losses (theta - a_i)^2 / 2 with one parameter, by a search over a fine grid between the targets."""
+    """The price for losses (theta - y_i)^2 / 2 with one parameter, by a search over a fine grid between the targets."""
     problem = points(*targets, decay=decay)
     phi, thetas = objective(problem, reg, lam), torch.linspace(min(0.0, *targets), max(targets), GRID).double()[:, None]
     losses = torch.vmap(problem.losses)(thetas)

@@ -3,7 +3,8 @@
 The checks compare measured left sides with these functions. A test makes each function wrong by 10 %, in the direction
 in which the theorem would claim too much, and demands that a check sees it.
 
-Symbols: eta a step length, L a curvature, G = |grad Phi|^2, c the constant of Armijo's rule, beta the momentum factor.
+Symbols: eta a step length, L a curvature, c the share of a step that a descent gains (Armijo's constant), beta the
+momentum factor.
 """
 
 from math import exp, expm1
@@ -20,7 +21,7 @@ def bregman(weight_change: Tensor, loss_change: Tensor) -> Tensor:
 
 
 def step_drop(eta: float, curvature: float, squared: float) -> float:
-    """T3: the least that a step lowers Phi, eta (1 - L eta / 2) G."""
+    """T3: the least that a step lowers Phi, eta (1 - L eta / 2) |grad Phi|^2."""
     return eta * (1 - curvature * eta / 2) * squared
 
 
@@ -30,12 +31,12 @@ def armijo_step(first: float, c: float, curvature: float) -> float:
 
 
 def exact_drop(curvature: float, squared: float) -> float:
-    """T4: the least that the minimiser of Q lowers Phi, G / (2 L)."""
+    """T4: the least that the minimiser of Q lowers Phi, |grad Phi|^2 / (2 L)."""
     return squared / (2 * curvature)
 
 
 def mean_squared(available: float, c: float, lengths: float) -> float:
-    """T4 and T5: the most that the mean of G can be, weighted by step lengths.
+    """T4 and T5: the most that the mean of |grad Phi|^2 can be, weighted by step lengths.
 
     Arguments:
         available: the fall of Phi, or the first Phi plus the budget of growth.
@@ -61,7 +62,7 @@ def missing_gradient(missing: Tensor, slopes: Tensor) -> float:
 
 
 def missing_at_most(missing: float, steepest: float) -> float:
-    """T5': the same with the largest loss M and the steepest gradient G: (1 - v*(M)) G."""
+    """T5': the same with the largest loss M and the bound C of the loss gradients: (1 - v*(M)) C."""
     return missing * steepest
 
 
@@ -91,22 +92,22 @@ def moved_mass(limit: float, total_variation: float) -> float:
 
 
 def noise_rise(eta: float, curvature: float, variance: float) -> float:
-    """T7: the most that the noise of a batch adds to E Phi, L eta^2 / 2 Var(g_B)."""
+    """T7: the most that the noise of a batch adds to E Phi, L eta^2 / 2 Var(grad Phi_B)."""
     return curvature * eta**2 / 2 * variance
 
 
 def batch_variance(variance: float, batch: int, n: int) -> float:
-    """T7: the variance of g_B, drawn without replacement from n samples: sigma^2 / B (n - B) / (n - 1)."""
+    """T7: the variance of grad Phi_B, drawn without replacement from n samples: sigma^2 / B (n - B) / (n - 1)."""
     return variance / batch * (n - batch) / (n - 1)
 
 
 def energy_drop(eta: float, curvature: float, beta: float, squared: float) -> float:
-    """T8: the least that a step lowers H, eta (1 - beta - L eta / 2) |m'|^2."""
+    """T8: the least that a step lowers the energy, eta (1 - beta - L eta / 2) |m'|^2."""
     return eta * (1 - beta - curvature * eta / 2) * squared
 
 
 def gradient_sum(available: float, eta: float, curvature: float, beta: float) -> float:
-    """T8: the most that sum |g_k|^2 can be at constant eta, (1 + beta)^2 Phi_0 / [eta (1 - beta - L eta / 2)].
+    """T8: the most that sum |grad Phi_k|^2 can be at constant eta, (1 + beta)^2 Phi_0 / [eta (1 - beta - L eta / 2)].
 
     Arguments:
         available: Phi_0 - inf Phi.
@@ -120,12 +121,12 @@ def kappa(product: float, beta: float = 0.0) -> float:
 
 
 def batch_noise(eta: float, curvature: float, beta: float, variance: float) -> float:
-    """T10: the most that the noise of a batch adds in the mean, eta / 2 (L eta + beta) Var(g_B)."""
+    """T10: the most that the noise of a batch adds in the mean, eta / 2 (L eta + beta) Var(grad Phi_B)."""
     return eta / 2 * (curvature * eta + beta) * variance
 
 
 def linear_drop(modulus: float, weight: float, eta: float, curvature: float) -> float:
-    """T11: the least share of Phi that a step takes away, 2 mu w^2 eta (1 - L eta / 2)."""
+    """T11: the least share of Phi that a step takes away, 2 mu v_min^2 eta (1 - L eta / 2)."""
     return 2 * modulus * weight**2 * eta * (1 - curvature * eta / 2)
 
 
@@ -135,12 +136,12 @@ def path_loss(at_start: float) -> float:
 
 
 def batch_growth(steepest: float, modulus: float, weight: float) -> float:
-    """T11: the most that E |g_B|^2 / |grad Phi|^2 can be under PL, for losses of curvature up to `steepest`."""
+    """T11: the most that E |grad Phi_B|^2 / |grad Phi|^2 can be under PL, for losses of curvature up to `steepest`."""
     return steepest / (modulus * weight**2)
 
 
 def activity(alpha: float, top: float, bottom: float) -> float:
-    """T13: the most that D_f can be, alpha f(1 / alpha) + (1 - alpha) f(0).
+    """T13: the most that div_f can be, alpha f(1 / alpha) + (1 - alpha) f(0).
 
     Arguments:
         top, bottom: f(1 / alpha) and f(0).

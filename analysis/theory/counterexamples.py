@@ -63,10 +63,10 @@ def cycle_amplitude(step: float, lam: float = 2.0) -> float:
 
 
 def cycle_is_stable(step: float, lam: float = 2.0) -> bool:
-    """Whether nearby students fall into the cycle: theta^2 (1 - s) < 1 with s = sigmoid(lambda - l).
+    """Whether nearby students fall into the cycle: theta^2 (1 - u) < 1 with u = sigmoid(lambda - l).
 
-    At lambda = 2 this means step < 2.734. The reason: v' = -v (1 - s), so on the cycle the map
-    theta -> theta (1 - step v) has the slope -1 + 2 theta^2 (1 - s).
+    At lambda = 2 this means step < 2.734. The reason: v' = -v (1 - u), so on the cycle the map
+    theta -> theta (1 - step v) has the slope -1 + 2 theta^2 (1 - u).
     """
     loss = cycle_amplitude(step, lam) ** 2 / 2
     return bool(2 * loss * (1 - 1 / (1 + np.exp(loss - lam))) < 1)
@@ -96,13 +96,13 @@ def attractor(steps: Sequence[float], keep: int = 40, settle: int = 400) -> pd.D
 def momentum_rises() -> Counterexample:
     """Momentum 0.9 with a step length at which plain descent would descend: Phi rises in many steps, by up to 0.06.
 
-    The energy H does not rise, as T8 says. With a step of 0.5, beyond T8's limit of 0.2, it rises, too.
+    The energy does not rise, as T8 says. With a step of 0.5, beyond T8's limit of 0.2, it rises, too.
     """
     path, long = (momentum.run(points(0.0, start=1.0), LOG, 2.0, momentum.constant(step, 60)) for step in (0.1, 0.5))
     rises = np.diff(path.objective)
     numbers = {"rises": float((rises > 0).sum()), "of": float(len(rises)), "largest": float(rises.max()),
-               "rises of H": float((np.diff(path.energy) > 1e-15).sum()),
-               "rises of H, step 0.5": float((np.diff(long.energy) > 1e-15).sum())}  # fmt: skip
+               "rises of the energy": float((np.diff(path.energy) > 1e-15).sum()),
+               "rises of the energy, step 0.5": float((np.diff(long.energy) > 1e-15).sum())}  # fmt: skip
     return Counterexample("momentum rises", "with a small step momentum descends too", "T8",
                           "l = theta^2 / 2, lambda 2, step 0.1, beta 0.9, start 1", numbers)  # fmt: skip
 

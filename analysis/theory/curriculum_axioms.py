@@ -30,29 +30,30 @@ def activity_grows(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> 
 
 
 def gets_harder(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
-    """T9 (ii): the mean loss under Q grows with lambda. The control is jiang-log, which breaks the hypothesis."""
+    """T9 (ii): the mean loss under Pi grows with lambda. The control is jiang-log, which breaks the hypothesis."""
     worst = _rises(reg, lambda q: -q.mean_loss, problems, seed)
-    return check("samples get harder", "E_Q l does not fall as lambda grows", "T9", worst,
+    return check("samples get harder", "E_Pi l does not fall as lambda grows", "T9", worst,
                  ("jiang-log", _rises("jiang-log", lambda q: -q.mean_loss, 8, seed)), claims=("C2", "C4"))  # fmt: skip
 
 
 def approaches_prior(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
-    """T9 (iii): every f-divergence of `DIVERGENCES` from Q to P falls. The control is jiang-log."""
+    """T9 (iii): every f-divergence of `DIVERGENCES` from Pi to P falls. The control is jiang-log."""
     worst = [_rises(reg, _divergence(name), problems, seed) for name in DIVERGENCES]
     wrong = _rises("jiang-log", _divergence("KL"), 8, seed)
-    return check("divergences fall", "D_f(Q_lambda || P) does not grow with lambda", "T9", np.concatenate(worst),
+    return check("divergences fall", "div_f(Pi_lambda || P) does not grow with lambda", "T9", np.concatenate(worst),
                  ("jiang-log", wrong), claims=("C2", "C4"))  # fmt: skip
 
 
 def entropy_grows(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
-    """T9 (iv): for a uniform P the entropy of Q grows. The control uses uneven priors."""
+    """T9 (iv): for a uniform P the entropy of Pi grows. The control uses uneven priors."""
     worst = _rises(reg, lambda q: -q.entropy, problems, seed, uniform=True)
-    return check("entropy grows", "H(Q_lambda) does not fall as lambda grows, P uniform", "T9", worst,
+    return check("entropy grows", "H(Pi_lambda) does not fall as lambda grows, P uniform", "T9", worst,
                  ("P not uniform", _rises("log", lambda q: -q.entropy, 8, seed)), claims=("C2", "C4"))  # fmt: skip
 
 
 def totally_positive(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
-    """The hypothesis of T9: v(l; L) v(l'; L') >= v(l'; L) v(l; L') for l < l', L < L'. The control: the step weight."""
+    """The hypothesis of T9: v*(l_1; lambda) v*(l_2; lambda') >= v*(l_2; lambda) v*(l_1; lambda') for l_1 < l_2 and
+    lambda < lambda'. The control: the step weight."""
     reg = validate.known(reg)
     worst, wrong = ([_determinant(kind, seed + k) for k in range(problems)] for kind in (reg, StepWeight()))
     return check("weights are TP2", "v(l; L) v(l'; L') >= v(l'; L) v(l; L') for l < l', L < L'", "T9", worst,
@@ -77,16 +78,16 @@ def violations(reg: Regularizer | str, problems: int = 400, seed: int = 0) -> di
 
 
 def entropy_falls() -> Counterexample:
-    """P = (0.1 at l = 0.1, 0.9 at l = 3): as lambda grows, the entropy of Q falls towards the entropy of P.
+    """P = (0.1 at l = 0.1, 0.9 at l = 3): as lambda grows, the entropy of Pi falls towards the entropy of P.
 
-    At the same time KL falls and E_Q l grows.
+    At the same time KL falls and E_Pi l grows.
     """
     lams = (1e-9, 0.5, 1.0, 2.0, 4.0, 8.0)
     rows = [curriculum("log", lam, [0.1, 3.0], [0.1, 0.9]) for lam in lams]
     numbers = {f"H at {lam:.2g}": q.entropy for lam, q in zip(lams, rows, strict=True)}
     ends = {"KL first": rows[0].divergence("KL"), "KL last": rows[-1].divergence("KL"),
-            "E_Q l first": rows[0].mean_loss, "E_Q l last": rows[-1].mean_loss}  # fmt: skip
-    return Counterexample("entropy falls", "the entropy of Q grows for every prior", "T9",
+            "E_Pi l first": rows[0].mean_loss, "E_Pi l last": rows[-1].mean_loss}  # fmt: skip
+    return Counterexample("entropy falls", "the entropy of Pi grows for every prior", "T9",
                           "two samples, the hard one nine times as frequent", numbers | ends)  # fmt: skip
 
 
@@ -109,7 +110,7 @@ def _paces(reg: Regularizer) -> Sequence[float]:
 
 @lru_cache(maxsize=64)
 def _path(reg: Regularizer, seed: int, uniform: bool = False) -> list[Curriculum]:
-    """The distributions Q along lambda for a random problem, for the lambdas at which some sample has weight."""
+    """The distributions Pi along lambda for a random problem, for the lambdas at which some sample has weight."""
     losses, prior = random_problem(seed, uniform=uniform)
     alive = [lam for lam in _paces(reg) if bool((reg.weight(losses, lam) > 0).any())]
     return [curriculum(reg, lam, losses, prior) for lam in alive]
@@ -125,7 +126,10 @@ def _rises(reg: Regularizer | str, statistic: Statistic, problems: int, seed: in
 
 
 def _determinant(reg: Regularizer, seed: int) -> float:
-    """The largest v(l'; lam) v(l; lam') - v(l; lam) v(l'; lam') over neighbouring losses and neighbouring lambdas."""
+    """The largest v(l_2; lambda) v(l_1; lambda') - v(l_1; lambda) v(l_2; lambda').
+
+    Each pair of losses and each pair of lambdas are neighbours.
+    """
     losses = random_problem(seed, 40)[0].sort().values
     table = torch.stack([reg.weight(losses, lam) for lam in _paces(reg)])
     early, late = table[:-1], table[1:]

@@ -1,12 +1,12 @@
-"""T9: the curriculum as a distribution. Q_lambda gives each sample the probability v*(l; lambda) P / alpha(lambda).
+"""T9: the curriculum as a distribution. Pi_lambda gives each sample the probability v*(l; lambda) P / alpha(lambda).
 
 alpha = sum P v* is the mean weight (the activity of the curriculum is 1 - alpha). By the definition of Bengio et al.
 (2009), the weights and the entropy of a curriculum grow. Let lambda grow at fixed theta and P, and let v* be TP2,
 
-    v(b; lambda) v(a; lambda') <= v(a; lambda) v(b; lambda')    for losses a < b and paces lambda < lambda'
+    v(l_2; lambda) v(l_1; lambda') <= v(l_1; lambda) v(l_2; lambda')    for losses l_1 < l_2 and paces lambda < lambda'
 
-Weights may be 0; where they are positive, ln v* has increasing differences. Then alpha grows, the mean loss under Q
-grows, and every f-divergence D_f(Q || P) falls. The entropy grows for a uniform P; for another P it may fall.
+Weights may be 0; where they are positive, ln v* has increasing differences. Then alpha grows, the mean loss under Pi
+grows, and every f-divergence div_f(Pi || P) falls. The entropy grows for a uniform P; for another P it may fall.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,9 +23,9 @@ from analysis.theory.toys.problems import Losses
 from cudfkd.base.errors import ConfigError
 from cudfkd.regularizers import Regularizer
 
-Phi = Callable[[Tensor], Tensor]  # convex, phi(1) = 0; D_phi(Q || P) = sum P phi(Q / P)
+Convex = Callable[[Tensor], Tensor]  # a convex f with f(1) = 0; div_f(Pi || P) = sum P f(Pi / P)
 
-DIVERGENCES: dict[str, Phi] = {
+DIVERGENCES: dict[str, Convex] = {
     "KL": lambda r: torch.xlogy(r, r) - r + 1,
     "chi2": lambda r: (r - 1).square(),
     "TV": lambda r: (r - 1).abs() / 2,
@@ -38,9 +38,9 @@ DIVERGENCES: dict[str, Phi] = {
 
 @dataclass(frozen=True, eq=False)
 class Curriculum:
-    """The distribution Q_lambda.
+    """The distribution Pi_lambda.
 
-    q: the probabilities Q_lambda, (n,).
+    q: the probabilities Pi_lambda, (n,).
     prior: the probabilities P, (n,).
     losses: l_i, (n,).
     alpha: the mean weight, sum P v*.
@@ -53,12 +53,12 @@ class Curriculum:
 
     @property
     def mean_loss(self) -> float:
-        """The mean loss under Q, E_Q l."""
+        """The mean loss under Pi, E_Pi l."""
         return float((self.q * self.losses).sum())
 
     @property
     def entropy(self) -> float:
-        """Shannon's entropy of Q, in nats."""
+        """Shannon's entropy of Pi, in nats."""
         return float(-torch.xlogy(self.q, self.q).sum())
 
     @property
@@ -66,8 +66,11 @@ class Curriculum:
         """The effective sample fraction (sum P v)^2 / sum P v^2 = 1 / (1 + chi^2), in (0, 1]."""
         return 1 / (1 + self.divergence("chi2"))
 
-    def divergence(self, phi: str | Phi) -> float:
-        """The divergence D_f(Q || P) = sum P phi(Q / P), for a convex phi with phi(1) = 0 or a name of `DIVERGENCES`.
+    def divergence(self, phi: str | Convex) -> float:
+        """The divergence div_f(Pi || P) = sum P f(Pi / P).
+
+        Arguments:
+            phi: a convex f with f(1) = 0, or a name of `DIVERGENCES`.
 
         Raises:
             ConfigError: an unknown name; a function that is not convex on (0, max(1 / alpha, 2)], or not 0 at 1.
@@ -84,7 +87,7 @@ class Curriculum:
 def curriculum(
     reg: Regularizer | str, lam: float, losses: Losses | Sequence[float], prior: Losses | Sequence[float] | None = None
 ) -> Curriculum:
-    """The distribution Q_lambda for losses (n,) and a prior P (n,); the prior is uniform if None.
+    """The distribution Pi_lambda for losses (n,) and a prior P (n,); the prior is uniform if None.
 
     Raises:
         ConfigError: losses that are negative, not finite or not float64; a prior of another shape or dtype than the
@@ -125,7 +128,7 @@ def probabilities(
     reg: Regularizer | str, lams: Sequence[float], losses: Losses | Sequence[float],
     prior: Losses | Sequence[float] | None = None,
 ) -> pd.DataFrame:  # fmt: skip
-    """The probabilities Q_lambda for a figure: one row per lambda, one column per sample in the order of the losses."""
+    """The probabilities Pi_lambda for a figure: a row a lambda, a column a sample in the order of the losses."""
     rows = {lam: curriculum(reg, lam, losses, prior).q.numpy() for lam in lams}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("lam").rename_axis("sample", axis=1)
 
@@ -143,7 +146,7 @@ def random_problem(seed: int, n: int = 12, uniform: bool = False) -> tuple[Losse
     return losses, torch.from_numpy(p)
 
 
-def _generates(phi: Phi, most: float) -> None:
+def _generates(phi: Convex, most: float) -> None:
     """Refuses a function that generates no divergence: phi(1) is not 0, or phi lies above a chord.
 
     The chords join points of a grid on (0, max(most, 2)].

@@ -146,7 +146,7 @@ def _start(reg: Regularizer | str, lam: float, losses: Sequence[float]) -> tuple
 
 def _joints(reg: Regularizer, lam: float) -> list[float]:
     """The losses at which v* changes its formula."""
-    parameters = {families.lam: lam, families.rho: reg.ratio if isinstance(reg, Mixture) else 0.5}
+    parameters = {families.lam: lam, families.psi: reg.ratio if isinstance(reg, Mixture) else 0.5}
     return [float(piece.low.subs(parameters)) for piece in FAMILIES[reg.name].pieces[1:]]
 
 

@@ -2,12 +2,12 @@
 
 Take a weight v(l; lambda) in [0, 1] that does not grow with l. Then the following two statements say the same:
 
-    v(b; lambda) v(a; lambda') <= v(a; lambda) v(b; lambda')    for all a < b and lambda < lambda'  (TP2)
-    D_f(Q_lambda' || P) <= D_f(Q_lambda || P)                   for all convex f, all P, all lambda < lambda'
+    v(l_2; lambda) v(l_1; lambda') <= v(l_1; lambda) v(l_2; lambda')    for all l_1 < l_2, lambda < lambda'  (TP2)
+    div_f(Pi_lambda' || P) <= div_f(Pi_lambda || P)                   for all convex f, all P, all lambda < lambda'
 
 Two samples and a single strictly convex f show that TP2 is necessary. The bound by the activity needs 0 <= v <= 1 only:
 
-    D_f(Q || P) <= alpha f(1 / alpha) + (1 - alpha) f(0),       attained by weights that are 0 or 1
+    div_f(Pi || P) <= alpha f(1 / alpha) + (1 - alpha) f(0),       attained by weights that are 0 or 1
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,12 +46,13 @@ class Pair(NamedTuple):
 
 
 def tp2(pair: Pair) -> float:
-    """The 2 x 2 determinant v(a; lambda) v(b; lambda') - v(b; lambda) v(a; lambda'): >= 0 where TP2 holds."""
+    """The 2 x 2 determinant v(l_1; lambda) v(l_2; lambda') - v(l_2; lambda) v(l_1; lambda'): >= 0 where
+    TP2 holds."""
     return pair.easy * pair.hard_late - pair.hard * pair.easy_late
 
 
 def rise(pair: Pair, divergence: str) -> float:
-    """D_f(Q_lambda' || P) - D_f(Q_lambda || P)."""
+    """div_f(Pi_lambda' || P) - div_f(Pi_lambda || P)."""
     phi, prior = DIVERGENCES[divergence], torch.tensor([1 - pair.share, pair.share], dtype=torch.float64)
     weights = torch.tensor([pair[:2], pair[2:4]], dtype=torch.float64)
     early, late = (prior * phi(weights / (weights @ prior)[:, None])).sum(1).tolist()
@@ -66,12 +67,12 @@ def equivalent(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Chec
     """
     cases = [*pairs(reg, problems, seed), *free_pairs(problems, seed)]
     off = [_disagreement(tp2(pair), rise(pair, name)) for pair in cases for name in STRICT]
-    return check("TP2 and no less", "D_f falls for every P exactly when v is TP2 in loss and lambda", "T13", off,
+    return check("TP2 and no less", "div_f falls for every P exactly when v is TP2 in loss and lambda", "T13", off,
                  ("weights that grow, in place of TP2", _by_growth()), claims=("C2", "C4"))  # fmt: skip
 
 
 def extremal(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
-    """T13: D_f <= alpha f(1 / alpha) + (1 - alpha) f(0) for every divergence, with equality for hard.
+    """T13: div_f <= alpha f(1 / alpha) + (1 - alpha) f(0) for every divergence, with equality for hard.
 
     The control takes nine tenths of the bound, for hard.
     """
@@ -79,7 +80,7 @@ def extremal(reg: Regularizer | str, problems: int = 8, seed: int = 0) -> Check:
     excess = [q.divergence(name) - activity_bound(name, q.alpha) for q in lessons for name in DIVERGENCES]
     gaps = [abs(q.divergence(name) - activity_bound(name, q.alpha)) for q in attained for name in DIVERGENCES]
     wrong = [q.divergence(name) - 0.9 * activity_bound(name, q.alpha) for q in attained for name in DIVERGENCES]
-    return check("activity bounds every divergence", "D_f <= alpha f(1 / alpha) + (1 - alpha) f(0)", "T13",
+    return check("activity bounds every divergence", "div_f <= alpha f(1 / alpha) + (1 - alpha) f(0)", "T13",
                  [*excess, *gaps], ("nine tenths of the bound, for hard", wrong), claims=("C2", "C4"))  # fmt: skip
 
 

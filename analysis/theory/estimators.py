@@ -1,17 +1,18 @@
 """T12: the meaning of the weights. The penalty g is a divergence for all ten, and MM is EM for four of them.
 
-Robust optimisation. Let M = v P be P with its masses cut down by the weights v in [0, 1]. Then
+Robust optimisation. Let v P be P with its masses cut down by the weights v in [0, 1]. Then
 
-    Phi = min over M of  [ integral of l dM + D_g(M || P) ],   D_g(M || P) = E_P g(dM / dP),
+    Phi = min over v of  [ E_P v l + div_g(v P || P) ],   div_g(v P || P) = E_P g(v),
 
-and the minimiser v* P is, once it has mass 1, the Q_lambda of T9. For Welsch D_g is lambda times the KL divergence of
-measures, and with the total mass minimised out
+and the minimiser v* P is, once it has mass 1, the Pi_lambda of T9. For Welsch div_g is lambda times the KL divergence
+of measures, and with the total mass minimised out
 
-    -lambda ln(1 - Phi / lambda) = -lambda ln E_P e^(-l / lambda) = min over Q of [ E_Q l + lambda KL(Q || P) ].
+    -lambda ln(1 - Phi / lambda) = -lambda ln E_P e^(-l / lambda) = min over Pi of [ E_Pi l + lambda KL(Pi || P) ].
 
-EM. Let a random weight w >= 0 with prior mu be behind each sample, with the likelihood e^(-w l). Its posterior mean at
-the loss l is F'(l) / c where  e^(-F(l) / c) = integral of e^(-w l) d mu(w).  So MM is EM for the objective Phi / c
-exactly when e^(-F / c) is a Laplace transform, that is, completely monotone (Bernstein).
+EM. Let a random weight omega >= 0 be behind each sample, with a prior, and with the likelihood e^(-omega l). Its
+posterior mean at the loss l is F'(l) / zeta where e^(-F(l) / zeta) = E e^(-omega l), the mean over the prior. So MM is
+EM for the objective Phi / zeta exactly when e^(-F / zeta) is a Laplace transform, that is, completely monotone
+(Bernstein).
 """
 
 from collections.abc import Callable
@@ -38,9 +39,9 @@ ORDER = 8  # the largest order of difference that is looked at
 class Prior:
     """A random weight behind each sample.
 
-    name: the distribution of w.
-    temperature: c, by which Phi is divided.
-    nodes, masses: w and its probabilities; a quadrature where w is continuous.
+    name: the distribution of omega.
+    temperature: zeta, by which Phi is divided.
+    nodes, masses: omega and its probabilities; a quadrature where omega is continuous.
     """
 
     name: str
@@ -49,11 +50,11 @@ class Prior:
     masses: Values
 
     def evidence(self, losses: Values) -> Values:
-        """E e^(-w l), the likelihood of a sample with its weight integrated out."""
+        """E e^(-omega l), the likelihood of a sample with its weight integrated out."""
         return np.exp(-np.outer(losses, self.nodes)) @ self.masses
 
     def posterior_mean(self, losses: Values) -> Values:
-        """E [w | l], the weight that the E-step of EM gives to a sample, times the temperature."""
+        """E [omega | l], the weight that the E-step of EM gives to a sample, times the temperature."""
         likelihood = np.exp(-np.outer(losses, self.nodes)) * self.masses
         return self.temperature * (likelihood @ self.nodes) / likelihood.sum(1)
 
@@ -81,7 +82,7 @@ def prior(reg: Regularizer | str, lam: float) -> Prior | None:
 
 
 def is_em(reg: Regularizer | str, lam: float) -> Check:
-    """T12: the prior's posterior mean is the weight, and its evidence is e^(-F / c). Control: a prior at 1.1 lambda.
+    """T12: the prior's posterior mean is the weight, and its evidence is e^(-F / zeta). Control: a prior at 1.1 lambda.
 
     Raises:
         ConfigError: no prior gives this regularizer.
@@ -90,23 +91,23 @@ def is_em(reg: Regularizer | str, lam: float) -> Check:
     right, wrong = prior(reg, lam), prior(reg, 1.1 * lam)
     if right is None or wrong is None:
         raise validate.refuse("regularizer", reg.name, "one whose weight is a posterior mean")
-    return check("MM is EM", "v* = c E[w | l], e^(-F / c) = E e^(-w l)", "T12", _em_gaps(reg, lam, right),
+    return check("MM is EM", "v* = zeta E[omega | l], e^(-F / zeta) = E e^(-omega l)", "T12", _em_gaps(reg, lam, right),
                  ("the prior of a pace a tenth larger", _em_gaps(reg, lam, wrong)))  # fmt: skip
 
 
 def laplace(reg: Regularizer | str, lam: float) -> Check:
-    """T12: e^(-F / c) is completely monotone for some c. It can hold for log, Welsch, Cauchy and L1-L2 only.
+    """T12: e^(-F / zeta) is completely monotone for some zeta. It can hold for log, Welsch, Cauchy and L1-L2 only.
 
-    The violation is the largest difference of the wrong sign, up to order 8, at the best of several c. The control is
-    hard: e^(-F / c) has a kink, and a Laplace transform has none.
+    The violation is the largest difference of the wrong sign, up to order 8, at the best of several zeta. The control
+    is hard: e^(-F / zeta) has a kink, and a Laplace transform has none.
     """
     reg = validate.known(reg)
-    return check("a prior of the weights exists", "(-1)^k Delta^k e^(-F / c) >= 0 for all k", "T12",
+    return check("a prior of the weights exists", "(-1)^j Delta^j e^(-F / zeta) >= 0 for all j", "T12",
                  [roughest(reg, lam)], ("hard", [roughest(validate.known("hard"), lam)]))  # fmt: skip
 
 
 def robust(reg: Regularizer | str, lam: float, seed: int = 0, trials: int = 20) -> Check:
-    """T12: no masses M = v P give less than Phi, and v* P gives Phi. The control takes nine tenths of D_g."""
+    """T12: no masses v P give less than Phi, and v* P gives Phi. The control takes nine tenths of div_g."""
     reg, rng = validate.known(reg), torch.Generator().manual_seed(validate.seed(seed))
     lam = validate.pace(reg, lam)
     losses, uneven = random_problem(seed)
@@ -115,13 +116,13 @@ def robust(reg: Regularizer | str, lam: float, seed: int = 0, trials: int = 20) 
     costs = ((tried * losses + reg.penalty(tried, lam)) * uneven).sum(1)
     at_best = float(((best * losses + reg.penalty(best, lam)) * uneven).sum())
     cheap = float(((best * losses + 0.9 * reg.penalty(best, lam)) * uneven).sum())
-    return check("Phi is a robust mean", "Phi = min over M = v P of int l dM + D_g(M || P)", "T12",
+    return check("Phi is a robust mean", "Phi = min over v of E_P v l + div_g(v P || P)", "T12",
                  [*(phi - costs).tolist(), abs(at_best - phi)],
                  ("nine tenths of the divergence", [phi - cheap]))  # fmt: skip
 
 
 def welsch_dual(lam: float = 1.5, seed: int = 0, trials: int = 20) -> Check:
-    """T12 for Welsch: the tilted mean is the optimum over Q of E_Q l + lambda KL(Q || P), attained by T9's Q_lambda.
+    """T12 for Welsch: the tilted mean is the least E_Pi l + lambda KL(Pi || P), attained by T9's Pi_lambda.
 
     The control takes nine tenths of the divergence.
     """
@@ -131,15 +132,15 @@ def welsch_dual(lam: float = 1.5, seed: int = 0, trials: int = 20) -> Check:
     drawn = -torch.rand(validate.count("trials", trials), len(losses), generator=rng, dtype=torch.float64).log()
     others = [_divergent(each / each.sum(), uneven, losses, lam) for each in drawn]
     reached = optimum.mean_loss + lam * optimum.divergence("KL")
-    return check("Welsch is optimistic robust optimisation", "-lambda ln E e^(-l / lambda) = min E_Q l + lambda KL",
+    return check("Welsch is optimistic robust optimisation", "-lambda ln E e^(-l / lambda) = min E_Pi l + lambda KL",
                  "T12", [*(tilted - other for other in others), abs(reached - tilted)],
                  ("nine tenths of the divergence",
                   [tilted - reached + 0.1 * lam * optimum.divergence("KL")]))  # fmt: skip
 
 
 def table() -> pd.DataFrame:
-    """One row per regularizer: the estimator for squared residuals, the divergence D_g, the prior of the weight."""
-    return pd.DataFrame(ROWS, columns=["regularizer", "for ℓ = r²/2", "divergence D_g", "prior of w (EM)"]).set_index(
+    """One row per regularizer: the estimator for squared residuals, the divergence div_g, the prior of the weight."""
+    return pd.DataFrame(ROWS, columns=["regularizer", "for ℓ = ε²/2", "divergence", "prior of ω (EM)"]).set_index(
         "regularizer"
     )
 
@@ -147,8 +148,8 @@ def table() -> pd.DataFrame:
 ROWS = (
     ("hard", "truncated least squares", "λ · mass left out (total variation)", "none"),
     ("linear", "truncated parabola in ℓ", "λ/2 · Pearson's χ²", "none"),
-    ("log", "location of a contaminated sample", "c · KL of two coins, v/c against 1/c", "Bernoulli, c = 1 + e^(−λ)"),
-    ("polynomial", "Tukey's biweight at t = 3/2", "λ · power divergence of order t", "none"),
+    ("log", "location of a contaminated sample", "ζ · KL of two coins, v/ζ against 1/ζ", "Bernoulli, ζ = 1 + e^(−λ)"),
+    ("polynomial", "Tukey's biweight at ν = 3/2", "λ · power divergence of order ν", "none"),
     ("mixture", "no name known to us", "no name known to us", "none"),
     ("jiang-log", "no name known to us", "no name known to us", "none"),
     ("welsch", "Welsch's (Leclerc's)", "λ · KL", "Poisson of mean λ, over λ"),
@@ -159,10 +160,10 @@ ROWS = (
 
 
 def _continuous(name: str, log_density: Callable[[Values], Values]) -> Prior:
-    """A quadrature of a density on w > 0: the trapezoid rule in ln w, which converges exponentially here.
+    """A quadrature of a density on omega > 0: the trapezoid rule in ln omega, which converges exponentially here.
 
     Arguments:
-        log_density: the logarithm of w times the density of w, that is, of the density of ln w.
+        log_density: the logarithm of omega times its density, that is, of the density of ln omega.
     """
     logs = np.linspace(-100, 6, 8001)
     nodes = np.exp(logs)
@@ -183,7 +184,7 @@ def roughest(reg: Regularizer, lam: float) -> float:
 
 
 def _wrong_sign(values: Values) -> float:
-    """The largest violation of (-1)^k Delta^k >= 0, over the orders up to 8 and over three distances of the points."""
+    """The largest violation of (-1)^j Delta^j >= 0, over the orders up to 8 and over three distances of the points."""
     worst = [-(-1.0) ** k * np.diff(values[::gap], k).min() if k % 2 == 0 else np.diff(values[::gap], k).max()
              for k in range(1, ORDER + 1) for gap in (1, 3, 7)]  # fmt: skip
     return float(max(worst))

@@ -42,7 +42,7 @@ def original(theorem: str, reg: Regularizer) -> float:
 
     T1: the difference of the slopes of F on the two sides of the kink.
     T6: F(infinity), which is infinite.
-    T12: the largest difference of e^(-F / c) with the wrong sign, at the best of several c (jiang-log: at 0.7).
+    T12: the largest difference of e^(-F / zeta) with the wrong sign, at the best of several zeta (jiang-log: at 0.7).
     T14: by how much jiang-log's factor M / F(M) exceeds 1 near the end of lambda's domain.
     T3, T4, T7, T8, T10: the descent that is missed where the selected gradient is 0.
     """

@@ -6,8 +6,8 @@ Order of one step: theta_k -> theta_{k+1} at lambda_k, then lambda_k -> lambda_{
     Lambda_k = Phi_{lambda_{k+1}}(theta_{k+1}) - Phi_{lambda_k}(theta_{k+1}) >= 0,
     sum of Lambda_k <= F_{lambda_K}(M) - F_{lambda_0}(M) <= M
 
-The last line holds for losses <= M on the path. With the raw, un-normalised penalty of the public code the objective is
-E = F - offset(lambda). It falls by itself as lambda grows, so its fall proves nothing.
+The last line holds for losses <= M on the path. With the raw, un-normalised penalty of the public code the latent
+loss is E = F - offset(lambda). It falls by itself as lambda grows, so its fall proves nothing.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Two samples that contradict each other: the student jumps at one lambda on the way up, at another on the way down.
 
-The losses are (theta - a)^2 / 2 and (theta + a)^2 / 2 with CuDFKD's log weight. For small lambda the student stays near
+The losses are (theta - y)^2 / 2 and (theta + y)^2 / 2 with CuDFKD's log weight. For small lambda the student stays near
 one sample and ignores the second sample. For large lambda it stays at 0, between the samples. For lambdas in between
 both positions are minima, and the student's history decides between them. Graduated non-convexity moves lambda
 downward, self-paced learning upward.
@@ -18,7 +18,7 @@ import torch
 from scipy.optimize import brentq, minimize_scalar
 
 from analysis.checks import Check, check, validate
-from analysis.theory.algebra.families import FAMILIES, a, l, lam
+from analysis.theory.algebra.families import FAMILIES, Formula, l, lam
 from analysis.theory.algebra.proof import Proof, identity
 from analysis.theory.toys.objective import objective
 from analysis.theory.toys.problems import NotConvergedError, points
@@ -29,7 +29,7 @@ MOST = 100_000  # the largest number of steps at one lambda
 
 
 class Landmarks(NamedTuple):
-    """Three values of lambda and a value of theta, for samples at +-a with a > 3^(1/4).
+    """Three values of lambda and a value of theta, for samples at +-y with y > 3^(1/4).
 
     pitchfork: the lambda below which theta = 0 is a maximum.
     crossing: the lambda above which theta = 0 is the global minimum.
@@ -47,34 +47,35 @@ class Landmarks(NamedTuple):
 def proofs() -> tuple[Proof, ...]:
     """The proofs of the pitchfork and of the branch.
 
-    The pitchfork is at lambda = a^2/2 + ln(a^2 - 1) and is subcritical for a^4 > 3. The branch holds all critical
+    The pitchfork is at lambda = y^2/2 + ln(y^2 - 1) and is subcritical for y^4 > 3. The branch holds all critical
     points other than 0.
     """
     theta = sp.Symbol("theta", real=True)
-    upper, lower = (theta - a) ** 2 / 2, (theta + a) ** 2 / 2
+    y: Formula = sp.Symbol("y", positive=True)
+    upper, lower = (theta - y) ** 2 / 2, (theta + y) ** 2 / 2
     latent, weight = FAMILIES["log"].latent, FAMILIES["log"].weight
     phi = (latent.subs(l, upper) + latent.subs(l, lower)) / 2
-    at = a**2 / 2 + sp.log(a**2 - 1)
+    at = y**2 / 2 + sp.log(y**2 - 1)
     bend, fourth = (sp.diff(phi, theta, order).subs(theta, 0) for order in (2, 4))
-    fourth_at_pitchfork = (a**4 - 3) * ((a**2 - 1) + sp.exp(-(a**2) / 2)) / a**4
-    ratio = (a + theta) / (a - theta)
+    fourth_at_pitchfork = (y**4 - 3) * ((y**2 - 1) + sp.exp(-(y**2) / 2)) / y**4
+    ratio = (y + theta) / (y - theta)
     branch_lambda = sp.log((sp.exp(lower) - ratio * sp.exp(upper)) / (ratio - 1))
-    slope = weight.subs(l, upper) * (theta - a) + weight.subs(l, lower) * (theta + a)
+    slope = weight.subs(l, upper) * (theta - y) + weight.subs(l, lower) * (theta + y)
     return (
-        identity("pitchfork", r"The curvature at 0 changes sign here; $\lambda > 0$ for large $a$ only.",
+        identity("pitchfork", r"The curvature at 0 changes sign here; $\lambda > 0$ for large $y$ only.",
                  bend.subs(lam, at), 0,
-                 latex=r"\Phi''(0) = 0\ \text{ at }\ \lambda = \tfrac{a^2}{2} + \ln(a^2 - 1)"),
-        identity("subcritical", "The fourth derivative there: below 0 for $a > 3^{1/4}$, so the branch bends back.",
+                 latex=r"\Phi''(0) = 0\ \text{ at }\ \lambda = \tfrac{y^2}{2} + \ln(y^2 - 1)"),
+        identity("subcritical", "The fourth derivative there: below 0 for $y > 3^{1/4}$, so the branch bends back.",
                  fourth.subs(lam, at), -fourth_at_pitchfork, latex=r"\Phi''''(0) = -" + sp.latex(fourth_at_pitchfork)),
         identity("branch", r"All critical points off 0: $\lambda$ over $\theta$.", slope.subs(lam, branch_lambda), 0,
                  latex=r"\lambda(\theta) = " + sp.latex(sp.log((sp.exp(lower) - ratio * sp.exp(upper)) / (ratio - 1))),
-                 reason=r"Each $0 < \theta < a$ has no other $\lambda$: multiplied by both denominators, the equation "
-                 r"$\Phi' = 0$ is linear in $e^{-\lambda}$. For $\theta \ge a$ both samples pull to the left."),
+                 reason=r"Each $0 < \theta < y$ has no other $\lambda$: multiplied by both denominators, the equation "
+                 r"$\Phi' = 0$ is linear in $e^{-\lambda}$. For $\theta \ge y$ both samples pull to the left."),
     )  # fmt: skip
 
 
 def pitchfork(apart: float) -> float:
-    """The lambda at which theta = 0 turns from a maximum to a minimum, a^2 / 2 + ln(a^2 - 1).
+    """The lambda at which theta = 0 turns from a maximum to a minimum, y^2 / 2 + ln(y^2 - 1) for y = apart.
 
     At most 0 means that theta = 0 is a minimum at every lambda > 0: there is no fork.
 
@@ -88,7 +89,7 @@ def pitchfork(apart: float) -> float:
 
 @cache
 def smallest_fork() -> float:
-    """The distance a above which the pitchfork lies at some lambda > 0. Forks are forward from here to 3^(1/4)."""
+    """The distance y above which the pitchfork lies at some lambda > 0. Forks are forward from here to 3^(1/4)."""
     return _root(pitchfork, 1.01, 2.0)
 
 
@@ -181,7 +182,7 @@ def loop(apart: float = 2.0, count: int = 101) -> Check:
 
 
 def _settled(reg: Regularizer, pace: float, apart: float, theta: float, tolerance: float) -> float:
-    """Majorizes and minimises until the gradient is small: theta <- sum v_i a_i / sum v_i, exact for two parabolas."""
+    """Majorizes and minimises until the gradient is small: theta <- sum v_i y_i / sum v_i, exact for two parabolas."""
     ends = torch.tensor([apart, -apart], dtype=torch.float64)
     for _ in range(MOST):
         weights = reg.weight((theta - ends).square() / 2, pace)

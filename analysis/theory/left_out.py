@@ -59,12 +59,12 @@ def decay_on_one_side(lam: float = 1e3) -> Counterexample:
                           f"ridge regression, decay 0.5, lambda {lam:g}", numbers)  # fmt: skip
 
 
-def interpolation(x: float = 0.1, step: float = 0.5) -> Counterexample:
+def interpolation(distance: float = 0.1, step: float = 0.5) -> Counterexample:
     """All losses vanish together, and still a constant step raises E Phi near their minimum (T7).
 
-    On the line y = 0 the variance is x^4 and |grad Phi|^2 about 4 x^6: their ratio has no bound.
+    On the line theta_2 = 0 the variance is theta_1^4 and |grad Phi|^2 about 4 theta_1^6: their ratio has no bound.
     """
-    phi = objective(valley(x), "log", 2.0)
+    phi = objective(valley(distance), "log", 2.0)
     point = phi.point(phi.problem.start)
     each = sample_gradients(phi, point.theta)
     numbers = {
@@ -72,7 +72,7 @@ def interpolation(x: float = 0.1, step: float = 0.5) -> Counterexample:
         "Phi": point.value,
         "E Phi after a step": float(phi.values(point.theta - step * each).mean()),
     }  # fmt: skip
-    setting = f"l = (y +- x^2)^2 / 2, x {x:g}, y 0, lambda 2, step {step:g}, batches of 1"
+    setting = f"l = (theta_2 +- theta_1^2)^2 / 2, theta ({distance:g}, 0), lambda 2, step {step:g}, batches of 1"
     refutes = "where all losses vanish together a constant step descends"
     return Counterexample("interpolation", refutes, "T7", setting, numbers)
 

@@ -15,7 +15,7 @@ from cudfkd.regularizers import Logistic
 
 
 def hard_sample_weighs_more() -> Counterexample:
-    """The hard sample weighs more than the easy one, and ever more: TP2 holds, and Q leaves P (T9, T13)."""
+    """The hard sample weighs more than the easy one, and ever more: TP2 holds, and Pi leaves P (T9, T13)."""
     pair = Pair(easy=0.5, hard=0.6, easy_late=0.5, hard_late=0.9, share=0.5)
     numbers = {"determinant of TP2": tp2(pair), "KL rises by": rise(pair, "KL")}
     return Counterexample("the hard sample weighs more", "TP2 alone brings Q to P", "T9",
@@ -23,7 +23,7 @@ def hard_sample_weighs_more() -> Counterexample:
 
 
 def all_weights_fall() -> Counterexample:
-    """All weights fall from 1 to 1/2: TP2 holds, Q stays P, and the mean weight falls (T9 without v*(0) = 1)."""
+    """All weights fall from 1 to 1/2: TP2 holds, Pi stays P, and the mean weight falls (T9 without v*(0) = 1)."""
     pair = Pair(easy=1.0, hard=1.0, easy_late=0.5, hard_late=0.5, share=0.5)
     numbers = {"determinant of TP2": tp2(pair), "KL rises by": rise(pair, "KL"), "alpha before": 1.0, "after": 0.5}
     return Counterexample("all weights fall", "under TP2 the mean weight grows", "T9",
@@ -31,9 +31,9 @@ def all_weights_fall() -> Counterexample:
 
 
 def student_moves_on() -> Counterexample:
-    """The student learns while lambda grows: the mean loss under Q falls (T9 without a fixed student)."""
+    """The student learns while lambda grows: the mean loss under Pi falls (T9 without a fixed student)."""
     before, after = curriculum("log", 1.0, [1.0, 3.0]), curriculum("log", 2.0, [0.1, 0.3])
-    numbers = {"E_Q l before": before.mean_loss, "after": after.mean_loss}
+    numbers = {"E_Pi l before": before.mean_loss, "after": after.mean_loss}
     return Counterexample("the student moves on", "the lessons of a live run get harder", "T9",
                           "losses (1, 3) at lambda 1, then (0.1, 0.3) at lambda 2", numbers)  # fmt: skip
 
@@ -51,7 +51,7 @@ def concave_generator() -> Counterexample:
     """A concave f turns the theorem round: -chi^2 rises for weights that are TP2 (T9, T13)."""
     pair = Pair(easy=0.9, hard=0.1, easy_late=0.9, hard_late=0.8, share=0.5)
     numbers = {"determinant of TP2": tp2(pair), "-chi^2 rises by": -rise(pair, "chi2")}
-    return Counterexample("a concave f", "every D_f falls under TP2", "T13",
+    return Counterexample("a concave f", "every div_f falls under TP2", "T13",
                           "weights (0.9, 0.1), then (0.9, 0.8), an even P", numbers)  # fmt: skip
 
 

@@ -14,7 +14,7 @@ class Sides(NamedTuple):
     """Both sides of T10 for Phi = theta^2 / 2, in which neither lambda nor the samples move.
 
     left: sum eta_k / kappa_k |grad Phi_k|^2.
-    bound: Phi_0 - H_K.
+    bound: Phi_0 - energy_K.
     """
 
     left: float
@@ -27,7 +27,7 @@ def momentum_at_the_start(step: float = 0.05, beta: float = 0.9) -> Counterexamp
     Phi starts at 0, so both theorems would allow no gradient at all.
     """
     both = sides(theta=0.0, m=1.0, steps=[step] * 20, beta=beta)
-    numbers = {"Phi at the start": 0.0, "gradients": both.left, "Phi_0 - H_K": both.bound}
+    numbers = {"Phi at the start": 0.0, "gradients": both.left, "Phi_0 - energy at the end": both.bound}
     return Counterexample("momentum at the start", "the gradients are paid for by Phi, whatever the momentum was", "T8",
                           f"Phi = theta^2 / 2, theta 0, m 1, step {step:g}, beta {beta:g}", numbers)  # fmt: skip
 
@@ -39,7 +39,7 @@ def steps_grow(beta: float = 0.9) -> Counterexample:
     """
     steps = [0.001] * 30 + [0.1]
     both = sides(theta=1.0, m=0.0, steps=steps, beta=beta)
-    numbers = {"gradients": both.left, "Phi_0 - H_K": both.bound}
+    numbers = {"gradients": both.left, "Phi_0 - energy at the end": both.bound}
     return Counterexample("steps grow", "any step lengths below 2 (1 - beta) / L track", "T10",
                           f"Phi = theta^2 / 2, theta 1, 30 steps of 0.001, one of 0.1, beta {beta:g}",
                           numbers)  # fmt: skip

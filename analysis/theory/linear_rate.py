@@ -1,18 +1,18 @@
 """T11: a linear rate where some student fits all samples and the losses have no flat directions.
 
-The hypothesis is PL with the modulus mu: for weights w_i >= w
+The hypothesis is PL with the modulus mu: for all weights v_min <= v_i <= 1
 
-    |mean w_i grad l_i|^2 >= 2 mu w^2 mean l_i
+    |mean v_i grad l_i|^2 >= 2 mu v_min^2 mean l_i
 
-Linear least squares with a perfect fit and no decay has it, with mu the smallest eigenvalue of X'X / n. Square losses
-of a network have it as long as the tangent kernel J J' / n stays above mu.
+Linear least squares with a perfect fit and no decay has it, with mu the smallest eigenvalue of X^T X / n. Square losses
+of a network have it as long as the smallest eigenvalue of the tangent kernel stays above mu.
 
 The objective itself keeps the path in sight. If n Phi_0 < F(infinity), no loss exceeds M = F^-1(n Phi_0), because Phi
-does not rise. So all weights stay above w = v*(M), and with steps 0 < eta < 2 / L
+does not rise. So all weights stay above v_min = v*(M), and with steps 0 < eta < 2 / L
 
-    Phi_K <= (1 - 2 mu w^2 eta (1 - L eta / 2))^K Phi_0
+    Phi_K <= (1 - 2 mu v_min^2 eta (1 - L eta / 2))^K Phi_0
 
-Mini-batches need growth, E |g_B|^2 <= rho |grad Phi|^2: then L rho takes the place of L, in expectation.
+Mini-batches need growth, E |grad Phi_B|^2 <= rho |grad Phi|^2: then L rho takes the place of L, in expectation.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Promise:
     """What T11 promises before the first step.
 
     largest: M, the largest loss that the path can meet; infinite where n Phi_0 >= F(infinity).
-    weight: w = v*(M), the smallest weight on the path; 0 where M is infinite.
+    weight: v_min = v*(M), the smallest weight on the path; 0 where M is infinite.
     modulus: mu.
     curvature: L.
     """
@@ -70,7 +70,7 @@ def promise(problem: Ridge, reg: Regularizer | str, lam: float) -> Promise:
 
 
 def rate(promised: Promise, step: float, growth: float = 1.0) -> float:
-    """The factor of one step: 1 - 2 mu w^2 eta (1 - L rho eta / 2)."""
+    """The factor of one step: 1 - 2 mu v_min^2 eta (1 - L rho eta / 2)."""
     return 1 - bounds.linear_drop(promised.modulus, promised.weight, step, promised.curvature * growth)
 
 
@@ -95,7 +95,7 @@ def linear(reg: Regularizer | str, lam: float, seed: int = 0, steps: int = 20) -
     reg = validate.known(reg)
     problem = _alive(reg, lam, seed)
     slack = _slack(problem, reg, lam, steps)
-    return check("linear rate", "Phi_K <= (1 - 2 mu w^2 eta (1 - L eta / 2))^K Phi_0", "T11",
+    return check("linear rate", "Phi_K <= (1 - 2 mu v_min^2 eta (1 - L eta / 2))^K Phi_0", "T11",
                  [*slack, *_slack(evenly(), Hard(), 1.0, steps)],
                  ("a valley without PL", _in_valley()))  # fmt: skip
 
@@ -127,7 +127,7 @@ def in_sight(reg: Regularizer | str, lam: float, seed: int = 0, steps: int = 20)
 
 
 def batched(reg: Regularizer | str, lam: float, seed: int = 0, trials: int = 3) -> Check:
-    """T11 for batches of one sample, over all of them: growth with rho = max |x_i|^2 / (mu w^2), and the rate.
+    """T11 for batches of one sample, over all of them: growth with rho = max |x_i|^2 / (mu v_min^2), and the rate.
 
     The attained case is among them. The control asks for descent in the valley, where growth fails.
     """
@@ -138,43 +138,45 @@ def batched(reg: Regularizer | str, lam: float, seed: int = 0, trials: int = 3) 
     slack = [_batch_excess(problem, reg, lam, fit + shift, share) for shift in shifts for share in (0.5, 1.5)]
     slack += [_batch_excess(evenly(), Hard(), 1.0, evenly().start, share) for share in (0.5, 1.5)]
     wrong = float(climbs((0.1,), 0.5)["one sample"].iloc[0])
-    return check("linear rate in the mean", "E Phi' <= (1 - 2 mu w^2 eta (1 - L rho eta / 2)) Phi", "T11",
+    return check("linear rate in the mean", "E Phi' <= (1 - 2 mu v_min^2 eta (1 - L rho eta / 2)) Phi", "T11",
                  np.concatenate(slack), ("no growth: descent in the valley", [wrong]))  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Valley(Problem):
-    """Two samples that only theta = 0 fits, at the end of a flat valley: l = (y + x^2)^2 / 2 and (y - x^2)^2 / 2.
+    """Two samples that only theta = 0 fits, at the end of a flat valley: l = (theta_2 +- theta_1^2)^2 / 2.
 
-    On y = 0 the objective is of the order x^4 and its squared gradient of the order x^6: there is no PL. The squared
-    gradient of a single sample is of the order x^4: there is no growth, so a constant step climbs near the fit.
+    On theta_2 = 0 the objective is of the order theta_1^4 and its squared gradient of the order theta_1^6: there is no
+    PL. The squared gradient of a single sample is of the order theta_1^4: there is no growth, so a constant step
+    climbs near the fit.
     """
 
     def losses(self, theta: Theta) -> Losses:
-        x, y = theta
-        return torch.stack([y + x.square(), y - x.square()]).square() / 2
+        along, across = theta
+        return torch.stack([across + along.square(), across - along.square()]).square() / 2
 
 
-def valley(x: float) -> Valley:
-    """The valley with the start (x, 0)."""
-    return Valley(torch.tensor([x, 0.0], dtype=torch.float64), 0.0)
+def valley(distance: float) -> Valley:
+    """The valley with the start (distance, 0)."""
+    return Valley(torch.tensor([distance, 0.0], dtype=torch.float64), 0.0)
 
 
 @cache
-def climbs(xs: tuple[float, ...], step: float, reg: Regularizer | str = "log", lam: float = 2.0) -> pd.DataFrame:
-    """One row per start (x, 0) of the valley: the expected change of Phi by a step with one sample, relative to Phi.
+def climbs(distances: tuple[float, ...], step: float, reg: Regularizer | str = "log", lam: float = 2.0) -> pd.DataFrame:
+    """One row per start (distance, 0) of the valley: the mean change of Phi by a step with one sample.
 
-    Further columns: the same with both samples, and E |g_B|^2 / |grad Phi|^2, which growth would bound.
+    The change is relative to Phi. The other columns are the change with both samples, and the ratio
+    E |v_i grad l_i|^2 / |grad Phi|^2, which growth would bound.
     """
     rows = []
-    for x in xs:
-        phi = objective(valley(x), reg, lam)
+    for distance in distances:
+        phi = objective(valley(distance), reg, lam)
         point, gradients = phi.point(phi.problem.start), sample_gradients(phi, phi.problem.start)
         squared = float(point.gradient.square().sum())
-        rows.append({"x": x, "one sample": _mean_after(phi, point.theta, step) - 1,
+        rows.append({"distance": distance, "one sample": _mean_after(phi, point.theta, step) - 1,
                      "both samples": float(phi.value(point.theta - step * point.gradient)) / point.value - 1,
                      "growth needed": float(gradients.square().sum(1).mean()) / squared})  # fmt: skip
-    return pd.DataFrame(rows).set_index("x")
+    return pd.DataFrame(rows).set_index("distance")
 
 
 def _alive(reg: Regularizer, lam: float, seed: int) -> Ridge:
@@ -186,7 +188,7 @@ def _alive(reg: Regularizer, lam: float, seed: int) -> Ridge:
 
 
 def _ends(problem: Ridge) -> tuple[float, float]:
-    """mu and L: the smallest and the largest eigenvalue of X'X / n."""
+    """mu and L: the smallest and the largest eigenvalue of X^T X / n."""
     ends = torch.linalg.eigvalsh(problem.inputs.T @ problem.inputs / len(problem.inputs))
     return float(ends[0]), float(ends[-1])
 

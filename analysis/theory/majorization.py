@@ -57,7 +57,7 @@ def search(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, 
 
 
 def search_losses(reg: Regularizer | str, seed: int = 0, rounds: int = 40) -> Check:
-    """T1 for one sample against a global adversary: differential evolution over the losses a, b, at three lambdas.
+    """T1 for one sample against a global adversary: differential evolution over the losses l, l', at three lambdas.
 
     T1 holds loss by loss, so a counterexample on any problem is a counterexample for one sample, too. The losses run
     from lambda / 1000 to 20 lambda on a logarithmic scale. The gaps are relative to the larger of 1 and the surrogate.
@@ -67,7 +67,7 @@ def search_losses(reg: Regularizer | str, seed: int = 0, rounds: int = 40) -> Ch
     depths = [_deepest(regularizer, lam, 1.0, seed, validate.count("rounds", rounds)) for lam in paces]
     wrong = [_deepest(regularizer, lam, TOO_STEEP, seed, rounds) for lam in paces]
     name = "no counterexample for any loss"
-    return check(name, "F(a) + v* (b - a) >= F(b) for all a, b", "T1", depths, (NOT_TANGENT, wrong))
+    return check(name, "F(l) + v* (l' - l) >= F(l') for all l, l'", "T1", depths, (NOT_TANGENT, wrong))
 
 
 def touches(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0, points: int = 20) -> Check:
@@ -149,14 +149,15 @@ def slice_table(
 ) -> pd.DataFrame:
     """Phi and its surrogate along the steepest descent line from the problem's start, for a figure.
 
-    Columns: t (distance along the line, from -span to span), objective, surrogate.
+    Columns: distance (along the line, from -span to span), objective, surrogate.
     """
     phi = objective(problem, reg, lam)
     at = phi.point(problem.start)
-    t = torch.linspace(-span, span, validate.count("count", count, 2), dtype=torch.float64)
-    thetas = at.theta - t[:, None] * at.gradient / at.gradient.norm()
-    q = torch.vmap(lambda theta: tangent(phi, at, theta))(thetas)
-    return pd.DataFrame({"t": t.numpy(), "objective": phi.values(thetas).numpy(), "surrogate": q.numpy()})
+    distance = torch.linspace(-span, span, validate.count("count", count, 2), dtype=torch.float64)
+    thetas = at.theta - distance[:, None] * at.gradient / at.gradient.norm()
+    above = torch.vmap(lambda theta: tangent(phi, at, theta))(thetas).numpy()
+    columns = {"distance": distance.numpy(), "objective": phi.values(thetas).numpy(), "surrogate": above}
+    return pd.DataFrame(columns)
 
 
 def _start(problem: Problem, reg: Regularizer | str, lam: float, seed: int) -> tuple[Objective, Point]:
@@ -192,7 +193,7 @@ def _lowest(phi: Objective, at: Point, begin: Theta, surrogate: Surrogate) -> fl
 
 
 def _deepest(reg: Regularizer, lam: float, steep: float, seed: int, rounds: int) -> float:
-    """The largest depth below F, over all a and b, of the line through (a, F(a)) with slope steep v*(a), taken at b."""
+    """The largest depth below F at l' of the line through (l, F(l)) with slope steep v*(l), over all l and l'."""
 
     def gap(logs: np.ndarray) -> np.ndarray:
         before, after = torch.from_numpy(np.exp(logs))

@@ -1,6 +1,6 @@
 """T7: mini-batches. One step may raise the objective. Its expected change obeys a bound, computed over all batches:
 
-    E Phi(theta - eta g_B) <= Phi - eta (1 - L eta / 2) |grad Phi|^2 + L eta^2 / 2 sigma^2 / B (n - B) / (n - 1)
+    E Phi(theta - eta grad Phi_B) <= Phi - eta (1 - L eta / 2) |grad Phi|^2 + L eta^2 / 2 sigma^2 / B (n - B) / (n - 1)
 
 The batches of B are drawn from n samples without replacement (for fresh samples the last factor is 1). Sources, from
 memory: Ghadimi and Lan (2013); Bottou, Curtis and Nocedal (2018).
@@ -92,7 +92,7 @@ def expected(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0
     away, near = (_cases(problem, reg, lam, theta, batch) for theta in (problem.start + shift, close))
     cases = [*away, *near, *_cases(sharp, reg, lam, sharp.start, 1)]
     cases += _cases(sharp, reg, lam, sharp.start + attained.SMALL, 2)
-    statement = "E Phi(theta') <= Phi - eta (1 - L eta / 2) |grad|^2 + L eta^2 / 2 Var(g_B)"
+    statement = "E Phi(theta') <= Phi - eta (1 - L eta / 2) |grad|^2 + L eta^2 / 2 Var(grad Phi_B)"
     control = ("variance left out, near a critical point", [case.change - case.drop for case in near])
     moved = any(case.change for case in (*away, *near))
     return check("expected descent", statement, "T7", [case.change - case.bound for case in cases],
@@ -100,7 +100,7 @@ def expected(problem: Problem, reg: Regularizer | str, lam: float, seed: int = 0
 
 
 def unbiased(problem: Problem, reg: Regularizer | str, lam: float, batch: int = 2) -> Check:
-    """T7: the mean of g_B over all batches is grad Phi. The control divides by the batch's sum of weights."""
+    """T7: the mean of grad Phi_B over all batches is grad Phi. The control divides by the batch's sum of weights."""
     phi = objective(problem, reg, lam)
     point = phi.point(problem.start)
     gradients = sample_gradients(phi, problem.start) - problem.decay * problem.start
@@ -108,7 +108,7 @@ def unbiased(problem: Problem, reg: Regularizer | str, lam: float, batch: int = 
     drawn = gradients[chosen].mean(1).mean(0)
     divided = _divided(gradients[chosen].mean(1), point.weights[chosen].mean(1)).mean(0) * point.weights.mean()
     true = point.gradient - problem.decay * problem.start
-    return check("batch gradient is unbiased", "E g_B = grad Phi", "T7", [float((drawn - true).norm())],
+    return check("batch gradient is unbiased", "E grad Phi_B = grad Phi", "T7", [float((drawn - true).norm())],
                  ("divided by the batch's sum of v", [float((divided - true).norm())]))  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""T8: heavy-ball momentum in torch's convention. The objective rises and falls; the energy H only falls.
+"""T8: heavy-ball momentum in torch's convention. The objective rises and falls; the energy only falls.
 
-    m_{k+1} = beta m_k + g_k,   theta_{k+1} = theta_k - eta_k m_{k+1},   m_0 = 0
-    H_k = Phi_k + beta eta_k / 2 |m_k|^2
+    m_{k+1} = beta m_k + grad Phi_k,   theta_{k+1} = theta_k - eta_k m_{k+1},   m_0 = 0
+    energy_k = Phi_k + beta eta_k / 2 |m_k|^2
 
 Sources, from memory: Zavriev and Kostyuk (1993); Ochs et al. (2014, iPiano).
 """
@@ -55,13 +55,13 @@ class MomentumPath:
 
     @property
     def energy(self) -> Float[np.ndarray, " k1"]:
-        """The energies H_k, (K+1,); the last energy uses the last step length."""
+        """The energies, (K+1,); the last energy uses the last step length."""
         lengths = np.append(self.steps, self.steps[-1])
         return self.objective + self.beta * lengths / 2 * self.momentum**2
 
     @property
     def displacement_energy(self) -> Float[np.ndarray, " k1"]:
-        """The energies Phi_k + beta / (2 eta_k) |theta_k - theta_{k-1}|^2: H at constant eta; a jump when eta drops."""
+        """Phi_k + beta / (2 eta_k) |theta_k - theta_{k-1}|^2: the energy at constant eta, with jumps when eta drops."""
         lengths = np.append(self.steps, self.steps[-1])
         moved = np.concatenate([[0.0], self.steps * self.momentum[1:]])
         return self.objective + self.beta / (2 * lengths) * moved**2
@@ -121,7 +121,7 @@ def cosine(step: float, count: int) -> list[float]:
 
 
 def largest_step(problem: Problem, beta: float = 0.9) -> float:
-    """The largest step for which T8 guarantees descent of H: 2 (1 - beta) / L.
+    """The largest step for which T8 guarantees descent of the energy: 2 (1 - beta) / L.
 
     L bounds the curvature for all weights, because v <= 1.
     """
@@ -133,35 +133,36 @@ def energy(
 ) -> Check:
     """T8 at every step of a cosine schedule that starts at `share` of 2 (1 - beta) / L.
 
-    The check is H_{k+1} <= H_k - eta_k (1 - beta - L eta_k / 2) |m_{k+1}|^2. One small quadratic loss without momentum
-    attains it. The control demands that Phi itself does not rise.
+    The check is energy_{k+1} <= energy_k - eta_k (1 - beta - L eta_k / 2) |m_{k+1}|^2. One small quadratic loss
+    without momentum attains it. The control demands that Phi itself does not rise.
     """
     validate.within("share", share, 0, 1 + 1e-12)
     path = run(problem, reg, lam, cosine(share * largest_step(problem, beta), count), beta)
     sharp = _sharp(reg, lam, tuple(cosine(share * 2, 5)))
     slack = [*_over_energy(path, _curvature(problem)), *_over_energy(sharp, 1.0)]
-    control = ("Phi in place of H", np.diff(_swing(0.1).objective)) if path.momentum.any() else STILL
-    return check("energy falls", "H_{k+1} <= H_k - eta (1 - beta - L eta / 2) |m_{k+1}|^2", "T8", slack, control)
+    control = ("Phi in place of the energy", np.diff(_swing(0.1).objective)) if path.momentum.any() else STILL
+    statement = "energy_{k+1} <= energy_k - eta (1 - beta - L eta / 2) |m_{k+1}|^2"
+    return check("energy falls", statement, "T8", slack, control)
 
 
 def gradients(
     problem: Problem, reg: Regularizer | str, lam: float, beta: float = 0.9, share: float = 0.5, count: int = 80
 ) -> Check:
-    """T8 at constant eta: sum |g|^2 <= (1 + beta)^2 (Phi_0 - inf Phi) / [eta (1 - beta - L eta / 2)], inf Phi >= 0.
+    """T8 at constant eta: sum |grad Phi_k|^2 <= (1 + beta)^2 (Phi_0 - inf Phi) / [eta (1 - beta - L eta / 2)].
 
     One small quadratic loss without momentum attains the bound. The control claims the bound for it with half of L.
     """
     validate.within("share", share, 0, 1)
     path = run(problem, reg, lam, constant(share * largest_step(problem, beta), count), beta)
     sharp = _sharp(reg, lam, (1.5,) * 20)
-    statement = "sum |g|^2 <= (1 + beta)^2 Phi_0 / [eta (1 - beta - L eta / 2)]"
+    statement = "sum |grad Phi|^2 <= (1 + beta)^2 Phi_0 / [eta (1 - beta - L eta / 2)]"
     control = ("L half as large", [_over_sum(sharp, 0.5)]) if path.gradient.any() else STILL
     return check("gradients are summable", statement, "T8",
                  [_over_sum(path, _curvature(problem)), _over_sum(sharp, 1.0)], control)  # fmt: skip
 
 
 def _over_energy(path: MomentumPath, curvature: float) -> np.ndarray:
-    """The excess of H after each step over its bound, relative to max(1, H)."""
+    """The excess of the energy after each step over its bound, relative to max(1, energy)."""
     drops = [bounds.energy_drop(step, curvature, path.beta, norm**2)
              for step, norm in zip(path.steps, path.momentum[1:], strict=True)]  # fmt: skip
     return (np.diff(path.energy) + drops) / np.maximum(1, path.energy[:-1])
@@ -186,7 +187,7 @@ def _swing(step: float) -> MomentumPath:
 
 
 def schedule_jump(beta: float = 0.9, step: float = 0.1, drop: float = 10.0) -> Check:
-    """T8 when eta drops by the factor `drop` half way: H falls. The control, the displacement form of H, jumps.
+    """T8 when eta drops by the factor `drop` half way: the energy falls. The control, its displacement form, jumps.
 
     The problem is the loss theta^2 / 2 with log at lambda = 2.
     """
@@ -194,7 +195,8 @@ def schedule_jump(beta: float = 0.9, step: float = 0.1, drop: float = 10.0) -> C
     steps = constant(step, 5) + constant(step / drop, 5)
     path = run(points(0.0, start=1.0), Logistic(), 2.0, steps, beta)
     control = ("beta / (2 eta) |dtheta|^2 in place of beta eta / 2 |m|^2", np.diff(path.displacement_energy))
-    return check("energy under a schedule", "H does not rise when eta drops", "T8", np.diff(path.energy), control)
+    statement = "the energy does not rise when eta drops"
+    return check("energy under a schedule", statement, "T8", np.diff(path.energy), control)
 
 
 def _curvature(problem: Problem) -> float:

@@ -1,7 +1,8 @@
 """Mini-batches on a small student: the change of Phi by each step of a run, not only at one frozen theta (T7).
 
 Each step of a walk measures dPhi for two step lengths with the same batch, eta and eta / 2. If
-dPhi = -a eta + b eta^2, then a = (dPhi(eta) - 4 dPhi(eta / 2)) / eta. T7 says that the mean of a is |grad Phi|^2.
+dPhi = -slope eta + bend eta^2, then slope = (dPhi(eta) - 4 dPhi(eta / 2)) / eta. T7 says that the mean of the slope is
+|grad Phi|^2.
 """
 
 from collections.abc import Sequence
@@ -30,9 +31,9 @@ class Walk:
 
     objective: Phi before the step.
     change: dPhi of the step.
-    slope: a, which estimates `squared`.
+    slope: minus the slope of dPhi in eta at 0, which estimates `squared`.
     squared: |grad Phi|^2 before the step.
-    noise: |g_B - grad Phi|^2 of the batch.
+    noise: |grad Phi_B - grad Phi|^2 of the batch.
     """
 
     objective: Series
@@ -54,7 +55,7 @@ class Walk:
         return block_bootstrap_mean(self.change, block, seed)
 
     def slope_gap(self, block: int, seed: int = 0) -> Estimate:
-        """The mean of a - |grad Phi|^2, which is 0 by T7, with a block bootstrap interval."""
+        """The mean of slope - |grad Phi|^2, which is 0 by T7, with a block bootstrap interval."""
         return block_bootstrap_mean(self.slope - self.squared, block, seed)
 
 
@@ -120,7 +121,7 @@ def mean_changes(
 
 
 def slope_on_the_way(walked: Walk, divided: Walk, block: int, seed: int = 0) -> Check:
-    """T7, statistical: the interval of mean (a - |grad Phi|^2) covers 0.
+    """T7, statistical: the interval of mean (slope - |grad Phi|^2) covers 0.
 
     The control is the walk `divided`, with gradients divided by the batch's mean weight.
     """

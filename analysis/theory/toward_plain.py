@@ -18,7 +18,7 @@ from cudfkd.regularizers import Logistic, Regularizer
 
 
 def bounded(problem: Problem, reg: Regularizer | str, lams: Sequence[float], seed: int = 0, trials: int = 5) -> Check:
-    """T5' at random theta: |grad Phi - grad(mean l + R)| <= mean (1 - v) |grad l| <= (1 - v*(M)) G at each lambda.
+    """T5' at random theta: |grad Phi - grad(mean l + R)| <= mean (1 - v) |grad l| <= (1 - v*(M)) C at each lambda.
 
     One sample with weight decay attains both, below lambda and above it. For log 1 - v*(M) is at most
     e^-lambda (e^M - 1), nearly attained at lambda = M + 5. The control uses the smallest loss as M.
@@ -32,7 +32,7 @@ def bounded(problem: Problem, reg: Regularizer | str, lams: Sequence[float], see
     slack += [excess for single in singles for excess in _bounds(single, single.problem.start)[:2]]
     if isinstance(phis[0].reg, Logistic):
         slack += [_over_tail(phis[0].reg, most, most + ahead) for most in (1.0, 4.0) for ahead in (-1.0, 0.0, 5.0)]
-    statement = "|grad Phi - grad(mean l + R)| <= mean (1 - v) |grad l| <= (1 - v*(M)) G"
+    statement = "|grad Phi - grad(mean l + R)| <= mean (1 - v) |grad l| <= (1 - v*(M)) C"
     return check("gradient of plain distillation", statement, "T5'", slack,
                  ("M the smallest loss", [case[2] for case in cases]))  # fmt: skip
 

@@ -5,12 +5,12 @@ Order of one step: the student moves, then lambda, then the samples. With
     Lambda_k = Phi(theta_{k+1}; lambda_{k+1}, P_k) - Phi(theta_{k+1}; lambda_k, P_k)
     Gamma_k  = Phi(theta_{k+1}; lambda_{k+1}, P_{k+1}) - Phi(theta_{k+1}; lambda_{k+1}, P_k)
 
-the squared gradients obey, for momentum beta, step lengths that do not grow, and the energy H of T8,
+the squared gradients obey, for momentum beta, step lengths that do not grow, and the energy of T8,
 
-    sum eta_k / kappa_k |grad Phi_k|^2 <= H_0 - H_K + sum Lambda_k + sum Gamma_k,
+    sum eta_k / kappa_k |grad Phi_k|^2 <= energy_0 - energy_K + sum Lambda_k + sum Gamma_k,
     kappa_k = (1 - beta)^2 / (1 - beta - L eta_k / 2) + 2 beta
 
-Without momentum H is Phi, and kappa = 1 / (1 - L eta / 2). Both moves enter with their sign.
+Without momentum the energy is Phi, and kappa = 1 / (1 - L eta / 2). Both moves enter with their sign.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,7 +43,7 @@ class Track:
         student: the change of Phi by the student.
         growth: Lambda_k.
         drift: Gamma_k.
-    final: the energy H_K at the end.
+    final: the energy at the end.
     curvature: L.
     beta: the momentum factor.
     """
@@ -61,7 +61,7 @@ class Track:
 
     @property
     def bound(self) -> float:
-        """The right side of T10. At the start the momentum is 0, so H_0 is Phi_0."""
+        """The right side of T10. At the start the momentum is 0, so the energy is Phi_0."""
         return float(self.table["objective"].to_numpy()[0]) - self.final + self.moved
 
     @property
@@ -121,7 +121,7 @@ def tracked(problem: Problem, reg: Regularizer | str, lams: Sequence[float], see
               for beta, share in ((0.0, 0.9), (0.5, 0.5), (0.9, 0.5))]  # fmt: skip
     even = chase(0.3)
     control = ("the samples' part left out", [even.left - even.bound + even.moved])
-    statement = "sum eta / kappa |grad Phi_k|^2 <= H_0 - H_K + sum (Lambda_k + Gamma_k)"
+    statement = "sum eta / kappa |grad Phi_k|^2 <= energy_0 - energy_K + sum (Lambda_k + Gamma_k)"
     return check("the student tracks", statement, "T10",
                  [_excess(track) for track in (*tracks, even, run_away())],
                  control if any(track.left for track in tracks) else STILL,
@@ -149,7 +149,7 @@ def floor(speeds: Sequence[float], counts: Sequence[int]) -> pd.DataFrame:
 
 @cache
 def chase(speed: float, steps: int = 50) -> Track:
-    """A student of the loss (theta - a)^2 / 2 with weight 1 takes steps of 1 / L after a target that moves evenly."""
+    """A student of the loss (theta - y)^2 / 2 with weight 1 takes steps of 1 / L after a target that moves evenly."""
     moving = [points(speed * (k + 1)) for k in range(validate.count("steps", steps) + 1)]
     return follow(moving, Hard(), [WIDE] * (steps + 1), constant(1.0, steps))
 
@@ -158,7 +158,7 @@ def chase(speed: float, steps: int = 50) -> Track:
 def run_away(beta: float = 0.9, steps: int = 40) -> Track:
     """The case that nearly attains T10 with momentum: each momentum is minus twice the momentum before it.
 
-    The loss is (theta - a)^2 / 2 with weight 1, and L eta = (1 - beta) / 2. The target is placed so that the momenta
+    The loss is (theta - y)^2 / 2 with weight 1, and L eta = (1 - beta) / 2. The target y is placed so that the momenta
     are m_{k+1} = (-2)^k. Then the Cauchy-Schwarz inequality of the proof is an equality in every step but the first.
     """
     step, theta, m, moving = (1 - beta) / 2, 0.0, 0.0, []

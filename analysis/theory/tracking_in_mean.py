@@ -1,7 +1,7 @@
 """T10 with mini-batches and momentum together: the bound holds in the mean, over all sequences of batches.
 
     sum eta_k / kappa_k E |grad Phi_k|^2
-        <= E [H_0 - H_K + sum Lambda_k + sum Gamma_k] + sum eta_k / 2 (L eta_k + beta) sigma_k^2 / B
+        <= E [energy_0 - energy_K + sum Lambda_k + sum Gamma_k] + sum eta_k / 2 (L eta_k + beta) sigma_k^2 / B
 
 Without momentum a short step removes the last term. With momentum it leaves kappa beta sigma^2 / (2 B) of the mean
 squared gradient, for every step length.
@@ -27,7 +27,7 @@ class Mean(NamedTuple):
     """The three terms of T10 in the mean.
 
     left: sum eta / kappa E |grad Phi_k|^2.
-    moved: E [H_0 - H_K + sum Lambda_k + sum Gamma_k].
+    moved: E [energy_0 - energy_K + sum Lambda_k + sum Gamma_k].
     noise: sum eta / 2 (L eta + beta) sigma_k^2.
     """
 

@@ -64,8 +64,8 @@ def global_moments(
 ) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"], int]:
     """Computes mean, variance (without Bessel's correction) and count of numbers of each channel over all ranks.
 
-    The R ranks hold equally many numbers, so mean = sum_r mean_r / R, var = sum_r (var_r + (mean_r - mean)^2) / R.
-    Unlike E x^2 - (E x)^2, this formula has no cancellation.
+    All ranks hold equally many numbers, so with means over ranks j, mean = E mean_j and
+    var = E [var_j + (mean_j - mean)^2]. Unlike E x^2 - (E x)^2, this formula has no cancellation.
 
     Arguments:
         x: this rank's inputs of the layer.

@@ -1,15 +1,15 @@
 """The processes ("ranks") that share a run, and all their messages. No other module uses torch.distributed.
 
-A run on R ranks equals the run on a single rank. Every rank holds the same networks, optimizers and random generators,
-draws the latents of the global batch, and works on its own R-th share of them. Some quantities are no means over
-samples: class entropy, BatchNorm moments, the curriculum. For these the ranks join their tensors, through a gather that
-is differentiable:
+A run on several ranks equals the run on a single rank. Every rank holds the same networks, optimizers and random
+generators, draws the latents of the global batch, and works on its own equal share of them. Some quantities are no
+means over samples: class entropy, BatchNorm moments, the curriculum. For these the ranks join their tensors, through a
+gather that is differentiable:
 
-    Let L_k be the loss on rank k, and theta_r the copy of the parameters on rank r. The gather's backward pass sums the
-    gradients of all ranks, so rank r's gradient is d(sum_k L_k)/d(theta_r). DistributedDataParallel takes the mean over
-    ranks, and by the chain rule (1/R) sum_r d(sum_k L_k)/d(theta_r) = d((1/R) sum_k L_k)/d(theta).
+    Let loss_j be the loss on rank j, and theta_i the copy of the parameters on rank i. The gather's backward pass sums
+    the gradients of all ranks, so rank i's gradient is d(sum_j loss_j)/d(theta_i). DistributedDataParallel takes the
+    mean over ranks, and by the chain rule mean_i d(sum_j loss_j)/d(theta_i) = d(mean_j loss_j)/d(theta).
 
-So L_k may be the mean over the rank's samples, or a function of the global batch that all ranks compute alike.
+So loss_j may be the mean over the rank's samples, or a function of the global batch that all ranks compute alike.
 """
 
 import os
@@ -65,7 +65,7 @@ class Ranks:
         return self.rank == 0
 
     def mine(self, x: Tensor) -> Tensor:
-        """Returns this rank's share of a tensor of the global batch: rows r n/R to (r + 1) n/R - 1 of n rows."""
+        """Returns this rank's share of a tensor of the global batch: an equal block of rows, in the order of ranks."""
         return x if self.size == 1 else x.tensor_split(self.size)[self.rank]
 
     def gather(self, x: Tensor) -> Tensor:

@@ -3,11 +3,12 @@
 Each round optimises a new generator together with new latents, until they make one good batch. All batches go into a
 pool, on which the student learns:
 
-    L(G, z) = bn * BN(x) + one_hot * CE(t, y) + adversarial * (-mean 1[agree] KL(p_t || p_s)) + contrast * C(x)
-    C(x)    = mean over the batch + mean over the bank of InfoNCE(h(local crop), h(global crop))
-    L_S     = mean_i T^2 KL(p_t || p_s)
+    loss(G, z)     = bn * BN(x) + one_hot * CE(t, y) + adversarial * (-mean 1[agree] KL(p_t || p_s))
+                     + contrast * contrastive(x)
+    contrastive(x) = mean over the batch + mean over the bank of InfoNCE(head(local crop), head(global crop))
+    loss_S         = mean_i T^2 KL(p_t || p_s)
 
-The contrastive term C makes the images differ from each other. Each image gives two crops, and the head h embeds the
+The contrastive term makes the images differ from each other. Each image gives two crops, and the head embeds the
 teacher's features of each crop. The two embeddings of an image must be closer to each other than to the embeddings of
 all other images, in the batch and in a bank of earlier images.
 
@@ -17,8 +18,8 @@ all other images, in the batch and in a bank of earlier images.
     anchors       the local crops; the global crops stand still, as the vectors to which each anchor is compared
     head          learns together with the generators, and is kept from round to round
 
-BN(x), t and the student's logits are of the global crops. The images with the lowest L of the round go into the pool,
-and their features go into the bank.
+BN(x), t and the student's logits are of the global crops. The images with the lowest loss of the round go into the
+pool, and their features go into the bank.
 
 Published: 200 inner steps for 400 student steps, or for 2,000 student steps if the pool begins with given images. The
 batches have 256 images. The bank has 40,960 images; a step draws 4,096 from it.
@@ -140,7 +141,7 @@ class Contrast:
         return torch.cat([channel_means(seen_locally), channel_means(seen)], 1)
 
     def loss(self, ctx: Context, features: Float[Tensor, "batch both"]) -> Float[Tensor, ""]:
-        """C: mean over the batch plus mean over the images drawn from the bank, each image against all the images."""
+        """The contrastive term: mean over the batch plus mean over images from the bank, each against all images."""
         n, drawn = len(features), min(self.options.bank_draw, len(self.bank))
         if drawn:
             features = torch.cat([features, self.bank.draw_distinct(ctx, drawn)])

@@ -7,10 +7,13 @@ A generator makes batches for the student. The terms of its loss ask for four pr
     bn              the batch looks like training data to the teacher's BatchNorm layers
     adversarial     the student errs on the images; the weight a of this term rises over the run
 
-The student follows the teacher's logits on fresh samples. The curriculum weights the samples from easy to hard:
+The student follows the teacher's logits on fresh samples. The curriculum weights the samples from easy to hard. The
+numbers are those of the equations on the site's start page; the samples' losses l_i are (2), the weights (3), the pace
+(5) and the adversarial weight a (6):
 
-    L_G = class_entropy * (-H(mean p_t)) + one_hot * CE(t, argmax t) + bn * BN(x) + a(epoch) * (-mean 1[agree] T^2 KL)
-    L_S = mean_i v*(l_i; lambda) l_i
+    loss_G = one_hot * CE(t, argmax t) + class_entropy * (-H(mean p_t)) + bn * BN(x)
+             + a(epoch) * (-mean 1[agree] T^2 KL(p_t || p_s))                             (1)
+    loss_S = mean_i v*(l_i; lambda) l_i                                                   (4)
 
 The authors' public repository is the source of the details. Our learning rates and lambda follow the run's length.
 Where we differ from the public code:
@@ -103,7 +106,7 @@ class Options(GeneratorOptions):
 
 @dataclass
 class Terms:
-    """The terms of L_G for a batch of the generator."""
+    """The terms of loss_G, equation (1), for a batch of the generator."""
 
     options: Options
     eye: TeacherEye

@@ -4,10 +4,10 @@ A generator makes images for the student. The terms of its loss ask for three pr
 
     one_hot         the teacher is certain of each image
     class_entropy   the batch spreads over the classes
-    activation      the feature f, the input of the teacher's last linear layer, is large
+    activation      the features, the inputs of the teacher's last linear layer, are large
 
-    L_G = one_hot * CE(t, argmax t) + class_entropy * (-H(mean p_t)) + activation * (-mean |f|)
-    L_S = mean_i KL(p_t || p_s)
+    loss_G = one_hot * CE(t, argmax t) + class_entropy * (-H(mean p_t)) + activation * (-mean |features|)
+    loss_S = mean_i KL(p_t || p_s)
 
 The generator's loss does not depend on the student. A step of the generator and a step of the student take turns, on
 one batch: the student studies the images that the generator made before its step. Images have mean 0 and variance 1 in
@@ -21,7 +21,7 @@ with which the later papers compare. Where we differ from the authors' code:
     | MNIST: the student has Adam, rate 2e-3                  | SGD, a rate that falls        | one engine for all    |
     | CIFAR: SGD, rate 0.1, falls in two steps                | it falls along half a cosine  | one schedule for all  |
     | weight decay 5e-4 (MNIST: none)                         | the run's, 1e-4               | one setting for all   |
-    | LeNet: f is the input of the first of two linear layers | of the last linear layer      | any teacher           |
+    | LeNet: features enter the first of two linear layers    | the last linear layer         | any teacher           |
     | class_entropy 5, logarithm to base 10: 2.17 here        | 20, natural logarithm         | CMI's code            |
     | MNIST: one_hot 1, activation 0.1                        | 1 and 1e-3                    | CMI's code            |
     | CIFAR-10: one_hot 0.05, activation 0.01                 | 1 and 1e-3                    | CMI's code            |
@@ -90,7 +90,7 @@ class Options(GeneratorLoss):
 
 @dataclass
 class Terms:
-    """The terms of L_G for a batch."""
+    """The terms of loss_G for a batch."""
 
     options: GeneratorLoss
     watch: Watch | None

@@ -5,12 +5,14 @@ The method has no generator. It optimises the pixels of a batch, starting from n
 jitter: all images are shifted and mirrored alike. A class y is drawn for each image. All batches go into a pool, on
 which the student learns:
 
-    L(x) = one_hot * CE(t, y) + bn * BN(x) + tv * TV(x) + l2 * ||x||_2 - adversarial * mean JS_T(p_t, p_s)
-    L_S  = mean_i T^2 KL(p_t || p_s)
+    loss(x) = one_hot * CE(t, y) + bn * BN(x) + tv * variation(x) + l2 * ||x||_2
+              - adversarial * mean JS_T(p_t, p_s)
+    loss_S  = mean_i T^2 KL(p_t || p_s)
 
 With adversarial > 0 the method is ADI: it makes images on which student and teacher differ. JS_T is the quantity of
-`cudfkd.methods.parts.terms.clamped_js`. TV and the norm are of the batch before jitter, in the teacher's units. The
-public repositories disagree. Our default follows the code of CMI (Fang et al., 2021):
+`cudfkd.methods.parts.terms.clamped_js`. The variation between neighbouring pixels and the norm are of the batch before
+jitter, in the teacher's units. The public repositories disagree. Our default follows the code of CMI (Fang et al.,
+2021):
 
     | NVIDIA's code for CIFAR-10                            | code of CMI, our default                |
     |-------------------------------------------------------|-----------------------------------------|
@@ -104,7 +106,7 @@ class Synthesizer:
         return steps
 
     def terms(self, ctx: Context, x: Images, moved: Images, classes: Tensor) -> dict[str, Tensor]:
-        """The terms of L(x) for a batch, by name.
+        """The terms of loss(x) for a batch, by name.
 
         Arguments:
             x: the batch in the teacher's units, which tv and l2 look at.

@@ -3,7 +3,7 @@
 Student and generator play against each other. The generator raises the mean absolute difference of logits, and the
 student lowers it:
 
-    L_G = -mean_i mean_c |t_ic - s_ic|,    L_S = mean_i mean_c |t_ic - s_ic|
+    loss_G = -mean_ij |t_ij - s_ij|,    loss_S = mean_ij |t_ij - s_ij|    (i: the sample, j: the class)
 
 A round is a step of the generator and five student steps, each on fresh images. Student and generator are in train mode
 in all these steps. Their learning rates fall together. The method needs no special layer in the teacher.
@@ -58,7 +58,7 @@ class Options(StandardisedOptions):
 
 @dataclass
 class Terms:
-    """The term of L_G for a batch."""
+    """The term of loss_G for a batch."""
 
     options: Options
 

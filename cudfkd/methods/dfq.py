@@ -7,8 +7,9 @@ A generator makes images for the student. The terms of its loss ask for four pro
     class_entropy   the batch spreads over the classes
     adversarial     student and teacher differ on the images
 
-    L_G = adversarial * (-mean KL(p_t || p_s)) + bn * BN(x) + one_hot * CE(t, argmax t) + class_entropy * (-H(mean p_t))
-    L_S = mean_i KL(p_t || p_s)
+    loss_G = adversarial * (-mean KL(p_t || p_s)) + bn * BN(x) + one_hot * CE(t, argmax t)
+             + class_entropy * (-H(mean p_t))
+    loss_S = mean_i KL(p_t || p_s)
 
 A round is a step of the generator and ten student steps on fresh images. The authors published no code. The code of CMI
 (Fang et al., 2021), with which the published comparisons were made, is the source of the details:
@@ -59,7 +60,7 @@ class Options(GeneratorOptions):
 
 @dataclass
 class Terms:
-    """The terms of L_G for a batch."""
+    """The terms of loss_G for a batch."""
 
     options: Options
     eye: TeacherEye

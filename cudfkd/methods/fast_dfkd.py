@@ -4,9 +4,9 @@ The generator is trained to be a good starting point, not a good generator. Each
 steps of the copy and of new latents, which make one batch. Then the generator moves by the sum of the copy's gradients
 (first-order MAML):
 
-    L(G, z) = bn * BN(x) + one_hot * CE(t, y) + adversarial * (-mean 1[agree] KL(p_t || p_s))
-    phi    <- Adam(phi, sum over inner steps of the gradient at the copy)
-    L_S     = mean_i T^2 KL(p_t || p_s) on a pool of all batches
+    loss(G, z) = bn * BN(x) + one_hot * CE(t, y) + adversarial * (-mean 1[agree] KL(p_t || p_s))
+    G         <- Adam(G, sum over inner steps of the gradient at the copy)
+    loss_S     = mean_i T^2 KL(p_t || p_s) on a pool of all batches
 
 In the inner steps the networks see views of the images: each image is shifted and mirrored at random. BN(x) compares
 the teacher's stored statistics with an average over the statistics of this batch and of earlier rounds. The learning

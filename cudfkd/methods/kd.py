@@ -1,7 +1,7 @@
 """Reference: distillation on the real training images (Hinton et al., "Distilling the Knowledge in a Neural Network",
 2015). Data-free methods have to do without these images.
 
-    L_S = mean_i T^2 KL(p_t || p_s)
+    loss_S = mean_i T^2 KL(p_t || p_s)
 
 The student sees no label. Images are drawn with replacement, then shifted and mirrored at random. Where we differ:
 

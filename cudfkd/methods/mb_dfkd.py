@@ -1,9 +1,9 @@
 """MB-DFKD (Binici et al., "Preventing Catastrophic Forgetting and Distribution Mismatch in Knowledge Distillation via
 Synthetic Data", 2022): a generator that looks for what the student does not know, and a memory bank of its images.
 
-    L_G = one_hot * CE(t, argmax t) + class_entropy * (-H(mean p_t)) + activation * (-mean |f|)
+    loss_G = one_hot * CE(t, argmax t) + class_entropy * (-H(mean p_t)) + activation * (-mean |features|)
           - adversarial * mean JS_T(p_t, p_s) / classes
-    L_S = mean_i mean_c |t_ic - s_ic|
+    loss_S = mean_ij |t_ij - s_ij|    (i: the sample, j: the class)
 
 The student's batch holds fresh images and images from the bank; memory_share is the share of images from the bank. So
 the student does not forget images that the generator no longer makes. JS_T is the quantity of
@@ -16,7 +16,7 @@ next method, PRE-DFKD, has public code with these aims. So its loss stands here.
     | the method needs                             | source   | ours                                          |
     |----------------------------------------------|----------|-----------------------------------------------|
     | a collection of generated samples            | abstract | the newest memory_size images                 |
-    | a disagreement of student and teacher in L_G | abstract | the disagreement in the code of PRE-DFKD      |
+    | a disagreement of the networks in loss_G     | abstract | the disagreement in the code of PRE-DFKD      |
     | terms that match the real data               | abstract | the terms of DAFL, as in the code of PRE-DFKD |
     | weights, temperature, modes, student's loss  | guess    | as in the code of PRE-DFKD                    |
     | student steps for each step of the generator | guess    | 10, as in the code of PRE-DFKD                |
@@ -69,7 +69,7 @@ class Options(AdversaryOptions):
 
 @dataclass
 class Terms:
-    """The terms of L_G for a batch. The gradient of the divergence passes through the student only."""
+    """The terms of loss_G for a batch. The gradient of the divergence passes through the student only."""
 
     options: AdversaryOptions
     of_dafl: dafl.Terms

@@ -1,6 +1,6 @@
 """Reference: distillation on noise. A method must beat it, to show that its images are worth making.
 
-    L_S = mean_i d(t_i, s_i)
+    loss_S = mean_i divergence(t_i, s_i)
 
 The images are noise: normalised pixels are drawn from N(0, 1), then clipped to the range of an image. For the
 evaluation, the student's BatchNorm layers are in eval mode, with the statistics of noise. This belongs to the

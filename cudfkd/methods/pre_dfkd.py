@@ -4,10 +4,11 @@ Replay", 2022): a generator that looks for what the student does not know, and a
 A variational autoencoder learns to reproduce the generator's images. It takes the place of a memory bank: it stores no
 image. The student's batch holds fresh images and a share of replay_share replayed images:
 
-    L_G   = one_hot * CE(t, argmax t) + class_entropy * (-H(mean p_t)) + activation * (-mean |f|)
-            - adversarial * mean JS_T(p_t, p_s) / classes
-    L_VAE = mean |x' - x| + logits * mean |t' - t| + prior * KL(N(mu, sigma^2) || N(0, 1)),   x' = D(mu + sigma e)
-    L_S   = mean_i mean_c |t_ic - s_ic|
+    loss_G   = one_hot * CE(t, argmax t) + class_entropy * (-H(mean p_t)) + activation * (-mean |features|)
+               - adversarial * mean JS_T(p_t, p_s) / classes
+    loss_VAE = mean |x' - x| + logits * mean |t' - t| + prior * KL(N(mean, variance) || N(0, 1))
+    x'       = decoder(mean + deviation * noise)
+    loss_S   = mean_ij |t_ij - s_ij|    (i: the sample, j: the class)
 
 x and x' are in the teacher's units. JS_T is the quantity of `cudfkd.methods.parts.terms.clamped_js`. Its mean over
 samples and classes counts from 0, and its gradient passes through the student only. The student is in train mode in
@@ -17,10 +18,10 @@ A round is a step of the generator and ten student steps. The autoencoder takes 
 half of the student's fresh images, and on an eighth of a batch of replayed images, so that it does not forget these. In
 the first round it has only fresh images. Before latents are replayed, they take one Adam step down
 
-    L_z = CE(t, argmax t) - replay_entropy * H(mean p_t) + mean over the latent of mean^2 + (variance - 1)^2
+    loss_z = CE(t, argmax t) - replay_entropy * H(mean p_t) + mean over the latent of mean^2 + (variance - 1)^2
 
-with means and variances over the batch. In a step of the autoencoder the decoder descends L_VAE + L_z: the authors'
-code adds up both gradients. The decoder is in train mode for the autoencoder, in eval mode for the student.
+with means and variances over the batch. In a step of the autoencoder the decoder descends loss_VAE + loss_z: the
+authors' code adds up both gradients. The decoder is in train mode for the autoencoder, in eval mode for the student.
 Where we differ from the authors' code:
 
     | authors' code                                           | ours                           | why                   |
@@ -38,7 +39,7 @@ Where we differ from the authors' code:
     | the student's rate falls once an epoch, for 400 epochs  | at each step, to the run's end | one schedule for all  |
     | weight decay 5e-4 (MNIST: none)                         | the run's, 1e-4                | one setting for all   |
     | batch 1,024, epochs of 36 rounds                        | the run's batch and length     | one length for all    |
-    | LeNet: f is the input of the first of two linear layers | of the last linear layer       | any teacher           |
+    | LeNet: features enter the first of two linear layers    | the last linear layer          | any teacher           |
     | MNIST: the student has Adam                             | SGD                            | one engine for all    |
 """
 
@@ -109,7 +110,7 @@ class Replay:
         ctx.step_down(self.optimizer, self.terms(ctx, images) | of_latents)
 
     def terms(self, ctx: Context, images: Images) -> dict[str, Tensor]:
-        """The terms of L_VAE for a batch, by name."""
+        """The terms of loss_VAE for a batch, by name."""
         o, x = self.options, ctx.normalize(images)
         with ctx.autocast():
             mean, log_variance = (at_least_float32(output) for output in self.encoder(x))
@@ -133,7 +134,7 @@ class Replay:
         return ctx.noise(count, self.decoder.latent_dim).requires_grad_()
 
     def latents_loss(self, ctx: Context, z: Float[Tensor, "count latent"]) -> Float[Tensor, ""]:
-        """L_z of the latents, differentiable in the latents and in the decoder's weights."""
+        """The term loss_z of the latents, differentiable in the latents and in the decoder's weights."""
         t = ctx.teacher_logits(imagine(ctx, self.decoder, z))
         return losses.one_hot(t) - self.options.replay_entropy * losses.class_entropy(t) + moments(z)
 

@@ -1,6 +1,6 @@
 """Reference: training of the student from scratch on the labelled training images, without the teacher.
 
-    L_S = mean_i CE(s_i, label_i)
+    loss_S = mean_i CE(s_i, label_i)
 
 The number of steps, the optimizer and the schedule are the same as for every method. The reference is no upper bound: a
 student that learns from the teacher's logits can be better after so few steps.

@@ -1,11 +1,11 @@
 """ZSKT (Micaelli and Storkey, "Zero-shot Knowledge Transfer via Adversarial Belief Matching", 2019).
 
 The generator looks for images on which student and teacher differ. The student follows the teacher's logits, and also
-the teacher's attention maps A, which are computed from the maps f of some layers:
+the teacher's attention, which is computed from the maps of some layers:
 
-    L_G = -mean_i KL(p_t || p_s)
-    l_i = KL(p_t || p_s) + attention * classes * sum_layers mean_pixels (A_t - A_s)^2,
-    A   = the unit vector of mean_channels f^2
+    loss_G  = -mean_i KL(p_t || p_s)
+    l_i     = KL(p_t || p_s) + attention * classes * sum_layers mean_pixels (focus_t - focus_s)^2,
+    focus   = the unit vector of mean_channels maps^2
 
 The authors take the mean of KL over classes: their losses are these divided by the number of classes.
 
@@ -108,7 +108,7 @@ class Options(GeneratorOptions):
 
 @dataclass
 class Terms:
-    """The term of L_G for a batch."""
+    """The term of loss_G for a batch."""
 
     options: Options
 

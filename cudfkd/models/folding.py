@@ -20,8 +20,9 @@ from cudfkd.models.watch import hooked
 def folded(network: nn.Module, probe: Float[Tensor, "batch channels size size"]) -> nn.Module:
     """Copies a network in eval mode and makes its BatchNorm layers part of the convolutions before them.
 
-    With stored statistics, BatchNorm is y = a x + b, so the weights and bias of the convolution can include it. A layer
-    is folded if it takes the output of a convolution and no further operation takes this output.
+    With stored statistics, BatchNorm multiplies and adds one number a channel, so the weights and bias of the
+    convolution can include it. A layer is folded if it takes the output of a convolution and no further operation takes
+    this output.
 
     The network itself is returned if it has no such layer, or if the copy gives different logits. The same holds for a
     network with hooks, because hooks must see the network's own layers.

@@ -35,9 +35,9 @@ class UpConv2d(nn.Conv2d):
 class Generator(nn.Module):
     """Maps latent vectors to images: a linear layer to a small map, `depth` doublings, a convolution, an output.
 
-    With latent z, width w and image size s, depth 2 is
+    With latent z, width w and images of `size` pixels, depth 2 is
 
-        Linear(z -> 4w * s/4 * s/4), BN, [up, conv 4w -> 2w, BN, LReLU], [up, conv 2w -> w, BN, LReLU],
+        Linear(z -> 4w * size/4 * size/4), BN, [up, conv 4w -> 2w, BN, LReLU], [up, conv 2w -> w, BN, LReLU],
         conv w -> channels, output
 
     The output is one of three:

@@ -22,14 +22,18 @@ from analysis.theory.algebra.theorem import Theorem
 from docs.builder import moving, notebooks, reference, slides
 from docs.builder.tables import table
 
+ANCHOR = re.compile(r'<a id="([\w-]+)"></a>')
 HERE = re.compile(r"^<!-- here: (.+?) -->$(?:\n.*?^<!-- end: \1 -->$)?", re.MULTILINE | re.DOTALL)
 ROLE = re.compile(r"\{py:\w+\}`(.+?) <.+?>`")  # a link that the site alone can follow
 COMMAND = "python -m docs.builder"
 
 
 def filled(text: str, profile: str) -> str:
-    """The text of a page for the site, with its generated parts from the results in out/PROFILE, if there are any."""
-    return HERE.sub(lambda here: part(here[1], card(profile)), text)
+    """The text of a page for the site, with its generated parts from the results in out/PROFILE, if there are any.
+
+    Its anchors become targets that MyST knows, for links to them.
+    """
+    return ANCHOR.sub(r"[]{#\1}", HERE.sub(lambda here: part(here[1], card(profile)), text))
 
 
 def written(text: str, page: str) -> str:

@@ -7,7 +7,7 @@ increasing.
 
 import sympy as sp
 
-from analysis.theory.algebra.families import Chart, Family, Formula, Piece, l, lam, p, s, t, u, v
+from analysis.theory.algebra.families import Chart, Family, Formula, Piece, l, lam, nu, q, u, v, xi
 from analysis.theory.algebra.proof import (
     Proof,
     by_hand,
@@ -75,8 +75,8 @@ def _antiderivative(piece: Piece, family: Family, at: Formula) -> Formula:
     if family.name != "polynomial" or piece.flat:
         constant, factor = piece.weight.as_independent(l, as_Add=False)
         return (constant * sp.integrate(factor, l)).subs(l, at)  # with 1 / ln z left in, sympy 1.14 loses a term
-    q = sp.Symbol("q", positive=True)  # l = lambda (1 - q), because sympy has no antiderivative at symbolic t
-    return -lam * sp.integrate(q ** (1 / (t - 1)), q).subs(q, 1 - at / lam)
+    # l = lambda (1 - u), because sympy has no antiderivative at symbolic nu
+    return -lam * sp.integrate(u ** (1 / (nu - 1)), u).subs(u, 1 - at / lam)
 
 
 def slope(family: Family) -> Proof:
@@ -92,13 +92,13 @@ def fenchel(family: Family) -> Proof:
 
 
 def _penalty_at(family: Family, weight: Formula) -> Formula:
-    if weight == 0:  # v ln v and v^t need the limit
+    if weight == 0:  # v ln v and v^nu need the limit
         return sp.limit(_shaped(family), v, 0, "+")
     return family.penalty.subs(v, weight)
 
 
 def _shaped(family: Family) -> Formula:
-    """The penalty with the shape parameter in the chart's symbol: v^(1 + 1/p) has a limit at 0 where v^t has none."""
+    """The penalty with the shape parameter in the chart's symbol: v^(1 + 1/q) has a limit at 0 where v^nu has none."""
     return family.penalty.subs(family.chart[0]) if family.parameters else family.penalty
 
 
@@ -157,8 +157,7 @@ def limits_in_lambda(family: Family) -> Proof:
 
 def _area(weight: Formula) -> Formula:
     """The integral of a weight from 0 to l."""
-    at = sp.Symbol("x", positive=True)
-    return sp.integrate(sp.sympify(weight).subs(l, at), (at, 0, l))
+    return sp.integrate(sp.sympify(weight).subs(l, u), (u, 0, l))
 
 
 def concavity(family: Family) -> Proof:
@@ -234,13 +233,13 @@ def curvature(family: Family) -> Proof:
 
 
 def _curvature_of_polynomial(name: str, statement: str, latex: str, bend: Formula) -> Proof:
-    # |F''| = p u^(p - 1) / lambda, u = 1 - l / lambda in (0, 1], p = 1 / (t - 1)
-    rises = reduce(sp.diff(bend, u), ({p: 1 + s},)).is_nonnegative is True
-    first = reduce(bend.subs(u, 1).subs(p, 1 / (t - 1)) - 1 / (lam * (t - 1))) == 0
-    blows_up = sp.limit(sp.simplify(bend.subs(p, 1 / (1 + s))), u, 0, "+") == sp.oo
+    # |F''| = q u^(q - 1) / lambda, u = 1 - l / lambda in (0, 1], q = 1 / (nu - 1)
+    rises = reduce(sp.diff(bend, u), ({q: 1 + xi},)).is_nonnegative is True
+    first = reduce(bend.subs(u, 1).subs(q, 1 / (nu - 1)) - 1 / (lam * (nu - 1))) == 0
+    blows_up = sp.limit(sp.simplify(bend.subs(q, 1 / (1 + xi))), u, 0, "+") == sp.oo
     note = (
-        r"This is $|F''|$ in $u = 1 - \ell / \lambda$: for $t \le 2$ largest at $u = 1$, for $t > 2$ unbounded as "
-        r"$u \to 0$."
+        r"This is $|F''|$ in $u = 1 - \ell / \lambda$ and $q = 1 / (\nu - 1)$: for $\nu \le 2$ largest at $u = 1$, for "
+        r"$\nu > 2$ unbounded as $u \to 0$."
     )
     return Proof(name, statement, latex, sp.latex(bend), rises and first and blows_up, "sign", note)
 

@@ -4,7 +4,7 @@ Weight and latent loss are given piece by piece. This module proves nothing; `an
 proves that penalty, weight and latent loss belong together. The symbols, all positive:
 
     l     the loss of a sample         v     the weight of the sample       lambda   the pace
-    t     the shape of Polynomial      rho   the shape of Mixture
+    nu    the shape of Polynomial    psi   the shape of Mixture
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from typing import Any
 
 import sympy as sp
 
-l, lam, v, t, rho = sp.symbols("ell lambda v t rho", positive=True)  # noqa: E741
-w, u, p, a, b, s = sp.symbols("w u p a b s", positive=True)  # only for charts
+l, lam, v, nu, psi = sp.symbols("ell lambda v nu psi", positive=True)  # noqa: E741
+w, u, q, xi = sp.symbols("w u q xi", positive=True)  # only for charts
 
 Formula = Any  # a sympy expression; sympy's own type hints vary between Expr, Basic, bool and int
 Chart = tuple[Mapping[Any, Any], ...]  # substitutions, applied one after the other
@@ -120,51 +120,51 @@ def _log() -> Family:
         curvature=total / 4,
         steepest=lam,
         at_zero=2 / (1 + sp.exp(l)),
-        chart=({l: sp.log(u)}, {lam: sp.log(s)}),
+        chart=({l: sp.log(u)}, {lam: sp.log(w)}),
         signs=({l: sp.log(1 + w)},),
     )
 
 
 def _polynomial() -> Family:
-    share = (t - 1) / t
+    share = (nu - 1) / nu
     pieces = (
-        Piece(sp.S.Zero, lam, (1 - l / lam) ** (1 / (t - 1)), lam * share * (1 - (1 - l / lam) ** (t / (t - 1)))),
+        Piece(sp.S.Zero, lam, (1 - l / lam) ** (1 / (nu - 1)), lam * share * (1 - (1 - l / lam) ** (nu / (nu - 1)))),
         Piece(lam, sp.oo, sp.S.Zero, lam * share),
     )
-    root: Chart = ({t: 1 + 1 / p}, {l: lam * (1 - u)})  # v* = u^p with p = 1 / (t - 1)
+    root: Chart = ({nu: 1 + 1 / q}, {l: lam * (1 - u)})  # v* = u^q with q = 1 / (nu - 1)
     return Family(
         "polynomial",
-        lam * (v**t / t - v + 1 - 1 / t),
+        lam * (v**nu / nu - v + 1 - 1 / nu),
         pieces,
         limit=lam * share,
-        curvature=sp.Piecewise((1 / (lam * (t - 1)), t <= 2), (sp.oo, True)),
-        steepest=sp.Piecewise((0, t <= 2), (lam, True)),
+        curvature=sp.Piecewise((1 / (lam * (nu - 1)), nu <= 2), (sp.oo, True)),
+        steepest=sp.Piecewise((0, nu <= 2), (lam, True)),
         chart=root,
         signs=(*root, {u: 1 / (1 + w)}),
-        v_signs=({t: 1 + 1 / p},),
-        parameters=(t,),
+        v_signs=({nu: 1 + 1 / q},),
+        parameters=(nu,),
     )
 
 
 def _mixture() -> Family:
-    low, z = rho * lam, rho * lam / (1 - rho)
+    low, z = psi * lam, psi * lam / (1 - psi)
     pieces = (
         Piece(sp.S.Zero, low, sp.S.One, l),
         Piece(low, lam, z / l - z / lam, low + z * sp.log(l / low) - z * (l - low) / lam),
-        Piece(lam, sp.oo, sp.S.Zero, z * sp.log(1 / rho)),
+        Piece(lam, sp.oo, sp.S.Zero, z * sp.log(1 / psi)),
     )
-    ratio = {rho: 1 / (1 + s)}
+    ratio = {psi: 1 / (1 + u)}
     return Family(
         "mixture",
         z * sp.log((1 + z / lam) / (v + z / lam)),
         pieces,
-        limit=z * sp.log(1 / rho),
-        curvature=1 / (rho * (1 - rho) * lam),
+        limit=z * sp.log(1 / psi),
+        curvature=1 / (psi * (1 - psi) * lam),
         steepest=low,
         chart=(ratio,),
-        signs=({l: lam * (rho + w) / (1 + w)}, ratio),
+        signs=({l: lam * (psi + w) / (1 + w)}, ratio),
         v_signs=({v: 1 / (1 + w)}, ratio),
-        parameters=(rho,),
+        parameters=(psi,),
     )
 
 
@@ -175,7 +175,7 @@ def _jiang_log() -> Family:
         Piece(sp.S.Zero, lam, sp.log(l + z) / sp.log(z), entropy / sp.log(z)),
         Piece(lam, sp.oo, sp.S.Zero, (z - 1 - z * sp.log(z)) / sp.log(z)),
     )
-    pace, loss = {lam: 1 - sp.exp(-a)}, {l: sp.exp(-b) - sp.exp(-a)}  # v* = b / a, 0 < b < a
+    pace, loss = {lam: 1 - sp.exp(-u)}, {l: sp.exp(-q) - sp.exp(-u)}  # v* = q / u, 0 < q < u
     return Family(
         "jiang-log",
         z * (v - 1) + z * (1 - z ** (v - 1)) / sp.log(z),
@@ -186,7 +186,7 @@ def _jiang_log() -> Family:
         at_top=sp.S.Zero,
         top=sp.S.One,
         chart=(loss, pace),
-        signs=(loss, pace, {b: a / (1 + w)}),
+        signs=(loss, pace, {q: u / (1 + w)}),
         v_signs=({v: 1 / (1 + w)}, pace),
     )
 

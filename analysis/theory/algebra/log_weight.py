@@ -13,7 +13,8 @@ from analysis.theory.algebra.proof import Proof, identity, limits, nonnegative
 _LOG = FAMILIES["log"]
 _E = 1 + sp.exp(-lam)
 _V, _F = _LOG.weight, _LOG.latent
-# E, the minimum over v of v l + g(v) with the penalty g of the public code, which lacks lambda (1 + e^-lambda)
+# E, the raw latent loss: the minimum over v of v l + g(v) with the penalty g of the public code, which lacks
+# lambda (1 + e^-lambda)
 _RAW = _F - lam * _E
 _LOG_LAM = ({lam: sp.log(u)},)
 SUPREMUM = (
@@ -33,7 +34,10 @@ def facts() -> tuple[Proof, ...]:
 
 
 def soft_minimum() -> Proof:
-    """Proof of F = (1 + e^-lambda) [softmin(l, lambda) - softmin(0, lambda)], softmin(a, b) = -ln(e^-a + e^-b)."""
+    """Proof of F = (1 + e^-lambda) [softmin(l, lambda) - softmin(0, lambda)].
+
+    softmin(l, lambda) = -ln(e^-l + e^-lambda) lies a little below min(l, lambda).
+    """
     right = _E * (_softmin(l, lam) - _softmin(sp.S.Zero, lam))
     return identity(
         "soft minimum", r"$F$ is a smooth minimum of $\ell$ and $\lambda$, shifted to $F(0) = 0$.", _F, right
@@ -56,10 +60,9 @@ def weight_tail() -> Proof:
 
 def latent_tail() -> Proof:
     """Proof of 0 <= l - F(l) <= e^-lambda (e^l - 1 - l), the integral of `weight_tail` from 0 to l."""
-    x = sp.Symbol("x", positive=True)
-    left = sp.integrate(sp.exp(-lam) * (sp.exp(x) - 1), (x, 0, l))
+    left = sp.integrate(sp.exp(-lam) * (sp.exp(u) - 1), (u, 0, l))
     why = r"Integrating the bound on $1 - v^*$ bounds $\ell - F$."
-    latex = r"\ell - F \le \int_0^\ell e^{-\lambda}(e^x - 1)\,dx = e^{-\lambda}\left(e^\ell - 1 - \ell\right)"
+    latex = r"\ell - F \le \int_0^\ell e^{-\lambda}(e^u - 1)\,du = e^{-\lambda}\left(e^\ell - 1 - \ell\right)"
     statement = r"$F$ approaches $\ell$ like $e^{-\lambda}$."
     return identity("latent tail", statement, left, sp.exp(-lam) * (sp.exp(l) - 1 - l), (), latex, why)
 
@@ -76,15 +79,15 @@ def raw_falls() -> Proof:
     """Proof that with the raw g the minimum E falls by itself: dE/dlambda <= -e^-lambda [1 + ln(1 + e^-lambda)] < 0."""
     right = -sp.exp(-lam) * (sp.log(1 + sp.exp(-lam)) + 1)
     latex = r"\sup_\ell \frac{\partial E}{\partial\lambda} = \lim_{\ell \to \infty} \frac{\partial E}{\partial\lambda}"
-    statement = r"The un-normalised objective $E$ falls as $\lambda$ grows, at every loss."
+    statement = r"The raw latent loss $E$ falls as $\lambda$ grows, at every loss."
     why = SUPREMUM + " It is below 0: the raw objective falls by itself."
     return limits("raw falls", statement, [(latex, lambda: _at_infinity(_RAW), right)], why)
 
 
 def far_from_the_minimum() -> Proof:
-    """Proof of A + B = (1 + e^-lambda) ln 2 for A = lambda - F(lambda) and B = F(inf) - lambda.
+    """Proof of [lambda - F(lambda)] + [F(inf) - lambda] = (1 + e^-lambda) ln 2.
 
-    The distance of F from the sharp minimum is sup |F - min(l, lambda)| = max(A, B).
+    The distance of F from the sharp minimum, sup |F - min(l, lambda)|, is the larger bracket.
     """
     below, above = lam - _F.subs(l, lam), _LOG.limit - lam
     why = (
@@ -120,9 +123,8 @@ def kept_penalty() -> Proof:
 
 
 def _at_infinity(value: sp.Expr) -> sp.Expr:
-    """The limit of d/dlambda of a value as l grows, with x = e^-l: the derivative is continuous in x at x = 0."""
-    x = sp.Symbol("x", positive=True)
-    return sp.expand_log(sp.simplify(sp.diff(value, lam).subs(l, -sp.log(x)).subs(x, 0)))
+    """The limit of d/dlambda of a value as l grows, with u = e^-l: the derivative is continuous in u at u = 0."""
+    return sp.expand_log(sp.simplify(sp.diff(value, lam).subs(l, -sp.log(u)).subs(u, 0)))
 
 
 def _softmin(first: sp.Expr, second: sp.Expr) -> sp.Expr:

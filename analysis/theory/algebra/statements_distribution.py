@@ -6,45 +6,46 @@ from analysis.theory.algebra.families import Formula
 from analysis.theory.algebra.proof import by_hand, identity
 from analysis.theory.algebra.theorem import Theorem, needs
 
-_x = sp.Symbol("x", positive=True)
+_u = sp.Symbol("u", positive=True)
 TP2 = (
-    r"$v^*(b;\lambda)\,v^*(a;\lambda') \le v^*(a;\lambda)\,v^*(b;\lambda')$ for $a < b$ and $\lambda < \lambda'$ (TP2; "
-    r"weights may be 0)"
+    r"$v^*(\ell_2;\lambda)\,v^*(\ell_1;\lambda') \le v^*(\ell_1;\lambda)\,v^*(\ell_2;\lambda')$ for "
+    r"$\ell_1 < \ell_2$ and $\lambda < \lambda'$ (TP2; weights may be 0)"
 )
 
 
 def t9() -> Theorem:
     """T9: the curriculum as a distribution."""
     pace = sp.Symbol("lambda", positive=True)
-    prior, losses = sp.symbols("p_1:4", positive=True), sp.symbols("ell_1:4", positive=True)
+    prior, losses = sp.symbols("P_1:4", positive=True), sp.symbols("ell_1:4", positive=True)
     weights = [sp.Function(f"v_{i}", positive=True)(pace) for i in (1, 2, 3)]
     alpha = sum(p * v for p, v in zip(prior, weights, strict=True))
-    q = [p * v / alpha for p, v in zip(prior, weights, strict=True)]
+    lesson = [p * v / alpha for p, v in zip(prior, weights, strict=True)]
     score = [sp.diff(sp.log(v), pace) for v in weights]
-    expected = sum(a * b for a, b in zip(q, losses, strict=True))
+    expected = sum(a * b for a, b in zip(lesson, losses, strict=True))
     convex, ratios = sp.Function("f"), [v / alpha for v in weights]
     divergence = sum(a * convex(r) for a, r in zip(prior, ratios, strict=True))
-    slopes = [sp.diff(convex(_x), _x).subs(_x, r) for r in ratios]
+    slopes = [sp.diff(convex(_u), _u).subs(_u, r) for r in ratios]
     ess: Formula = alpha**2 / sum(p * v**2 for p, v in zip(prior, weights, strict=True))
-    chi2 = sum(a**2 / p for a, p in zip(q, prior, strict=True)) - 1
+    chi2 = sum(a**2 / p for a, p in zip(lesson, prior, strict=True)) - 1
     return Theorem(
         "T9",
         "the curriculum as a distribution",
-        r"Q_\lambda = v^* P / \alpha:\quad \alpha \uparrow,\quad \mathbb{E}_{Q_\lambda}\ell \uparrow,\quad "
-        r"D_f(Q_\lambda \| P) \downarrow,\quad H(Q_\lambda) \uparrow \text{ for uniform } P",
+        r"\Pi_\lambda = v^* P / \alpha:\quad \alpha \uparrow,\quad \mathbb{E}_{\Pi_\lambda}\ell \uparrow,\quad "
+        r"\mathcal{D}_f(\Pi_\lambda \| P) \downarrow,\quad H(\Pi_\lambda) \uparrow \text{ for uniform } P",
         (
             needs(TP2, "jiang-log in the matrix", "axioms do not suffice"),
             needs(r"$v^*$ does not grow with $\ell$", "the hard sample weighs more"),
             needs(r"for $\alpha$: $v^*(0) = 1$", "all weights fall"),
-            needs(r"$\alpha(\lambda) > 0$: some sample has weight, for otherwise there is no $Q_\lambda$"),
+            needs(r"$\alpha(\lambda) > 0$: some sample has weight, for otherwise there is no $\Pi_\lambda$"),
             needs(r"$\theta$ and $P$ are fixed", "the student moves on"),
-            needs(r"for the mean loss: $\mathbb{E}_{Q_\lambda}\ell$ is finite"),
-            needs("for $D_f$: $f$ is convex", "a concave f"),
+            needs(r"for the mean loss: $\mathbb{E}_{\Pi_\lambda}\ell$ is finite"),
+            needs(r"for $\mathcal{D}_f$: $f$ is convex", "a concave f"),
             needs("for $H$: $P$ is uniform on finitely many points", "P not uniform", "entropy falls"),
         ),
         r"The proof by hand below is complete: it needs no derivative, and weights may be 0. The algebra after it "
-        r"shows the same for positive weights that are smooth in $\lambda$: with $s = \partial_\lambda \ln v^*$, TP2 "
-        r"says that $s$ grows with $\ell$, while $r = v^*/\alpha$ and $f'(r)$ do not grow with $\ell$, so each "
+        r"shows the same for positive weights that are smooth in $\lambda$: TP2 says that "
+        r"$\partial_\lambda \ln v^*$ grows with $\ell$, while the ratio $r = v^*/\alpha$ and $f'(r)$ do not grow with "
+        r"$\ell$, so each "
         r"covariance has its sign by Chebyshev's inequality. For uniform $P$, $H = \ln n - \mathrm{KL}$.",
         (
             by_hand(
@@ -53,41 +54,43 @@ def t9() -> Theorem:
                 r"loss $\ell^*$: $r \ge r'$ before it, $r \le r'$ beyond it.",
                 r"\mathbb{E}_P\left[f(r) - f(r')\right] \ge "
                 r"\mathbb{E}_P\left[\left(f'(r') - f'(r'(\ell^*))\right)(r - r')\right] \ge 0",
-                r"If $r(b) > r'(b)$ and $a < b$, then $r(a) \ge r(b) > 0$, and TP2 gives $r(b)\,r'(a) \le r(a)\,r'(b) "
-                r"< r(a)\,r(b)$, so $r'(a) < r(a)$. Both have the mean 1 under $P$, so subtracting a constant changes "
+                r"If $r(\ell_2) > r'(\ell_2)$ and $\ell_1 < \ell_2$, then $r(\ell_1) \ge r(\ell_2) > 0$, and TP2 gives "
+                r"$r(\ell_2)\,r'(\ell_1) \le r(\ell_1)\,r'(\ell_2) < r(\ell_1)\,r(\ell_2)$, so "
+                r"$r'(\ell_1) < r(\ell_1)$. Both have the mean 1 under $P$, so subtracting a constant changes "
                 r"nothing; $r'$ and any slope $f'$ of a convex $f$ make both brackets positive before $\ell^*$ and "
                 r"negative beyond it. (Where $r' = 0$, beyond $\ell^*$, $r = 0$ too.) The mean loss rises because mass "
-                r"moves to losses beyond $\ell^*$: $\mathbb{E}_P[(r' - r)(\ell - \ell^*)] \ge 0$. With $a = 0$ and "
-                r"$v^*(0) = 1$ TP2 says $v^*(b;\lambda) \le v^*(b;\lambda')$, so $\alpha$ does not fall.",
+                r"moves to losses beyond $\ell^*$: $\mathbb{E}_P[(r' - r)(\ell - \ell^*)] \ge 0$. With $\ell_1 = 0$ "
+                r"and $v^*(0) = 1$ TP2 says $v^*(\ell_2;\lambda) \le v^*(\ell_2;\lambda')$, so $\alpha$ does not fall.",
             ),
             identity(
                 "mean weight",
                 "Its relative slope is a mean.",
                 sp.diff(alpha, pace),
-                alpha * sum(a * b for a, b in zip(q, score, strict=True)),
-                latex=r"\frac{d\alpha}{d\lambda} = \alpha\,\mathbb{E}_Q\,s \ge 0,\quad s = \partial_\lambda \ln v^*",
+                alpha * sum(a * b for a, b in zip(lesson, score, strict=True)),
+                latex=r"\frac{d\alpha}{d\lambda} = \alpha\,\mathbb{E}_{\Pi_\lambda}\,\partial_\lambda \ln v^* \ge 0",
             ),
             identity(
                 "mean loss",
                 "Its slope is a covariance (three samples).",
                 sp.diff(expected, pace),
-                _covariance(q, losses, score),
-                latex=r"\frac{d}{d\lambda}\mathbb{E}_Q\ell = \operatorname{Cov}_Q(\ell, s) \ge 0",
+                _covariance(lesson, losses, score),
+                latex=r"\frac{d}{d\lambda}\mathbb{E}_{\Pi_\lambda}\ell = "
+                r"\operatorname{Cov}_{\Pi_\lambda}(\ell, \partial_\lambda \ln v^*) \ge 0",
             ),
             identity(
                 "divergence",
                 "The slope of every $f$-divergence is a covariance, too (three samples).",
                 sp.diff(divergence, pace).doit(),
-                _covariance(q, slopes, score),
-                latex=r"\frac{d}{d\lambda} D_f(Q\|P) = \frac{d}{d\lambda} \sum_i p_i\,f(r_i) = "
-                r"\operatorname{Cov}_Q\left(f'(r), s\right) \le 0",
+                _covariance(lesson, slopes, score),
+                latex=r"\frac{d}{d\lambda} \mathcal{D}_f(\Pi_\lambda\|P) = \frac{d}{d\lambda} \sum_i P_i\,f(r_i) = "
+                r"\operatorname{Cov}_{\Pi_\lambda}\left(f'(r), \partial_\lambda \ln v^*\right) \le 0",
             ),
             identity(
                 "sample size",
                 r"The effective sample fraction is $1 / (1 + \chi^2)$, so it grows.",
                 ess * (1 + chi2),
                 sp.S.One,
-                latex=r"\frac{\left(\sum p_i v_i\right)^2}{\sum p_i v_i^2} = \frac{1}{1 + \chi^2(Q\|P)}",
+                latex=r"\frac{\left(\sum P_i v_i\right)^2}{\sum P_i v_i^2} = \frac{1}{1 + \chi^2(\Pi_\lambda\|P)}",
             ),
         ),
         "Karlin (1968); Karlin and Rubin (1956); Hardy, Littlewood and Polya; Shaked and Shanthikumar (2007); Bengio "
@@ -99,7 +102,7 @@ def t9() -> Theorem:
 
 def t13() -> Theorem:
     """T13: the condition of T9 is necessary, and the activity bounds every divergence."""
-    easy, hard, easy_late, hard_late, share = sp.symbols("v_a v_b v'_a v'_b p", positive=True)
+    easy, hard, easy_late, hard_late, share = sp.symbols("v_1 v_2 v'_1 v'_2 P_2", positive=True)
     early, late = (share * b / ((1 - share) * a + share * b) for a, b in ((easy, hard), (easy_late, hard_late)))
     masses = ((1 - share) * easy + share * hard) * ((1 - share) * easy_late + share * hard_late)
     alpha, ratio, top, bottom = sp.symbols("alpha r f_1 f_0", positive=True)
@@ -107,23 +110,26 @@ def t13() -> Theorem:
     return Theorem(
         "T13",
         "TP2 and no less, and the bound by the activity",
-        r"D_f(Q_{\lambda'}\|P) \le D_f(Q_\lambda\|P)\ \ \forall f, P, \lambda < \lambda' \iff v \text{ is TP2 in } "
-        r"(\ell, \lambda);\qquad D_f(Q\|P) \le \alpha\,f(1/\alpha) + (1 - \alpha)\,f(0)",
+        r"\mathcal{D}_f(\Pi_{\lambda'}\|P) \le \mathcal{D}_f(\Pi_\lambda\|P)\ \ \forall f, P, \lambda < \lambda' "
+        r"\iff v \text{ is TP2 in } (\ell, \lambda);\qquad \mathcal{D}_f(\Pi_\lambda\|P) \le \alpha\,f(1/\alpha) + (1 "
+        r"- \alpha)\,f(0)",
         (
             needs(r"$v$ does not grow with $\ell$", "the hard sample weighs more"),
-            needs(r"only $P$ with $\alpha(\lambda), \alpha(\lambda') > 0$ count, for otherwise there is no $Q$"),
-            needs(r"$f$ is convex (and $f(1) = 0$, which makes $D_f$ a divergence)", "a concave f"),
+            needs(r"only $P$ with $\alpha(\lambda), \alpha(\lambda') > 0$ count, for otherwise there is no lesson"),
+            needs(r"$f$ is convex (and $f(1) = 0$, which makes $\mathcal{D}_f$ a divergence)", "a concave f"),
             needs(
-                r"for necessity: $D_f$ falls for one strictly convex $f$ and all $P$ on two losses",
+                r"for necessity: $\mathcal{D}_f$ falls for one strictly convex $f$ and all $P$ on two losses",
                 "a kinked divergence",
             ),
             needs(r"for the bound: $0 \le v \le 1$", "a weight of 2"),
         ),
-        r"TP2 suffices by T9. It is necessary: let $P$ give $p$ to the loss $b$ and $1 - p$ to $a < b$. "
-        r"Then $D_f(Q\|P) = (1-p)\,f\big(\tfrac{1-q}{1-p}\big) + p\,f\big(\tfrac qp\big)$ is strictly convex in "
-        r"$q = Q(b)$ with its minimum at $q = p$, so it falls strictly on $[0, p]$. As $v_b \le v_a$, $q \le p$ at "
-        r"both paces, and $D_f$ falls exactly if $q$ rises, that is, if the determinant below is not negative. (If "
-        r"$v_a = 0$ at one pace then $v_b = 0$ there, and TP2 holds for this pair.) The bound is a chord of $f$, "
+        r"TP2 suffices by T9. It is necessary: let $P$ give $P_1$ to the loss $\ell_1$ and $P_2 = 1 - P_1$ to "
+        r"$\ell_2 > \ell_1$, and let $\pi_1$ and $\pi_2$ be their shares of the lesson. Then "
+        r"$\mathcal{D}_f(\Pi_\lambda\|P) = P_1\,f(\pi_1/P_1) + P_2\,f(\pi_2/P_2)$ is strictly convex in $\pi_2$ with "
+        r"its minimum at $\pi_2 = P_2$, so it falls strictly on $[0, P_2]$. As $v_2 \le v_1$, $\pi_2 \le P_2$ at both "
+        r"paces, and $\mathcal{D}_f$ falls exactly if $\pi_2$ rises, that is, if the determinant below is not "
+        r"negative. (If $v_1 = 0$ at one pace then $v_2 = 0$ there, and TP2 holds for this pair.) The bound is a "
+        r"chord of $f$, "
         r"attained by weights that are 0 or 1: hard.",
         (
             identity(
@@ -131,7 +137,7 @@ def t13() -> Theorem:
                 r"The hard sample's share of the lesson rises exactly if the determinant is not negative.",
                 (late - early) * masses,
                 share * (1 - share) * (easy * hard_late - hard * easy_late),
-                latex=r"q' - q = \frac{p\,(1-p)}{\alpha\,\alpha'}\left(v_a v'_b - v_b v'_a\right)",
+                latex=r"\pi'_2 - \pi_2 = \frac{P_1 P_2}{\alpha\,\alpha'}\left(v_1 v'_2 - v_2 v'_1\right)",
             ),
             identity(
                 "bound by the activity",
@@ -151,8 +157,8 @@ def t13() -> Theorem:
     )
 
 
-def _covariance(q: list[Formula], first, second) -> Formula:
-    product = sum(w * x * y for w, x, y in zip(q, first, second, strict=True))
-    return product - sum(w * x for w, x in zip(q, first, strict=True)) * sum(
-        w * y for w, y in zip(q, second, strict=True)
+def _covariance(lesson: list[Formula], first, second) -> Formula:
+    product = sum(w * x * y for w, x, y in zip(lesson, first, second, strict=True))
+    return product - sum(w * x for w, x in zip(lesson, first, strict=True)) * sum(
+        w * y for w, y in zip(lesson, second, strict=True)
     )

@@ -1,7 +1,7 @@
 """T1 to T3: majorize and minimise on a fixed sample at fixed lambda. Each function returns a Theorem.
 
-Symbols: a and b are the losses before and after a step, x is a variable loss. F is an undefined function, so the
-algebra covers every regularizer.
+Symbols: l and l' are the losses of a sample before and after a step, u is a running variable of an integral. F is an
+undefined function, so the algebra covers every regularizer.
 """
 
 import sympy as sp
@@ -10,35 +10,36 @@ from analysis.theory.algebra.families import Formula
 from analysis.theory.algebra.proof import identity
 from analysis.theory.algebra.theorem import Theorem, needs
 
-_a, _b, _x = sp.symbols("a b x", positive=True)
+_before, _after, _u = sp.symbols("ell ell' u", positive=True)
 _F = sp.Function("F")
-_eta, _L, _G, _t = sp.symbols("eta L G t", positive=True)
+_eta, _L, _square = sp.symbols("eta L |grad|^2", positive=True)
 
 
 def fallen_slopes() -> Formula:
-    """The integral of F'(a) - F'(x) from a to b."""
-    return sp.integrate(_slope(_a), (_x, _a, _b)) - sp.Integral(sp.diff(_F(_x), _x), (_x, _a, _b)).doit()
+    """The integral of F'(l) - F'(u) over u from l to l'."""
+    between = (_u, _before, _after)
+    return sp.integrate(_slope(_before), between) - sp.Integral(sp.diff(_F(_u), _u), between).doit()
 
 
 def quadratic_model() -> Formula:
-    """The quadratic bound on the change of Q by a step of length eta along the gradient, -eta G + L eta^2 G / 2."""
-    return -_eta * _G + _L * _eta**2 * _G / 2
+    """The quadratic bound on the change of Q by a step of length eta: (-eta + L eta^2 / 2) |grad Phi|^2."""
+    return -_eta * _square + _L * _eta**2 * _square / 2
 
 
 def _tangent_gap() -> Formula:
-    """F(a) + F'(a) (b - a) - F(b)."""
-    return _F(_a) + _slope(_a) * (_b - _a) - _F(_b)
+    """F(l) + F'(l) (l' - l) - F(l')."""
+    return _F(_before) + _slope(_before) * (_after - _before) - _F(_after)
 
 
 def _slope(at: Formula) -> Formula:
-    return sp.diff(_F(_x), _x).subs(_x, at)
+    return sp.diff(_F(_u), _u).subs(_u, at)
 
 
 def t1() -> Theorem:
     """T1: majorization."""
     theta, start = sp.symbols("theta theta_k")
     loss = sp.Function("ell")
-    tangent = _F(loss(start)) + sp.diff(_F(_x), _x).subs(_x, loss(start)) * (loss(theta) - loss(start))
+    tangent = _F(loss(start)) + sp.diff(_F(_u), _u).subs(_u, loss(start)) * (loss(theta) - loss(start))
     difference = (sp.diff(tangent, theta) - sp.diff(_F(loss(theta)), theta)).subs(theta, start).doit()
     return Theorem(
         "T1",
@@ -54,16 +55,16 @@ def t1() -> Theorem:
         r"$F(\ell_i(\theta_k)) + v_i\,(\ell - \ell_i(\theta_k))$. A supergradient is the slope of a line that touches "
         r"$F$ and lies nowhere below it, so $Q \ge \Phi$ holds loss by loss, and $\ell_i$ may be any function of "
         r"$\theta$. Where $F$ is differentiable its only supergradient is $v^* = F'$, and the gap is the integral "
-        r"below: a concave function that is continuous on $[0, \infty)$ is the integral of its slope, and $F'(a) - "
-        r"F'(x)$ is nonnegative for $x \ge a$ and nonpositive before $a$, so the integral is nonnegative for $b$ on "
-        r"either side of $a$.",
+        r"below: a concave function that is continuous on $[0, \infty)$ is the integral of its slope, and "
+        r"$F'(\ell) - F'(u)$ is nonnegative for $u \ge \ell$ and nonpositive before $\ell$, so the integral is "
+        r"nonnegative for $\ell'$ on either side of $\ell$.",
         (
             identity(
                 "tangent gap",
                 "The gap is an integral of slopes that have fallen.",
                 _tangent_gap(),
                 fallen_slopes(),
-                latex=r"F(a) + F'(a)(b-a) - F(b) = \int_a^b \left[F'(a) - F'(x)\right] dx",
+                latex=r"F(\ell) + F'(\ell)(\ell'-\ell) - F(\ell') = \int_\ell^{\ell'} \left[F'(\ell) - F'(u)\right] du",
             ),
             identity(
                 "same slope",
@@ -84,9 +85,9 @@ def t1() -> Theorem:
 def t2() -> Theorem:
     """T2: exact identity and sandwich."""
     weight, later = sp.symbols("v v'")
-    descent = weight * _a - weight * _b
-    bregman = _F(_a) + weight * (_b - _a) - _F(_b)
-    back = _F(_b) + later * (_a - _b) - _F(_a)
+    descent = weight * _before - weight * _after
+    bregman = _F(_before) + weight * (_after - _before) - _F(_after)
+    back = _F(_after) + later * (_before - _after) - _F(_before)
     return Theorem(
         "T2",
         "exact identity and sandwich",
@@ -101,27 +102,29 @@ def t2() -> Theorem:
             ),
         ),
         r"The identity is algebra, loss by loss; $R$ cancels. $D \ge 0$ is T1, and so is $D' \ge 0$ for the way back. "
-        r"The two add up to $(v - v')(b - a)$, which gives the upper bound; no derivative of $F$ is needed. As "
+        r"The two add up to $(v - v')(\ell' - \ell)$, which gives the upper bound; no derivative of $F$ is needed. As "
         r"$0 \le v^* \le 1$, the bound is at most $|\Delta\ell|$; where $v^*$ is Lipschitz in $\ell$ it is of second "
-        r"order in $\Delta\ell$. It is attained in the limit: from $a = 0$ to $b \to \infty$, $D / (|\Delta v|\,b)$ "
-        r"tends to 1. Hence $\Phi_{k+1} \le Q(\theta_{k+1}) \le Q(\theta_k) = \Phi_k$ whenever $Q$ does not rise: that "
+        r"order in $\Delta\ell$. It is attained in the limit: from $\ell = 0$ to $\ell' \to \infty$, "
+        r"$D / (|\Delta v|\,\ell')$ tends to 1. Hence $\Phi_{k+1} \le Q(\theta_{k+1}) \le Q(\theta_k) = \Phi_k$ "
+        r"whenever $Q$ does not rise: that "
         r"is "
         "sufficient, and not necessary.",
         (
             identity(
                 "identity",
                 "Descent of $F$ is descent of the surrogate plus the Bregman part.",
-                _F(_a) - _F(_b),
+                _F(_before) - _F(_after),
                 descent + bregman,
-                latex=r"F(a) - F(b) = \left[v a - v b\right] + \left[F(a) + v(b-a) - F(b)\right]",
+                latex=r"F(\ell) - F(\ell') = \left[v \ell - v \ell'\right] + "
+                r"\left[F(\ell) + v(\ell'-\ell) - F(\ell')\right]",
             ),
             identity(
                 "there and back",
                 "The Bregman parts of a move and of its way back.",
                 bregman + back,
-                (weight - later) * (_b - _a),
-                latex=r"D + D' = \left[F(a) + v(b-a) - F(b)\right] + \left[F(b) + v'(a-b) - F(a)\right] = (v - v')(b - "
-                r"a)",
+                (weight - later) * (_after - _before),
+                latex=r"D + D' = \left[F(\ell) + v(\ell'-\ell) - F(\ell')\right] + "
+                r"\left[F(\ell') + v'(\ell-\ell') - F(\ell)\right] = (v - v')(\ell' - \ell)",
             ),
         ),
         "Hunter and Lange (2004)",
@@ -134,8 +137,8 @@ def t3() -> Theorem:
     model = quadratic_model()
     best = sp.solve(sp.diff(model, _eta), _eta)[0]
     q = sp.Function("q")
-    beyond_linear = q(_eta) - q(0) - _eta * sp.diff(q(_t), _t).subs(_t, 0)
-    remainder = sp.Integral((_eta - _t) * sp.diff(q(_t), _t, 2), (_t, 0, _eta))
+    beyond_linear = q(_eta) - q(0) - _eta * sp.diff(q(_u), _u).subs(_u, 0)
+    remainder = sp.Integral((_eta - _u) * sp.diff(q(_u), _u, 2), (_u, 0, _eta))
     return Theorem(
         "T3",
         "inexact inner step",
@@ -152,7 +155,7 @@ def t3() -> Theorem:
             needs(r"$R$ is part of $\Phi$", "weight decay rises"),
         ),
         r"As $\nabla Q = \nabla\Phi$ at $\theta_k$, the second hypothesis bounds $Q$ after the step by the quadratic "
-        r"below with $G = \|\nabla\Phi\|^2$, and T1 says $\Phi \le Q$. Only the upper curvature of $Q$ enters: the "
+        r"below, and T1 says $\Phi \le Q$. Only the upper curvature of $Q$ enters: the "
         r"bend of $F$ helps. For losses with two continuous derivatives a curvature of at most $L$ on the segment "
         r"suffices, by Taylor's remainder; $L = \frac1n\sum v_i L_i + L_R$ will do for $L_i$-smooth losses. The bound "
         r"is attained by one "
@@ -162,24 +165,26 @@ def t3() -> Theorem:
                 "quadratic bound",
                 r"The quadratic bound after a step of length $\eta$ along the gradient.",
                 model,
-                -_eta * (1 - _L * _eta / 2) * _G,
-                latex=r"-\eta G + \tfrac{L}{2}\,\eta^2 G = -\eta\left(1 - \tfrac{L\eta}{2}\right) G",
+                -_eta * (1 - _L * _eta / 2) * _square,
+                latex=r"-\eta \|\nabla\Phi\|^2 + \tfrac{L}{2}\,\eta^2 \|\nabla\Phi\|^2 = "
+                r"-\eta\left(1 - \tfrac{L\eta}{2}\right) \|\nabla\Phi\|^2",
             ),
             identity(
                 "Taylor's remainder",
-                r"With $q(t) = Q(\theta_k - t\,\nabla\Phi)$, $q'(0) = -G$ and $q'' \le L G$ the integral is at most "
-                r"$\tfrac L2 \eta^2 G$.",
+                r"With $q(u) = Q(\theta_k - u\,\nabla\Phi)$, $q'(0) = -\|\nabla\Phi\|^2$ and "
+                r"$q'' \le L \|\nabla\Phi\|^2$ the integral is at most $\tfrac L2 \eta^2 \|\nabla\Phi\|^2$.",
                 sp.diff(beyond_linear, _eta),
                 sp.diff(remainder, _eta).doit(),
-                latex=r"q(\eta) - q(0) - \eta\,q'(0) = \int_0^\eta (\eta - t)\,q''(t)\,dt",
+                latex=r"q(\eta) - q(0) - \eta\,q'(0) = \int_0^\eta (\eta - u)\,q''(u)\,du",
                 reason=r"Both sides are 0 at $\eta = 0$, and they have the same derivative in $\eta$.",
             ),
             identity(
                 "best step",
                 r"The bound is lowest at $\eta = 1/L$.",
                 model.subs(_eta, best),
-                -_G / (2 * _L),
-                latex=r"\min_\eta\left[-\eta\left(1 - \tfrac{L\eta}{2}\right) G\right] = -\frac{G}{2L}",
+                -_square / (2 * _L),
+                latex=r"\min_\eta\left[-\eta\left(1 - \tfrac{L\eta}{2}\right) \|\nabla\Phi\|^2\right] = "
+                r"-\frac{\|\nabla\Phi\|^2}{2L}",
             ),
         ),
         "The descent lemma; Hunter and Lange (2004)",

@@ -1,6 +1,7 @@
 """T5 and T5': lambda grows. Each function returns a Theorem.
 
-Symbols: a and b are the losses before and after a step, M is the largest loss, x is a variable loss.
+Symbols: l and l' are the losses of a sample before and after a step, M is the largest loss, u is a running variable of
+an integral.
 """
 
 import sympy as sp
@@ -9,15 +10,15 @@ from analysis.theory.algebra import log_weight
 from analysis.theory.algebra.proof import by_hand, identity
 from analysis.theory.algebra.theorem import Theorem, needs
 
-_a, _b, _x, _M = sp.symbols("a b x M", positive=True)
+_before, _after, _u, _M = sp.symbols("ell ell' u M", positive=True)
 
 
 def t5() -> Theorem:
     """T5: lambda grows."""
     low, high = sp.Function("F_k"), sp.Function("F_{k+1}")
-    total = (low(_a) - low(_b)) - (high(_b) - low(_b))
-    room = (high(_M) - low(_M)) - (high(_b) - low(_b))
-    between = sp.Integral(sp.diff(high(_x), _x) - sp.diff(low(_x), _x), (_x, _b, _M)).doit()
+    total = (low(_before) - low(_after)) - (high(_after) - low(_after))
+    room = (high(_M) - low(_M)) - (high(_after) - low(_after))
+    between = sp.Integral(sp.diff(high(_u), _u) - sp.diff(low(_u), _u), (_u, _after, _M)).doit()
     return Theorem(
         "T5",
         "lambda grows",
@@ -31,7 +32,7 @@ def t5() -> Theorem:
         ),
         r"One step splits exactly into the student's descent at the old $\lambda$ and the growth $\Lambda$ at the new "
         r"student. $F_{k+1} - F_k$ is 0 at $\ell = 0$ and has the slope $v_{k+1} - v_k \ge 0$, so it is nonnegative, "
-        r"and no larger at $b$ than at $M$; at $M$ the growths telescope, and $0 \le F(M) \le M$. The budget is "
+        r"and no larger at $\ell'$ than at $M$; at $M$ the growths telescope, and $0 \le F(M) \le M$. The budget is "
         r"attained when all losses equal $M$ and stay. $\Phi$ need not fall. With T4's steps the mean of "
         r"$\|\nabla\Phi_k\|^2$, weighted by $\eta_k$, is at most $(\Phi_0 + \text{budget}) / (c \sum\eta_k)$, where "
         r"$\Phi_k$ is the objective at $\lambda_k$. Hard attains this, too: a sample above $\lambda$ waits, the growth "
@@ -41,17 +42,18 @@ def t5() -> Theorem:
             identity(
                 "one step",
                 "Old objective minus new one.",
-                low(_a) - high(_b),
+                low(_before) - high(_after),
                 total,
-                latex=r"F_k(a) - F_{k+1}(b) = \left[F_k(a) - F_k(b)\right] - \left[F_{k+1}(b) - F_k(b)\right]",
+                latex=r"F_k(\ell) - F_{k+1}(\ell') = \left[F_k(\ell) - F_k(\ell')\right] - "
+                r"\left[F_{k+1}(\ell') - F_k(\ell')\right]",
             ),
             identity(
                 "growth in the loss",
-                "The growth at $M$ minus the growth at $b$.",
+                r"The growth at $M$ minus the growth at $\ell'$.",
                 room,
                 between,
-                latex=r"\left[F_{k+1}(M) - F_k(M)\right] - \left[F_{k+1}(b) - F_k(b)\right] = "
-                r"\int_b^M \left[v_{k+1}(x) - v_k(x)\right] dx \ge 0",
+                latex=r"\left[F_{k+1}(M) - F_k(M)\right] - \left[F_{k+1}(\ell') - F_k(\ell')\right] = "
+                r"\int_{\ell'}^M \left[v_{k+1}(u) - v_k(u)\right] du \ge 0",
             ),
             log_weight.growth(),
         ),
@@ -66,19 +68,19 @@ def t5_limit() -> Theorem:
         "T5'",
         "lambda to infinity",
         r"\Big\|\nabla\Phi_\lambda - \nabla\Big(\tfrac1n\sum_i \ell_i + R\Big)\Big\| \le "
-        r"\tfrac1n\sum_i (1 - v_i)\|\nabla \ell_i\| \le \left(1 - v^*(M;\lambda)\right) G",
+        r"\tfrac1n\sum_i (1 - v_i)\|\nabla \ell_i\| \le \left(1 - v^*(M;\lambda)\right) C",
         (
             needs(r"plain distillation has the same $R$ as $\Phi_\lambda$", "decay on one side"),
-            needs(r"losses $\le M$ and loss gradients $\le G$ at $\theta$", "M the smallest loss"),
+            needs(r"$\ell_i \le M$ and $\|\nabla\ell_i\| \le C$ at $\theta$", "M the smallest loss"),
             needs(r"for the limit: $v^* \to 1$ as $\lambda \to \infty$", "jiang-log in the matrix"),
             needs(
-                r"for limit points: T4's steps at $\lambda_k \to \infty$ with $\inf\eta_k > 0$; $M$ and $G$ serve the "
+                r"for limit points: T4's steps at $\lambda_k \to \infty$ with $\inf\eta_k > 0$; $M$ and $C$ serve the "
                 r"whole path; $\ell_i$ and $R$ are continuously differentiable; T5's hypotheses"
             ),
         ),
         r"$R$ cancels, and $\nabla\Phi_\lambda$ has the terms $v_i\nabla\ell_i$: what is left is the mean of $(1 - "
         r"v_i) \nabla\ell_i$. Then the triangle inequality, and $1 - v^*$ does not fall as $\ell$ grows. One sample "
-        r"attains both inequalities. For log the last factor is at most $e^{-\lambda}(e^M - 1)\,G$, by the first line "
+        r"attains both inequalities. For log the last factor is at most $e^{-\lambda}(e^M - 1)\,C$, by the first line "
         r"below.",
         (
             log_weight.weight_tail(),
@@ -87,7 +89,7 @@ def t5_limit() -> Theorem:
                 "limit points of plain distillation",
                 r"Limit points of the path are critical for the plain mean loss with $R$.",
                 r"\Big\|\nabla\Big(\tfrac1n\sum_i \ell_i + R\Big)(\theta_k)\Big\| \le "
-                r"\|\nabla\Phi_{\lambda_k}(\theta_k)\| + \left(1 - v^*(M;\lambda_k)\right) G \to 0",
+                r"\|\nabla\Phi_{\lambda_k}(\theta_k)\| + \left(1 - v^*(M;\lambda_k)\right) C \to 0",
                 r"The budget of T5 is at most $M$ for every $K$, so $\sum_k "
                 r"\eta_k\|\nabla\Phi_{\lambda_k}(\theta_k)\|^2$ is finite, and with $\inf\eta_k > 0$ the first term "
                 r"tends to 0. The second does by the third hypothesis. The left side is continuous in $\theta$, so it "

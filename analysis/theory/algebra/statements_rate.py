@@ -6,7 +6,7 @@ from analysis.theory.algebra.proof import Proof, by_hand, identity
 from analysis.theory.algebra.statements_fixed import quadratic_model
 from analysis.theory.algebra.theorem import Theorem, needs
 
-_eta, _L, _G, _c = sp.symbols("eta L G c", positive=True)
+_eta, _L, _square, _c = sp.symbols("eta L |grad|^2 c", positive=True)
 
 
 def t4() -> Theorem:
@@ -74,11 +74,12 @@ def _armijo() -> Proof:
     longest = 2 * (1 - _c) / _L
     return identity(
         "lemma: Armijo's steps are bounded below",
-        r"A step of $2(1 - c)/L$ lowers $Q$ by $c\,\eta\,G$ at least.",
+        r"A step of $2(1 - c)/L$ lowers $Q$ by $c\,\eta\,\|\nabla\Phi\|^2$ at least.",
         quadratic_model().subs(_eta, longest),
-        -_c * longest * _G,
-        latex=r"-\eta\left(1 - \tfrac{L\eta}{2}\right) G = -c\,\eta\,G\ \text{ at }\ \eta = \tfrac{2(1 - c)}{L},"
-        r"\quad\text{so}\quad \eta_k \ge \min\left(\eta_{\text{first}}, \tfrac{1 - c}{L}\right)",
+        -_c * longest * _square,
+        latex=r"-\eta\left(1 - \tfrac{L\eta}{2}\right) \|\nabla\Phi\|^2 = -c\,\eta\,\|\nabla\Phi\|^2"
+        r"\ \text{ at }\ \eta = \tfrac{2(1 - c)}{L},\quad\text{so}\quad \eta_k \ge \min\left(\eta_{\text{first}}, "
+        r"\tfrac{1 - c}{L}\right)",
         reason=r"Shorter steps pass the rule as well, since the bracket grows as $\eta$ falls. So the rule halves only "
         r"steps longer than $2(1 - c)/L$, and what it accepts is longer than half of that, or the first step itself. "
         r"$L$ bounds the curvature of $Q$ for all weights in $[0, 1]$; nothing of $F$ enters, so it holds for all ten.",
@@ -90,7 +91,7 @@ def _exact() -> Proof:
         "lemma: the exact inner step",
         r"The minimiser of $Q$ is at least as low as the best gradient step, $\eta = 1/L$.",
         quadratic_model().subs(_eta, 1 / _L),
-        -_G / (2 * _L),
+        -_square / (2 * _L),
         latex=r"\Phi_{k+1} \le \min Q \le Q(\theta_k - \tfrac1L \nabla\Phi_k) \le \Phi_k - "
         r"\frac{\|\nabla\Phi_k\|^2}{2L}",
         reason="This needs a minimiser of $Q$: without weight decay, KL may have none.",
@@ -100,8 +101,8 @@ def _exact() -> Proof:
 def _limit_points() -> Proof:
     return by_hand(
         "limit points",
-        "Every limit point is Clarke critical.",
-        r"0 \in \partial_C \Phi(\theta^*) = \tfrac1n\sum_i \partial F(\ell_i(\theta^*))\,\nabla\ell_i(\theta^*) + "
+        r"Every limit point is Clarke critical ($\partial$ is Clarke's subdifferential).",
+        r"0 \in \partial \Phi(\theta^*) = \tfrac1n\sum_i \partial F(\ell_i(\theta^*))\,\nabla\ell_i(\theta^*) + "
         r"\nabla R(\theta^*)",
         r"$-F$ is convex (continued below 0 with slope $F'(0) = 1$) and $\ell_i$ is continuously differentiable, so "
         r"$-F \circ \ell_i$ is regular in Clarke's sense and the sum rule holds with equality. Along the subsequence "

@@ -154,7 +154,7 @@ def penalty(name: Regularizer | str, weights: Array, lam: float) -> Array:
 def curvature(name: Regularizer | str, lam: float) -> float:
     """The largest |F''(l; lambda)| over l.
 
-    It is infinite for hard (F' jumps) and for polynomial with t > 2 (F' has a vertical tangent).
+    It is infinite for hard (F' jumps) and for polynomial with nu > 2 (F' has a vertical tangent).
     """
     return float(_evaluate(name, "curvature", np.zeros(()), lam))
 
@@ -162,7 +162,7 @@ def curvature(name: Regularizer | str, lam: float) -> float:
 def _evaluate(name: Regularizer | str, field: str, argument: Array, lam: float) -> Array:
     reg = validate.known(name)
     lam = validate.pace(reg, lam)
-    shape = {families.t: getattr(reg, "t", None), families.rho: getattr(reg, "ratio", None)}
+    shape = {families.nu: getattr(reg, "t", None), families.psi: getattr(reg, "ratio", None)}
     family = FAMILIES[reg.name]
     values = [shape[symbol] for symbol in family.parameters]
     with np.errstate(all="ignore"):  # numpy evaluates every branch of a Piecewise, also outside its interval

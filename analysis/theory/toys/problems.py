@@ -103,10 +103,10 @@ class Ridge(Solvable):
         return float(torch.linalg.eigvalsh(self._gram(weights))[-1])
 
     def minimise(self, weights: Losses) -> Theta:
-        """The minimiser (X' V X / n + decay)^-1 X' V y / n.
+        """The minimiser (X^T V X / n + decay)^-1 X^T V y / n.
 
         Raises:
-            NotConvergedError: the matrix X' V X / n + decay is singular up to rounding.
+            NotConvergedError: the matrix X^T V X / n + decay is singular up to rounding.
         """
         gram = self._gram(_weights(weights, self.targets))
         factor, failed = torch.linalg.cholesky_ex(gram)
@@ -259,10 +259,10 @@ def logistic(seed: int = 0, n: int = 200, d: int = 5, flipped: float = 0.15, dec
 
 
 def points(*targets: float, start: float = 0.0, decay: float = 0.0) -> Ridge:
-    """A problem of one parameter with l_i = (theta - a_i)^2 / 2, for the counterexamples on a line.
+    """A problem of one parameter with l_i = (theta - y_i)^2 / 2, for the counterexamples on a line.
 
     Arguments:
-        targets: the points a_i.
+        targets: the points y_i.
 
     Raises:
         ConfigError: no target, a negative decay.

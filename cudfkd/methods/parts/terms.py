@@ -24,9 +24,9 @@ def gap(loss: str, t: losses.Logits, s: losses.Logits, temperature: float = 1.0)
 def clamped_js(t: losses.Logits, s: losses.Logits, temperature: float) -> PerSample:
     """Disagreement of teacher and student, as the public codes of ADI and PRE-DFKD have it, for each sample.
 
-    With P and Q the predictions at the temperature and M = (P + Q) / 2, all three clamped to [0.01, 0.99], it is
-    1/2 sum_c M (log M - log P) + 1/2 sum_c M (log M - log Q). The codes call it Jensen-Shannon divergence, which has P
-    and Q in the place of the first M.
+    With the predictions p_t and p_s at the temperature and half = (p_t + p_s) / 2, all three clamped to [0.01, 0.99],
+    it is 1/2 sum half (ln half - ln p_t) + 1/2 sum half (ln half - ln p_s) over the classes. The codes call it
+    Jensen-Shannon divergence, which has p_t and p_s in the place of the first `half`.
     """
     p, q = (t / temperature).softmax(1), (s / temperature).softmax(1)
     p, q, m = (x.clamp(0.01, 0.99) for x in (p, q, (p + q) / 2))
@@ -66,8 +66,8 @@ def info_nce(
 ) -> Float[Tensor, " n"]:
     """InfoNCE in nats of unit vectors, for each anchor: its own positive against all positives.
 
-    -log( e^(a_i.p_i/T) / sum_j e^(a_i.p_j/T) ). The value is low when the anchor is close to its own positive and far
-    from the other positives.
+    -ln( e^(anchor_i . positive_i / T) / sum_j e^(anchor_i . positive_j / T) ). The value is low when the anchor is
+    close to its own positive and far from the other positives.
     """
     logits = anchors @ positives.T / temperature
     return cross_entropy(logits, torch.arange(len(anchors), device=anchors.device), reduction="none")

@@ -9,7 +9,7 @@ def kaiming(module: nn.Module) -> None:
     convolutions: N(0, variance 2 / fan-out), with fan-out = kernel area * outputs.
     biases: 0.
     scales of BatchNorm: unchanged, 1.
-    weights of linear layers: unchanged, as torch draws them, U(-a, a) with a = inputs^(-1/2).
+    weights of linear layers: unchanged, as torch draws them, even between -1 / sqrt(inputs) and 1 / sqrt(inputs).
     """
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -13,7 +13,7 @@ from cudfkd.models.families.kaiming import kaiming
 
 
 class BasicBlock(nn.Module):
-    """Residual block relu(F(x) + shortcut(x)) with F = conv 3 x 3, BN, ReLU, conv 3 x 3, BN.
+    """Residual block relu(branch(x) + shortcut(x)) with branch = conv 3 x 3, BN, ReLU, conv 3 x 3, BN.
 
     The shortcut is the identity, or a convolution 1 x 1 with BN where the number of channels or the size changes.
     """

@@ -8,10 +8,10 @@ from cudfkd.models.families.kaiming import kaiming
 
 
 class PreActivationBlock(nn.Module):
-    """Residual block x + F(a) with a = relu(BN(x)) and F = conv 3 x 3, BN, ReLU, conv 3 x 3.
+    """Residual block x + branch(active), active = relu(BatchNorm(x)), branch = conv 3 x 3, BN, ReLU, conv 3 x 3.
 
-    Source: He et al., 2016, "Identity Mappings". If the number of channels changes, the sum is projection(a) + F(a),
-    with a convolution 1 x 1 of the activated input a, as in the authors' code. The block has no dropout.
+    Source: He et al., 2016, "Identity Mappings". If the number of channels changes, the sum is projection(active) +
+    branch(active), with a convolution 1 x 1 of the activated input, as in the authors' code. The block has no dropout.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:

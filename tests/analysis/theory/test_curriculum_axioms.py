@@ -34,7 +34,7 @@ def test_entropy_falls_for_an_uneven_prior():
     assert entropies == pytest.approx([0.692, 0.691, 0.672, 0.578, 0.386, 0.326], abs=1e-3)
     assert numbers["KL first"] == pytest.approx(0.571, abs=1e-3)
     assert numbers["KL last"] < 1e-5
-    assert (numbers["E_Q l first"], numbers["E_Q l last"]) == pytest.approx((1.47, 2.71), abs=5e-3)
+    assert (numbers["E_Pi l first"], numbers["E_Pi l last"]) == pytest.approx((1.47, 2.71), abs=5e-3)
 
 
 def test_self_paced_axioms_do_not_make_a_curriculum():

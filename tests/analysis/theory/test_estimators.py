@@ -57,7 +57,7 @@ def test_em_for_contamination_by_hand():
 def test_the_table_has_all_ten():
     table = estimators.table()
     assert list(table.index) == [reg.name for reg in TEN]
-    assert [name for name, prior in table["prior of w (EM)"].items() if prior != "none"] == list(WITH_PRIOR)
+    assert [name for name, prior in table["prior of ω (EM)"].items() if prior != "none"] == list(WITH_PRIOR)
 
 
 def test_bad_input():

@@ -61,7 +61,7 @@ def test_other_seeds_look_elsewhere():
 def test_slice_touches_at_zero():
     table = majorization.slice_table(TOYS["ridge"], "log", 2.0)
     middle = table.iloc[100]
-    assert middle["t"] == pytest.approx(0, abs=1e-15)
+    assert middle["distance"] == pytest.approx(0, abs=1e-15)
     assert middle["surrogate"] == pytest.approx(middle["objective"], abs=1e-14)
     assert (table["surrogate"] - table["objective"]).min() >= -1e-14
 
