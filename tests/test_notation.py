@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from analysis.evidence.pages import DOCUMENT
+from analysis.evidence.pages import ELSEWHERE
 from analysis.origin import NOTEBOOKS, ROOT
 from analysis.theory import hysteresis, theorems
 from analysis.theory.algebra import log_weight, symbolic
@@ -271,5 +271,5 @@ def test_docstrings_give_the_numbers_of_the_equations(path):
 
 def test_an_exported_page_shows_the_symbol_without_its_link():
     text = "| [$v \\in [0, 1]$](../docs/notation.md#sym-weight) | equation [(3)](../docs/index.md#eq-3), [text](a.md) |"
-    assert DOCUMENT.sub(r"\1", text) == "| $v \\in [0, 1]$ | equation (3), [text](a.md) |"
-    assert all("../docs/" not in DOCUMENT.sub(r"\1", text) for name in NAMES for text in cells(name))
+    assert ELSEWHERE.sub(r"\1", text) == "| $v \\in [0, 1]$ | equation (3), [text](a.md) |"
+    assert all("../docs/" not in ELSEWHERE.sub(r"\1", text) for name in NAMES for text in cells(name))
