@@ -33,7 +33,11 @@ def effects(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     for label in ax.get_yticklabels():
         if label.get_text() in methods:
             label.set_fontweight("bold")
-    ax.set(xlabel="points of accuracy above the published form", ylim=(height - 0.4, -0.6))
+    ax.set(
+        xlabel="points of accuracy above the published form",
+        ylabel="deviation that was put back",
+        ylim=(height - 0.4, -0.6),
+    )
     ax.set_title(f"Paired differences with 95 % intervals over n = {table['n'].min():.0f} seeds")
     return ax
 

@@ -39,12 +39,12 @@ RUN = "import runpy\nrunpy.run_path('benchmarks/{}.py')"
      *(RUN.format(name) for name in ("throughput", "probe", "rates", "gpu"))],
 )  # fmt: skip
 def test_the_settings_are_there_before_torch(code):
-    assert told(code) == str([*SHORT.values(), None])
+    assert told(f"{code}\nimport torch") == str([*SHORT.values(), None])
 
 
 @pytest.mark.parametrize("name", DECISIVE)
 def test_a_users_setting_stays_and_nothing_is_added(name):
-    assert told("import cudfkd", **{name: "7"}) == str(["7" if name == one else None for one in DECISIVE])
+    assert told("import cudfkd\nimport torch", **{name: "7"}) == str(["7" if name == one else None for one in DECISIVE])
 
 
 def test_without_the_library_nothing_is_set():
