@@ -34,7 +34,7 @@ def walk(walked: Walk, window: int = 50) -> Figure:
 def _changes(ax: Axes, late: np.ndarray) -> None:
     """A histogram of changes of Phi: falls and rises in two colours, median and mean as marks above the bars."""
     reach = float(np.quantile(np.abs(late), 0.99))
-    edges = np.linspace(-reach, reach, 41)  # 0 is an edge, so that no bar holds both falls and rises
+    edges = np.linspace(-reach, reach, 41).tolist()  # 0 is an edge, so that no bar holds both falls and rises
     highest = np.histogram(late, edges)[0].max()
     for part, name, color in ((late[late < 0], "fall", "C0"), (late[late >= 0], "do not fall", "C1")):
         ax.hist(part, edges, color=color, alpha=0.7, label=f"{len(part)} steps {name}: mean {part.mean():+.3f}")
