@@ -35,6 +35,7 @@ def imported(code: str) -> set[Path]:
     """Our files that `code` imports, and the files that they import in turn.
 
     A package's __init__ counts only if a name is imported from it. It does not count as a step on the way to a module.
+    Where it imports its names at their first use, they stand in its stub, __init__.pyi, which counts with it.
     """
     files: set[Path] = set()
     todo = list(_imports(code))
@@ -42,7 +43,9 @@ def imported(code: str) -> set[Path]:
         path = todo.pop()
         if path not in files:
             files.add(path)
-            todo += _imports(path.read_text(encoding="utf-8"))
+            todo += _imports(path.read_text(encoding="utf-8"), ".".join(path.parent.relative_to(CODE).parts))
+            stub = path.with_suffix(".pyi")
+            todo += [stub] if stub.is_file() else []
     return files
 
 
@@ -68,22 +71,24 @@ def _cells(path: Path) -> str:
     return "\n".join(TransformerManager().transform_cell(source) for source in sources)  # %magics and !commands
 
 
-def _imports(code: str) -> Iterator[Path]:
-    for module, name in _names(code):
+def _imports(code: str, package: str = "") -> Iterator[Path]:
+    """The files that `code` imports; `package` is its own package, for relative imports."""
+    for module, name in _names(code, package):
         path = _file(f"{module}.{name}") or _file(module)
         if path is not None:
             yield path
 
 
 @cache
-def _names(code: str) -> tuple[tuple[str, str], ...]:
+def _names(code: str, package: str) -> tuple[tuple[str, str], ...]:
     """The imported modules, each with the name that is imported from it, or ""."""
     names = []
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
             names += [(alias.name, "") for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [(node.module, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = ".".join(part for part in (package if node.level else "", node.module) if part)
+            names += [(module, alias.name) for alias in node.names]
     return tuple(names)
 
 

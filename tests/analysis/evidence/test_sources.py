@@ -55,6 +55,19 @@ def test_a_package_counts_where_a_name_is_taken_from_it(house):
     assert "cudfkd/__init__.py" not in names(house, "from cudfkd import near")
 
 
+def test_names_that_are_imported_at_their_first_use_stand_in_the_stub(house):
+    (house / "cudfkd/__init__.py").write_text("import lazy_loader")
+    (house / "cudfkd/__init__.pyi").write_text("from . import near as near\nfrom .lonely import b as b")
+    four = {"cudfkd/__init__.py", "cudfkd/__init__.pyi", "cudfkd/near.py", "cudfkd/lonely.py"}
+    assert names(house, "import cudfkd") == four | {"cudfkd/far.py"}
+    assert names(house, "from cudfkd import near") == {"cudfkd/near.py", "cudfkd/far.py"}
+
+
+def test_the_front_door_leads_to_the_engine():
+    files = {path.name for path in sources.imported("import cudfkd")}
+    assert {"loop.py", "cmi.py", "training.py", "evaluation.py"} <= files
+
+
 @pytest.mark.parametrize(
     ("changed", "other"),
     [("cudfkd/near.py", True), ("cudfkd/far.py", True), ("analysis/room/deep.py", True), ("cudfkd/lonely.py", False)],
