@@ -1,10 +1,9 @@
 """Writes figures and results together with their origin: profile, parameters, commit and versions."""
 
-import hashlib
 import json
 import platform
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
@@ -17,13 +16,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import display
 from matplotlib.axes import Axes
-from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.patches import Rectangle
 
 from analysis.checks import Check, CheckError, failures
 from analysis.evidence import parameters
+from analysis.evidence.contents import described, figure_of, plotted
 from analysis.evidence.sources import fingerprint
 from analysis.origin import NOTEBOOKS, OUT, commit
 from cudfkd.base.errors import ConfigError
@@ -103,8 +101,9 @@ class Record:
         Arguments:
             name: name of the files.
             drawn: the figure.
-            origin: for a figure of recorded runs, their origin, as `analysis.studies.records.story` gives it. Its n and
-                seeds stand on the figure. Without it the story has this hardware and the seed among the parameters.
+            origin: for a figure of recorded runs, their origin, as `analysis.studies.records.story` gives it. Its n,
+                seeds, and words on missing seeds stand on the figure. Without it the story has this hardware and the
+                seed among the parameters.
         """
         figure, story = figure_of(drawn), {"notebook": self.notebook, "profile": self.profile, "commit": commit()}
         story |= self.parameters | dict(origin or self._here())
@@ -162,13 +161,6 @@ class Record:
         return Result(result, file)
 
 
-def figure_of(drawn: Figure | Axes) -> Figure:
-    """The figure that an axes belongs to, or the figure itself."""
-    figure = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
-    assert figure is not None
-    return figure
-
-
 def write_figure(folder: Path, name: str, figure: Figure, stamp: str, story: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Writes NAME.png, NAME.pdf and NAME.json into a folder; returns the plotted numbers, see `plotted`.
 
@@ -195,66 +187,18 @@ def write_figure(folder: Path, name: str, figure: Figure, stamp: str, story: Map
     return panels
 
 
+def span(seeds: Sequence[int]) -> str:
+    """Seeds in words: "10 to 19" for consecutive seeds, else all of them."""
+    consecutive = len(seeds) > 1 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))
+    return f"{seeds[0]} to {seeds[-1]}" if consecutive else ", ".join(map(str, seeds))
+
+
 def _seeds(story: Mapping[str, Any]) -> str:
-    """The words for n and seeds of several runs; empty for one seed or none."""
-    seeds = list(story.get("seeds", []))
-    if len(seeds) < 2:
+    """The words for n and seeds of several runs, and for seeds that are still to run; empty for one seed or none."""
+    seeds, missing = list(story.get("seeds", [])), str(story.get("missing", ""))
+    if len(seeds) < 2 and not missing:
         return ""
-    consecutive = seeds == list(range(seeds[0], seeds[-1] + 1))
-    named = f"{seeds[0]} to {seeds[-1]}" if consecutive else ", ".join(map(str, seeds))
-    return f"; n = {story['n']}, seeds {named}"
-
-
-def plotted(axes: Axes) -> dict[str, Any]:
-    """The contents of an axes: its words; and as plain numbers lines, bands and points, bars, and a hash of each image.
-
-    The label of an axis is the text that a reader finds for it, see `_label`. It is "" if there is none, and None if
-    the axis has no marks either. `named` holds the names of lines, bands and bars.
-    """
-    return {
-        "title": axes.get_title(loc="left") or axes.get_title(),
-        "xlabel": _label(axes, "x"),
-        "ylabel": _label(axes, "y"),
-        "named": list(dict.fromkeys(axes.get_legend_handles_labels()[1])),
-        "lines": [{"label": line.get_label(), "xy": _round(line.get_xydata())} for line in axes.lines],
-        "areas": [{"label": area.get_label(), "xy": _vertices(area)} for area in axes.collections],
-        "bars": [_bar(bar) for bar in axes.patches if isinstance(bar, Rectangle)],
-        "images": [hashlib.sha256(np.asarray(i.get_array()).tobytes()).hexdigest()[:16] for i in axes.images],
-    }
-
-
-def _label(axes: Axes, name: str) -> str | None:
-    """The label of an axis: its own, or the label of a panel that shares the axis, or the label of the whole figure.
-
-    name: "x" or "y".
-    """
-    of_panels = [plt.getp(panel, f"{name}label") for panel in (axes, *_shared(axes, name))]
-    of_figure = plt.getp(figure_of(axes), f"sup{name}label") if len(plt.getp(axes, f"{name}ticks")) else None
-    return next(filter(None, of_panels), of_figure)
-
-
-def _shared(axes: Axes, name: str) -> list[Axes]:
-    groups = axes.get_shared_x_axes() if name == "x" else axes.get_shared_y_axes()
-    return groups.get_siblings(axes)
-
-
-def described(name: str, panels: Iterable[dict[str, Any]]) -> str:
-    """A figure in words, for readers who do not see it: the titles, axes and labels of its panels, see `plotted`.
-
-    Words that repeat those of the panel before are left out. A figure without any words is described by its name.
-    """
-    return "; ".join(_said(panels)) or f"Figure {name}"
-
-
-def _said(panels: Iterable[dict[str, Any]]) -> Iterator[str]:
-    before: list[str] = []
-    for panel in panels:
-        axes = " over ".join(label for label in (panel["ylabel"], panel["xlabel"]) if label)
-        words = [" ".join(part.split()) for part in (panel["title"], axes, ", ".join(panel["named"]))]
-        new = [part for part in words if part and part not in before]
-        if new:
-            yield ": ".join(new)
-        before = words
+    return f"; n = {story['n']}, seeds {span(seeds)}" + (f"; {missing}" if missing else "")
 
 
 def _show(png: bytes, width: float, description: str) -> None:
@@ -264,26 +208,10 @@ def _show(png: bytes, width: float, description: str) -> None:
     display({"image/png": image, "text/html": html, "text/plain": description}, raw=True)
 
 
-def _bar(bar: Rectangle) -> dict[str, float]:
-    places = {"x": bar.get_x(), "width": bar.get_width(), "height": bar.get_height()}
-    return {name: float(value) for name, value in places.items()}
-
-
 def _require_distinct(names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two checks are called {name!r}: rename one, or one would hide the other")
-
-
-def _vertices(area: Collection) -> list:
-    offsets = np.asarray(area.get_offsets())
-    if len(offsets) > 1:
-        return _round(offsets)
-    return [_round(path.vertices) for path in area.get_paths()]
-
-
-def _round(values: Any) -> list:
-    return np.asarray(values, dtype=float).round(6).tolist()
 
 
 def _plain(value: Any) -> Any:

@@ -33,11 +33,9 @@ def units(runs: pd.DataFrame, column: str | int, by: Sequence[str] = ("method",)
     """A number by seed (rows) and place on the axes `by` (columns), averaged over the teachers, if there are several.
 
     Raises:
-        DataError: a run is missing, doubled or without the number, or there are fewer than 6 seeds.
+        DataError: a run is missing, doubled or without the number.
     """
     seeds = sorted(set(runs["seed"]))
-    if len(seeds) < FEWEST:
-        raise DataError(f"{len(seeds)} seeds are too few for a test: take {FEWEST} or more")
     axes = [*by, *(axis for axis in ("teacher",) if axis in runs), "seed"]
     counts = runs.groupby(axes)[column].agg(["size", "count"])
     stored = dict(zip(counts.index, counts.itertuples(index=False), strict=True))
@@ -62,9 +60,23 @@ def against_rivals(values: pd.DataFrame, sign: int = 1, margin: float = 0.0, our
         values: as `units` returns them.
         sign, margin: as in `decided`.
         ours: method that stands in CuDFKD's place; another method for a control.
+
+    Raises:
+        DataError: as `decided`.
     """
-    differences = pd.DataFrame({rival: values[ours] - values[rival] for rival in rivals(values)})
-    return decided(differences, sign, margin)
+    return decided(leads(values, ours), sign, margin)
+
+
+def leads(values: pd.DataFrame, ours: str = OURS) -> pd.DataFrame:
+    """The paired differences ours - rival, by seed (rows) and rival (columns). Arguments as in `against_rivals`."""
+    return pd.DataFrame({rival: values[ours] - values[rival] for rival in rivals(values)})
+
+
+def estimated(differences: pd.DataFrame) -> pd.DataFrame:
+    """A row a column of differences: its mean over seeds (difference) with its 95 % interval of Student (low, high)."""
+    means = {name: mean_over_seeds(values.to_numpy(dtype=np.float64)) for name, values in differences.items()}
+    rows = {name: {"difference": mean.value, "low": mean.low, "high": mean.high} for name, mean in means.items()}
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def decided(differences: pd.DataFrame, sign: int = 1, margin: float = 0.0) -> pd.DataFrame:
@@ -75,17 +87,16 @@ def decided(differences: pd.DataFrame, sign: int = 1, margin: float = 0.0) -> pd
         sign: 1 where more is better, -1 where less is better.
         margin: difference by which ours may be behind and still be comparable, in the unit of the differences.
 
-    Columns: difference with its 95 % Student's t interval (low, high); ahead: p-value of "not ahead"; behind: p-value
-    of "not behind", after Holm's correction over the columns. With a margin, both refer to -margin, by Student's t;
-    without, to 0, by sign flips.
+    Columns: of `estimated`; ahead: p-value of "not ahead"; behind: p-value of "not behind", after Holm's correction
+    over the columns. With a margin, both refer to -margin, by Student's t; without, to 0, by sign flips.
+
+    Raises:
+        DataError: there are fewer than 6 seeds.
     """
-    rows, behind = {}, {}
-    for name in differences:
-        values = differences[name].to_numpy(dtype=np.float64)
-        estimate = mean_over_seeds(values)
-        rows[name] = {"difference": estimate.value, "low": estimate.low, "high": estimate.high}
-        rows[name]["ahead"], behind[name] = _both_sides(sign * values, margin)
-    return pd.DataFrame.from_dict(rows, orient="index").assign(behind=pd.Series(holm(behind)))
+    sides = {str(name): _both_sides(sign * values.to_numpy(float), margin) for name, values in differences.items()}
+    behind = holm({name: p_value for name, (_, p_value) in sides.items()})
+    ahead = {name: p_value for name, (p_value, _) in sides.items()}
+    return estimated(differences).assign(ahead=pd.Series(ahead), behind=pd.Series(behind))
 
 
 def over_seeds(runs: pd.DataFrame, column: str, scale: float = 1.0) -> pd.DataFrame:
@@ -168,6 +179,8 @@ def _judged(name: str, statement: str, claim: str, ours: pd.DataFrame, control: 
 
 def _both_sides(differences: np.ndarray, margin: float) -> tuple[float, float]:
     """The p-values of "the mean is -margin or less" and of "the mean is -margin or more"."""
+    if len(differences) < FEWEST:
+        raise DataError(f"{len(differences)} seeds are too few for a test: take {FEWEST} or more")
     if margin:
         return above(differences, -margin), above(-differences, margin)
     return sign_flips(differences, "greater"), sign_flips(differences, "less")

@@ -128,25 +128,17 @@ def read(path: Path) -> StudyRecord:
     return record
 
 
-def whole(study: Study) -> StudyRecord:
-    """The project's own record of a study, with exactly its runs.
+def held(study: Study) -> StudyRecord:
+    """The runs of a study that the project's own record holds; some may be missing.
 
     Raises:
-        DataError: the record is missing or damaged, belongs to another study or to an earlier form of it, or lacks a
-            run.
+        DataError: the record is missing or damaged, belongs to another study or to an earlier form of it, or holds a
+            seed that the study does not name.
     """
     record = load(study.name)
     expected, recorded = begun(study), [(key, case.at) for key, case in record.cases.items()]
     if record.study != expected.study or recorded != [(key, case.at) for key, case in expected.cases.items()]:
         raise DataError(f"the record {study.name} is of another form of its study: record it again")
-    missing = lacking(study, record)
-    if missing:
-        case, seed = missing[0]
-        wanted = len(study.cases) * len(study.seeds)
-        raise DataError(
-            f"the record {study.name} lacks {len(missing)} of {wanted} runs, the first is {case.label}, seed {seed}: "
-            f"make them with python -m analysis.studies record {study.name}"
-        )
     for case, seed, _ in record.runs():
         if seed not in study.seeds:
             raise DataError(f"the record {study.name} holds {case.label}, seed {seed}, which its study does not name")

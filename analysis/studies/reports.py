@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import plots
-from analysis.evidence.provenance import figure_of, write_figure
+from analysis.evidence.contents import figure_of
+from analysis.evidence.provenance import write_figure
 from analysis.origin import commit
 from analysis.studies import cost, records, table
 from analysis.studies.grid import architecture_in

@@ -1,6 +1,5 @@
 """The average of the student's weights over the last steps of a run."""
 
-import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -29,7 +28,6 @@ class StudentAverage:
         """The student to evaluate: the average, or the student itself while there is no average."""
         return self.module.module if self.module.n_averaged > 0 else ctx.student
 
-    @torch.no_grad()
     def settle(self, ctx: Context) -> None:
         """Gives the student the averaged weights, at the end of the run."""
         ctx.student.load_state_dict(self.module.module.state_dict())

@@ -104,33 +104,6 @@ class Options(GeneratorOptions):
         return self
 
 
-@dataclass
-class Terms:
-    """The terms of loss_G, equation (1), for a batch of the generator."""
-
-    options: Options
-    eye: TeacherEye
-    agreement: "Agreement | None"
-    """None where the adversarial weight rises with the epochs"""
-
-    def __call__(self, ctx: Context, images: Images) -> dict[str, Tensor]:
-        o = self.options
-        t, bn_term = self.eye.look(ctx, images)
-        entropy = losses.class_entropy(ctx.ranks.gather(t), o.temperature)
-        terms = {"class_entropy_term": -o.class_entropy * entropy, "one_hot_term": o.one_hot * losses.one_hot(t)}
-        terms |= bn_term
-        adversarial_weight = ramp(ctx.epoch, ctx.config.epochs, o.adv_start, o.adv_end, o.adv_begin, o.adv_finish)
-        if self.agreement or adversarial_weight > 0:
-            s = ctx.student_logits(images)
-            if self.agreement:
-                level = self.agreement.after(ctx.ranks.gather(t.detach()), ctx.ranks.gather(s.detach()))
-                adversarial_weight = o.adv_start + (o.adv_end - o.adv_start) * level
-            terms["adversarial_term"] = adversarial_weight * losses.adversarial(t, s, o.adv_temperature)
-        ctx.note("class_entropy", entropy)
-        ctx.note("adversarial_weight", adversarial_weight)
-        return terms
-
-
 class Agreement(nn.Module):
     """A moving average of the agreement of student and teacher, from 0 (chance) to 1 (always).
 
@@ -157,6 +130,33 @@ class Agreement(nn.Module):
         self.share.lerp_(agreement, rate)
         chance = 1 / t.shape[1]
         return ((self.share - chance) / (1 - chance)).clamp(min=0)
+
+
+@dataclass
+class Terms:
+    """The terms of loss_G, equation (1), for a batch of the generator."""
+
+    options: Options
+    eye: TeacherEye
+    agreement: Agreement | None
+    """None where the adversarial weight rises with the epochs"""
+
+    def __call__(self, ctx: Context, images: Images) -> dict[str, Tensor]:
+        o = self.options
+        t, bn_term = self.eye.look(ctx, images)
+        entropy = losses.class_entropy(ctx.ranks.gather(t), o.temperature)
+        terms = {"class_entropy_term": -o.class_entropy * entropy, "one_hot_term": o.one_hot * losses.one_hot(t)}
+        terms |= bn_term
+        adversarial_weight = ramp(ctx.epoch, ctx.config.epochs, o.adv_start, o.adv_end, o.adv_begin, o.adv_finish)
+        if self.agreement or adversarial_weight > 0:
+            s = ctx.student_logits(images)
+            if self.agreement:
+                level = self.agreement.after(ctx.ranks.gather(t.detach()), ctx.ranks.gather(s.detach()))
+                adversarial_weight = o.adv_start + (o.adv_end - o.adv_start) * level
+            terms["adversarial_term"] = adversarial_weight * losses.adversarial(t, s, o.adv_temperature)
+        ctx.note("class_entropy", entropy)
+        ctx.note("adversarial_weight", adversarial_weight)
+        return terms
 
 
 def build(options: Options, ctx: Context) -> Method:

@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from analysis.evidence import gallery, provenance, results
+from analysis.evidence import contents, gallery, results
 from analysis.origin import NOTEBOOKS, ROOT
 from cudfkd.base.errors import DataError
 
@@ -149,4 +149,4 @@ def description(number: str, figure: str, profile: str) -> str:
         return written
     file = ROOT / "out" / profile / number / f"{figure}.json"
     axes = json.loads(file.read_text(encoding="utf-8"))["axes"] if file.exists() else []
-    return provenance.described(figure, axes)
+    return contents.described(figure, axes)

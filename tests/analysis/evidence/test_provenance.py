@@ -106,37 +106,6 @@ def test_a_notebook_gets_a_figure_with_its_description(tmp_path, monkeypatch):
     assert not plt.fignum_exists(figure.number)
 
 
-def labels(figure):
-    panels = [provenance.plotted(ax) for ax in figure.axes]
-    return [(panel["xlabel"], panel["ylabel"]) for panel in panels]
-
-
-def test_a_missing_label_is_told_from_a_shared_label_and_from_no_axis():
-    shared, ((first, _), (_, last)) = plt.subplots(2, 2, sharex=True, sharey="row")
-    first.set_ylabel("weight")
-    last.set_xlabel("loss")
-    assert labels(shared) == [("loss", "weight"), ("loss", "weight"), ("loss", ""), ("loss", "")]
-    picture, ax = plt.subplots()
-    picture.colorbar(ax.imshow([[0, 1]]), label="share")
-    ax.set_xticks([])
-    assert labels(picture) == [(None, ""), (None, "share")]
-    picture.supylabel("class")
-    assert labels(picture) == [(None, "class"), (None, "share")]
-    plt.close("all")
-
-
-def test_a_description_names_everything_once():
-    figure, (left, right) = plt.subplots(1, 2, sharex=True, sharey=True)
-    left.bar([0, 1], [1, 2], label="parts")
-    left.errorbar([0, 1], [1, 2], [1, 1], label="mean")
-    left.set(title="default", xlabel="step", ylabel="change\nof Φ")
-    right.fill_between([0, 1], [0, 1], label="lost")
-    right.set(title="frozen")
-    panels = [provenance.plotted(ax) for ax in figure.axes]
-    assert provenance.described("accounts", panels) == "default: change of Φ over step: parts, mean; frozen: lost"
-    plt.close("all")
-
-
 def test_the_story_of_a_figure_says_seeds_hardware_and_commit(tmp_path):
     _, ax = plt.subplots()
     record = Record("04_majorize_minimize", "smoke", {"seed": 0}, str(tmp_path))
@@ -148,12 +117,19 @@ def test_the_story_of_a_figure_says_seeds_hardware_and_commit(tmp_path):
     plt.close("all")
 
 
-@pytest.mark.parametrize(("seeds", "named"), [([0, 1, 2], "0 to 2"), ([1, 4], "1, 4")])
-def test_a_figure_of_recorded_runs_says_their_n_and_seeds(tmp_path, seeds, named):
+@pytest.mark.parametrize(
+    ("seeds", "missing", "words"),
+    [
+        ([0, 1, 2], {}, "seeds 0 to 2"),
+        ([1, 4], {}, "seeds 1, 4"),
+        ([3], {"missing": "1 of 3 seeds"}, "seeds 3; 1 of 3 seeds"),
+    ],
+)
+def test_a_figure_of_recorded_runs_says_their_n_and_seeds(tmp_path, seeds, missing, words):
     _, ax = plt.subplots()
-    origin = {"n": 2, "seeds": seeds, "hardware": ["a GPU"], "studies": {"ramp": "key"}}
+    origin = {"n": 2, "seeds": seeds, "hardware": ["a GPU"], "studies": {"ramp": "key"}, **missing}
     figure = Record("04_majorize_minimize", "smoke", {"seed": 0}, str(tmp_path)).figure("recorded", ax, origin)
     story = json.loads((tmp_path / "recorded.json").read_text())["story"]
     assert {name: story[name] for name in origin} == origin
-    assert figure.texts[0].get_text() == f"smoke profile; n = 2, seeds {named}"
+    assert figure.texts[0].get_text() == f"smoke profile; n = 2, {words}"
     plt.close("all")

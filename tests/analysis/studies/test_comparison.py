@@ -103,17 +103,24 @@ def test_a_control_that_holds_makes_the_check_void():
     assert comparison.comparable(made.assign(noise=made["cudfkd"])).verdict == "void"
 
 
-def test_no_verdict_from_runs_that_are_missing_doubled_or_too_few():
+def test_no_verdict_from_runs_that_are_missing_or_doubled():
     made = runs(80.0)
     gone = (made["method"] == "cmi") & (made["teacher"] == 1) & (made["seed"] == 4)
     for wrong, line in [
         (made[~gone], "the run of method cmi, teacher 1, seed 4 is missing, or has no accuracy"),
         (made.assign(accuracy=made["accuracy"].mask(gone)), "the run of method cmi, teacher 1, seed 4 is missing"),
         (pd.concat([made, made[gone]]), "the run of method cmi, teacher 1, seed 4 stands twice"),
-        (made[made["seed"] < 5], "5 seeds are too few for a test: take 6 or more"),
     ]:
         with pytest.raises(DataError, match=line):
             comparison.units(wrong, "accuracy")
+
+
+@pytest.mark.parametrize("judge", [comparison.comparable, comparison.better_than_data], ids=["C5", "C9"])
+def test_few_seeds_have_means_and_no_verdict(judge):
+    few = values(80.0, seeds=5)
+    assert np.isfinite(comparison.estimated(comparison.leads(few))).all(axis=None)
+    with pytest.raises(DataError, match="5 seeds are too few for a test: take 6 or more"):
+        judge(few)
 
 
 def test_means_over_seeds_have_their_intervals():

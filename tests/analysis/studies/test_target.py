@@ -101,14 +101,20 @@ def test_a_control_with_an_effect_makes_the_check_void():
     assert target.rivals_need_it(gains, drifting, "accuracy", "accuracy").verdict == "void"
 
 
-def test_no_verdict_from_runs_that_are_missing_doubled_or_too_few():
+def test_no_verdict_from_runs_that_are_missing_or_doubled():
     made = rivals((3.0, 3.0, 3.0))
     gone = (made["method"] == "cmi") & (made["target"] == target.IGNORES) & (made["seed"] == 4)
     name = "the run of method cmi, target ignores the student, seed 4"
     for wrong, line in [
         (made[~gone], f"{name} is missing, or has no accuracy"),
         (pd.concat([made, made[gone]]), f"{name} stands twice"),
-        (made[made["seed"] < 5], "5 seeds are too few for a test: take 6 or more"),
     ]:
         with pytest.raises(DataError, match=line):
             target.of_rivals(wrong, "accuracy")
+
+
+def test_few_seeds_have_gains_and_no_verdict():
+    gains = target.of_rivals(rivals((3.0, 3.0, 3.0)), "accuracy")[:5]
+    assert len(gains) == 5
+    with pytest.raises(DataError, match="5 seeds are too few for a test: take 6 or more"):
+        target.rivals_need_it(gains, noise(), "accuracy", "accuracy")
