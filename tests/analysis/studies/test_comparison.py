@@ -129,3 +129,13 @@ def test_means_over_seeds_have_their_intervals():
     assert table.loc["cmi", "value"] == pytest.approx(values(80.0)["cmi"].mean() / 100)
     assert (table["low"] < table["value"]).all()
     assert set(table["n"]) == {10}
+
+
+def test_one_seed_has_means_without_intervals():
+    one = runs(80.0, seeds=1)
+    table = comparison.over_seeds(one, "accuracy")
+    assert table.loc["cmi", "value"] == pytest.approx(one[one["method"] == "cmi"]["accuracy"].mean())
+    assert (set(table["n"]), table[["low", "high"]].isna().all(axis=None)) == ({1}, True)
+    differences = comparison.estimated(comparison.leads(comparison.units(one, "accuracy")))
+    assert differences["difference"].notna().all()
+    assert differences[["low", "high"]].isna().all(axis=None)
