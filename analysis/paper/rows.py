@@ -15,7 +15,7 @@ from analysis.checks import Check
 from analysis.checks.statistics import mean_over_seeds
 from analysis.evidence.claims import CLAIMS
 from analysis.paper import published
-from analysis.studies import ablations, verdicts
+from analysis.studies import ablations, comparison, curves, target, verdicts
 from analysis.studies.records import StudyRecord
 from analysis.studies.table import frame
 from cudfkd.evaluation import Estimate
@@ -169,6 +169,22 @@ def _both_live(record: StudyRecord) -> list[Check]:
     return [verdicts.learns(frame(record)), verdicts.settles(frame(record))]
 
 
+def _steady(record: StudyRecord) -> pd.DataFrame:
+    return curves.steadiness(curves.epochs(record))
+
+
+def _needs_the_student(*records: StudyRecord) -> list[Check]:
+    return target.needed(*map(_steady, records))
+
+
+def _fastest(record: StudyRecord) -> list[Check]:
+    return comparison.fastest(curves.epochs(record))
+
+
+def _most_robust(noisy: StudyRecord, compared: StudyRecord) -> list[Check]:
+    return [ablations.loses_least(frame(noisy)), *comparison.steadiest(_steady(compared))]
+
+
 FIGURES = (
     Row("F1", "loyalty of each image", "loyalty", "15", ("comparison",), {"mean": published.figure("F1")["loyalty"]},
         _score("mean", "loyalty"), source=published.source("F1")),
@@ -209,13 +225,13 @@ TABLES = (
 )  # fmt: skip
 
 OF_CLAIMS: dict[str, tuple[tuple[str, ...], str, Callable[..., list[Check]]]] = {
-    "C1": (("target",), "14", _no_checks),
+    "C1": (("target", "parts", "comparison"), "14", _needs_the_student),
     "C2": (("drift",), "09", _judged(verdicts.harder)),
     "C3": (("drift",), "09", _judged(verdicts.adapts)),
     "C4": (("drift",), "04 to 09", _both_live),
     "C5": (("comparison",), "13", _no_checks),
-    "C6": (("comparison",), "14", _no_checks),
-    "C7": (("noisy", "comparison"), "14, 17", lambda noisy, comparison: [ablations.loses_least(frame(noisy))]),  # noqa: ARG005
+    "C6": (("comparison",), "14", _fastest),
+    "C7": (("noisy", "comparison"), "14, 17", _most_robust),
     "C8": (("comparison",), "15", _no_checks),
     "C9": (("comparison",), "13", _no_checks),
 }

@@ -21,12 +21,15 @@ import pandas as pd
 from analysis.checks import Check, check
 from analysis.checks.hypotheses import LEVEL, above, holm, sign_flips
 from analysis.checks.statistics import mean_over_seeds
+from analysis.studies import curves
 from cudfkd.base.errors import DataError
 
 OURS, NOISE, DATA = "cudfkd", "noise", "scratch"
 REFERENCES = ("kd", "scratch", "noise")
 MARGIN = 1.0  # points of accuracy that still count as comparable
 FEWEST = 6  # seeds: with fewer, no two-sided sign-flip test can be below 0.05
+SHARES = (0.9, 0.95)  # levels of C6, of the accuracy that the student can reach
+CLOCKS = {"epoch": "epochs", "generator_steps": "generator updates", "total_seconds": "seconds"}  # of C6
 
 
 def units(runs: pd.DataFrame, column: str | int, by: Sequence[str] = ("method",)) -> pd.DataFrame:
@@ -113,6 +116,27 @@ def comparable(accuracy: pd.DataFrame) -> Check:
     accuracy: accuracies in percent, as `units` returns them.
     """
     return _first(accuracy, "comparable", f"accuracy > that of every rival - {MARGIN:g} point", "C5", margin=MARGIN)
+
+
+def fastest(courses: pd.DataFrame) -> list[Check]:
+    """C6: all checks of the claim, `soonest` for each level and clock of the study.
+
+    courses: epochs of the study `comparison`, as `curves.epochs` has them. Raises as `units` and `curves.times`.
+    """
+    timed = {share: curves.times(courses, curves.level(courses, share)) for share in SHARES}
+    return [
+        soonest(units(times, clock), name, f"{100 * share:g} % of kd")
+        for share, times in timed.items()
+        for clock, name in CLOCKS.items()
+    ]
+
+
+def steadiest(steadiness: pd.DataFrame) -> list[Check]:
+    """C7: all checks of the claim that need no noisy teacher.
+
+    steadiness: of the study `comparison`, as `curves.steadiness` has it. Raises as `units`.
+    """
+    return [most_robust(units(steadiness, "mu"), units(steadiness, "deviation"))]
 
 
 def soonest(times: pd.DataFrame, clock: str, level: str) -> Check:

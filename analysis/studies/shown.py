@@ -66,9 +66,9 @@ class Shown:
         told = {"missing": f"{missing} of {len(self.study.seeds)} seeds are not run yet"} if missing else {}
         return records.story(self.record) | told
 
-    def tested(self, checks: Callable[[], Iterable[Check]]) -> list[Check]:
-        """The checks that a function makes of these runs; none as long as a seed is missing."""
-        return list(checks()) if self.whole else []
+    def tested(self, checks: Callable[[], Iterable[Check]], *further: "Shown") -> list[Check]:
+        """The checks that a function makes of these runs, and of further studies; none as long as a seed is missing."""
+        return list(checks()) if all(shown.whole for shown in (self, *further)) else []
 
 
 def show(name: str, again_in: Path | None = None) -> Shown:

@@ -12,7 +12,7 @@ from analysis.paper import paper_map
 from analysis.paper.rows import ROWS
 from analysis.studies import catalog, records
 from cudfkd.base.errors import DataError
-from tests.analysis.studies import seeded
+from tests.analysis.studies import curved, seeded
 
 OF_THE_PAPER = {
     *(f"F{number}" for number in range(1, 14)),
@@ -71,6 +71,20 @@ def test_every_study_of_the_ablations_fills_the_numbers_that_its_row_names(empty
     assert set(entry.numbers) <= named
     assert len(entry.numbers) >= 1
     assert len(entry.checks) == 1
+
+
+def test_the_claims_on_training_are_decided_by_curves(empty):
+    for name in ("comparison", "target", "parts"):
+        records.write(records.path_of(name), curved.record(name))
+    rows = [row for row in ROWS if row.id in ("C1", "C6", "C7")]
+    c1, c6, c7 = paper_map.entries(rows)
+    assert (len(c1.checks), len(c6.checks), c7.here) == (4, 6, "not run yet")
+    assert c1.here == "inconclusive"  # the stand-ins have no effect of the student in the target
+    assert c6.here == "supported"  # and CuDFKD is the best of them
+    records.write(records.path_of("noisy"), seeded.record("noisy"))
+    (c7,) = paper_map.entries(rows[-1:])
+    assert {claim for check in c7.checks for claim in check.claims} == {"C7"}
+    assert [check.name for check in c7.checks][1:] == ["most robust over training"]
 
 
 def test_a_record_that_lacks_a_run_counts_as_not_run(empty):

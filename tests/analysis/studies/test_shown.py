@@ -35,6 +35,14 @@ def test_a_seed_that_lacks_a_run_is_left_out_and_said(folder):
     assert shown.tested(lambda: pytest.fail("a part was tested")) == []
 
 
+def test_a_claim_that_reads_two_studies_is_tested_when_both_are_whole(folder):
+    records.write(folder / "ramp.json", seeded.record("ramp"))
+    start, ramp = show("start"), show("ramp")
+    assert start.tested(lambda: ["a check"], ramp) == ["a check"]
+    without(folder / "ramp.json", seeds=(2,))
+    assert start.tested(lambda: pytest.fail("a part was tested"), show("ramp")) == []
+
+
 def without(path, seeds):
     """Takes a run of the first case out of the record at `path`, for each of the seeds."""
     record = records.read(path)
