@@ -53,6 +53,27 @@ def bands(curves: Mapping[str, pd.DataFrame], label: str, reference: str = "kd",
     return figure
 
 
+def beside_published(curves: Mapping[str, pd.DataFrame], published: Mapping[str, pd.Series], source: str) -> Figure:
+    """A panel a method with published values: our accuracy over the share of the run, and these values as diamonds.
+
+    Arguments:
+        curves: of `analysis.studies.curves.bands`, for any clock.
+        published: by method, accuracies in percent by the share of the run in percent.
+        source: their origin, in words.
+    """
+    figure, axes = plt.subplots(1, len(published), figsize=(7.0, 3.0), sharex=True, sharey=True, squeeze=False)
+    for ax, (name, values) in zip(axes[0], published.items(), strict=True):
+        curve = curves[name]
+        share = 100 * curve.index.to_numpy() / curve.index[-1]
+        ax.fill_between(share, curve["low"], curve["high"], color="C0", alpha=0.25, linewidth=0)
+        ax.plot(share, curve["mean"], color="C0")
+        ax.plot(values.index, values, "D", color=intervals.PUBLISHED, markerfacecolor="white", markersize=5)
+        ax.set(title=name, ylim=(0, 100))
+    figure.supxlabel("share of the run, %", fontsize=10)
+    figure.supylabel("accuracy, %", fontsize=10)
+    return intervals.headline([axes[0, 0]], f"Lines: ours, on dev. Bands: lowest to highest seed\nDiamonds: {source}")
+
+
 def steadiness(tables: Mapping[str, pd.DataFrame], published: Mapping[str, tuple[float, float]], source: str) -> Figure:
     """A row a method: mean accuracy over training, its variance, deviation, largest fall, each with its interval.
 
@@ -100,7 +121,7 @@ def gains(tables: Mapping[str, pd.DataFrame], left: Sequence[str], right: Sequen
     """A row a method or part: paired differences with 95 % intervals, a panel a number; the line at 0 is no difference.
 
     Arguments:
-        tables: by label of the axis, of `analysis.studies.comparison.decided`; the order of the first is drawn.
+        tables: by label of the axis, of `analysis.studies.comparison.estimated`; the order of the first is drawn.
         left, right: words for differences below and above 0, one a panel.
         n: number of seeds.
     """

@@ -108,6 +108,19 @@ def over_seeds(runs: pd.DataFrame, column: str, scale: float = 1.0) -> pd.DataFr
     return pd.DataFrame({method: estimate._asdict() for method, estimate in estimates.items()}).T
 
 
+def summary(steadiness: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """A row a method, best mean first: mean numbers of its curves, minutes of a run (mean), and peak GB (largest).
+
+    Arguments:
+        steadiness: as `analysis.studies.curves.steadiness` has it.
+        runs: as `analysis.studies.table.frame` has them. GB are 10^9 bytes.
+    """
+    groups = runs.groupby("method", sort=False)
+    table = steadiness.groupby("method", sort=False)[["mu", "sigma2", "deviation", "fall"]].mean()
+    table = table.assign(minutes=groups["seconds"].mean() / 60, gb=groups["mb"].max() / 1000)
+    return table.rename_axis(None).sort_values(by="mu", ascending=False)
+
+
 def comparable(accuracy: pd.DataFrame) -> Check:
     """C5: CuDFKD is less than 1 point of accuracy behind every rival.
 

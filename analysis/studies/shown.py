@@ -15,6 +15,7 @@ from analysis.studies.records import StudyRecord
 from analysis.studies.study import Study
 from cudfkd.base.console import say
 from cudfkd.base.errors import DataError
+from cudfkd.base.files import make_folder
 
 FEWEST = 2  # seeds: one seed has no spread
 
@@ -81,7 +82,8 @@ def show(name: str, again_in: Path | None = None) -> Shown:
 
     Raises:
         ConfigError: the study is unknown, or needs a teacher that is not there.
-        DataError: there is no record; it is damaged, or of another study; or fewer than 2 seeds are whole.
+        DataError: there is no record; it is damaged, or of another study; fewer than 2 seeds are whole; or the folder
+            cannot be written.
     """
     if again_in is None and not records.path_of(name).exists():
         raise DataError(
@@ -90,6 +92,7 @@ def show(name: str, again_in: Path | None = None) -> Shown:
     study = catalog.get(name)
     if again_in is None:
         return Shown(study, _of_whole_seeds(study, records.held(study)))
+    make_folder(again_in)  # before the first run, which would be lost
     path = again_in / f"{name}.json"
     for line in run.fill(study, path):
         say(line)

@@ -69,6 +69,19 @@ def test_each_panel_shows_a_method_beside_cudfkd_and_what_can_be_reached():
         assert (band.min(), band.max()) == (means[0] - 2, means[1] + 2)
 
 
+def test_published_accuracies_stand_at_their_share_of_the_run():
+    curves = {"cudfkd": curve(40, 60, 80, 80), "dfq": curve(30, 70)}
+    for one in curves.values():
+        one.index += 1
+    figure = plots.beside_published(curves, {"cudfkd": pd.Series([90.0], [12.0])}, "published")
+    (ax,) = figure.axes
+    ours, published = ax.lines
+    assert np.asarray(ours.get_xdata()).tolist() == [25, 50, 75, 100]
+    assert np.asarray(ours.get_ydata()).tolist() == [40, 60, 80, 80]
+    assert (np.asarray(published.get_xdata()), np.asarray(published.get_ydata())) == ([12], [90])
+    assert figure.get_suptitle().endswith("Diamonds: published")
+
+
 def test_steadiness_has_a_panel_a_number_and_published_marks_on_two():
     tables = {"mu": TABLE, "sigma2": TABLE / 10, "deviation": TABLE / 20, "fall": TABLE / 40}
     left, middle, right, last = plots.steadiness(tables, {"cudfkd": (94.1, 2.88)}, "published").axes

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.studies import comparison, curves
+from analysis.studies import comparison, curves, table
 from cudfkd import DataError
 from tests.analysis.studies import curved
 
@@ -138,6 +138,16 @@ def courses(height=curved.usual, pace=curved.even, **made) -> pd.DataFrame:
 
 def verdict_words(checks) -> list[str]:
     return [check.verdict for check in checks]
+
+
+def test_numbers_of_the_curves_stand_beside_time_and_memory():
+    record = curved.record("comparison", seeds=(10, 11))
+    runs = table.frame(record).assign(seconds=lambda runs: 60.0 + 60 * (runs["seed"] == 11))
+    found = comparison.summary(curves.steadiness(curves.epochs(record)), runs)
+    assert list(found.index[:3]) == ["kd", "scratch", "cudfkd"]
+    assert found.index[-1] == "noise"
+    assert found.loc["dfq", ["minutes", "gb"]].tolist() == pytest.approx([1.5, 0.9])
+    assert found.loc["dfq", "mu"] == pytest.approx(79 - 69 * 0.582 / 25, abs=0.5)
 
 
 def test_c6_has_a_check_for_each_level_and_clock():

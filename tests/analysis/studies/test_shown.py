@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.studies import catalog, records
+from analysis.studies import catalog, records, run
 from analysis.studies.records import StudyRecord
 from analysis.studies.shown import show
 from cudfkd.base.errors import ConfigError, DataError
@@ -75,6 +75,13 @@ def test_an_unknown_study_is_named(folder):
     records.write(folder / "stort.json", seeded.record("start"))
     with pytest.raises(ConfigError, match="unknown study 'stort': did you mean 'start'"):
         show("stort")
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_a_run(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(run, "fill", lambda *_: pytest.fail("a run was made"))
+    with pytest.raises(DataError, match="file"):
+        show("start", tmp_path / "file")
 
 
 def test_runs_are_made_again_into_a_folder_and_kept(tmp_path, monkeypatch, capsys):
