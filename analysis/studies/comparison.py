@@ -121,6 +121,21 @@ def summary(steadiness: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return table.rename_axis(None).sort_values(by="mu", ascending=False)
 
 
+def on_test(runs: pd.DataFrame) -> pd.DataFrame:
+    """The accuracies on the test images in percent, as `units` returns them. Raises as `units`."""
+    return 100 * units(runs, "test_accuracy")
+
+
+def comparable_on_test(runs: pd.DataFrame) -> list[Check]:
+    """All checks of C5, for the notebook and for the map of the paper. Raises as `units` and `decided`."""
+    return [comparable(on_test(runs))]
+
+
+def better_than_data_on_test(runs: pd.DataFrame) -> list[Check]:
+    """All checks of C9, for the notebook and for the map of the paper. Raises as `units` and `decided`."""
+    return [better_than_data(on_test(runs))]
+
+
 def comparable(accuracy: pd.DataFrame) -> Check:
     """C5: CuDFKD is less than 1 point of accuracy behind every rival.
 

@@ -12,7 +12,7 @@ from analysis.paper import paper_map
 from analysis.paper.rows import ROWS
 from analysis.studies import catalog, records
 from cudfkd.base.errors import DataError
-from tests.analysis.studies import curved, seeded
+from tests.analysis.studies import compared, curved, seeded
 
 OF_THE_PAPER = {
     *(f"F{number}" for number in range(1, 14)),
@@ -124,3 +124,43 @@ def test_the_picture_has_a_line_a_number_and_says_what_was_not_run(empty):
     assert len(labels) == len(numbers)
     assert labels["F8  start 2 - start 2.8"].get_color() == "black"
     assert labels["F5  height 8/7 - 1/7"].get_color() == "0.55"
+
+
+OF_COMPARISON = ("C5", "C8", "C9")
+
+
+@pytest.mark.parametrize(
+    ("ours", "words"),
+    [
+        (0.92, ["supported", "supported", "supported"]),
+        (0.82, ["supported", "supported", "not supported"]),
+        (0.70, ["not supported", "not supported", "not supported"]),
+    ],
+    ids=["first", "first of the data-free", "behind"],
+)
+def test_the_claims_of_the_comparison_are_judged_by_its_record(empty, ours, words):
+    records.write(records.path_of("comparison"), compared.record({"cudfkd": ours}))
+    filled = {entry.row.id: entry for entry in paper_map.entries()}
+    assert [filled[name].here for name in OF_COMPARISON] == words
+    assert {filled[name].claimed for name in OF_COMPARISON} == {"out of reach"}
+    assert filled["accuracies"].numbers["cudfkd"].value == pytest.approx(100 * ours, abs=1)
+    assert filled["F1"].numbers["mean"].value == pytest.approx(ours - 0.2, abs=0.01)
+
+
+def test_numbers_of_published_tables_are_read_on_test(empty):
+    record = compared.record(noise=0.0)
+    for _, _, run in record.runs():
+        run.numbers.update(accuracy=0.1, loyalty_published=0.1)
+    records.write(records.path_of("comparison"), record)
+    filled = {
+        entry.row.id: entry for entry in paper_map.entries([row for row in ROWS if row.id in ("accuracies", "F1")])
+    }
+    assert filled["accuracies"].numbers["dfq"].value == pytest.approx(79)
+    assert filled["F1"].numbers["mean"].value == pytest.approx(0.6)
+
+
+def test_a_part_of_the_comparison_decides_no_claim(empty):
+    records.write(records.path_of("comparison"), compared.record({"cudfkd": 0.92}, seeds=9))
+    filled = {entry.row.id: entry for entry in paper_map.entries()}
+    assert {filled[name].here for name in OF_COMPARISON} == {"not run yet"}
+    assert not any(filled[name].checks for name in OF_COMPARISON)

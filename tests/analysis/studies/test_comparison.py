@@ -6,7 +6,7 @@ import pytest
 
 from analysis.studies import comparison, curves, table
 from cudfkd import DataError
-from tests.analysis.studies import curved
+from tests.analysis.studies import compared, curved
 
 METHODS = ("cudfkd", "dfq", "cmi", "dafl", "kd", "scratch", "noise")
 USUAL = {"dfq": 78.0, "cmi": 79.0, "dafl": 65.0, "kd": 88.0, "scratch": 87.0, "noise": 18.0}
@@ -178,3 +178,16 @@ def test_c7_needs_a_higher_mean_and_a_lower_deviation():
     wild = calm["accuracy"].where(~ours, calm["accuracy"] - 0.1 * (calm["epoch"] % 2))
     (refuted,) = comparison.steadiest(curves.steadiness(calm.assign(accuracy=wild)))
     assert refuted.verdict == "fails"
+
+
+@pytest.mark.parametrize(
+    ("ours", "c5", "c9"),
+    [(0.92, "holds", "holds"), (0.82, "holds", "fails"), (0.70, "fails", "fails")],
+    ids=["first", "first of the data-free", "behind"],
+)
+def test_the_checks_of_c5_and_c9_read_the_accuracy_on_test(ours, c5, c9):
+    runs = table.frame(compared.record({"cudfkd": ours})).assign(accuracy=0.5)
+    (one,), (other,) = comparison.comparable_on_test(runs), comparison.better_than_data_on_test(runs)
+    assert (one.verdict, one.claims) == (c5, ("C5",))
+    assert (other.verdict, other.claims) == (c9, ("C9",))
+    assert comparison.on_test(runs)["cudfkd"].mean() == pytest.approx(100 * ours, abs=1)
