@@ -7,6 +7,7 @@ from math import e, exp, inf, log
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 import sympy as sp
 import torch
@@ -15,11 +16,12 @@ from scipy import stats
 import cudfkd
 from analysis import plots
 from analysis.checks import Check, check, merge
+from analysis.checks.hypotheses import sign_flips
 from analysis.evidence import claims, sources
 from analysis.live import accounts, stability
 from analysis.live.interventions import Held
 from analysis.origin import CODE, NOTEBOOKS
-from analysis.studies import records, table
+from analysis.studies import catalog, comparison, curves, records, table
 from analysis.theory import (
     axioms,
     batch_weight,
@@ -794,6 +796,47 @@ def test_13_3_the_ratio_changes_the_generator_steps_and_never_the_student_steps(
     )
     assert own["student_steps"].tolist() == half["student_steps"].tolist()
     assert (own["generator_steps"] != half["generator_steps"]).any()
+
+
+# 14 Robustness
+
+
+def test_14_1_every_method_makes_the_same_number_of_student_updates():
+    distills = [case.experiment.distill for case in catalog.get("comparison").cases]
+    assert len({distill.total_steps for distill in distills}) == 1
+    assert len({distill.round_steps for distill in distills}) > 1  # the generator's are another matter
+
+
+def test_14_2_a_straight_rise_of_60_points_has_a_large_variance_and_no_deviation():
+    run = pd.DataFrame({"method": "a", "seed": 0, "accuracy": np.linspace(0.2, 0.8, 250)})
+    (found,) = curves.steadiness(run).to_dict("records")
+    assert found["sigma2"] == pytest.approx(60**2 / 12, rel=0.01)
+    assert found["sigma2"] == pytest.approx(300, rel=0.01)
+    assert found["deviation"] == pytest.approx(0, abs=1e-6)
+
+
+def test_14_3_who_tests_after_each_seed_finds_an_effect_about_twice_as_often():
+    rng, times = np.random.default_rng(0), 1500
+    drawn = rng.normal(size=(times, 10))
+    found = [[sign_flips(row[:seeds], "greater") < 0.05 for seeds in range(6, 11)] for row in drawn]
+    once, ever = np.mean([each[-1] for each in found]), np.mean([any(each) for each in found])
+    assert once == pytest.approx(1 / 20, abs=0.02)
+    assert ever == pytest.approx(1 / 10, abs=0.02)
+
+
+def test_14_4_to_be_first_needs_no_correction_and_some_rival_ahead_needs_one():
+    rng, times, equal = np.random.default_rng(0), 150, 6
+    first, some, corrected = [], [], []
+    for _ in range(times):
+        noise = pd.DataFrame(rng.normal(size=(10, equal)))
+        one_equal = comparison.decided(noise + np.r_[0, np.full(equal - 1, 5)])  # far ahead of all rivals but one
+        first.append(bool((one_equal["ahead"] < 0.05).all()))
+        table_ = comparison.decided(noise)
+        some.append(any(sign_flips(values.to_numpy(), "less") < 0.05 for _, values in noise.items()))
+        corrected.append(bool((table_["behind"] < 0.05).any()))
+    assert np.mean(first) < 0.11
+    assert np.mean(some) > 0.15
+    assert np.mean(corrected) < 0.11
 
 
 # 18 Scorecard

@@ -75,6 +75,14 @@ def courses() -> dict[str, pd.Series]:
     return {"pre-dfkd": pd.Series(values, shares), "cudfkd": within}
 
 
+def steadiness() -> pd.Series:
+    """The published mean and variance of CuDFKD's accuracy over training, minutes of a run, and GB of memory."""
+    values = figure("steadiness")
+    return pd.Series(
+        {"mu": values["mu"], "sigma2": values["sigma2"], "minutes": 60 * values["hours"], "gb": values["gigabytes"]}
+    )
+
+
 def copied_rows() -> list[str]:
     """Rows that stand in two of the heat maps, value for value."""
     rows = [

@@ -88,9 +88,11 @@ def steadiness(tables: Mapping[str, pd.DataFrame], published: Mapping[str, tuple
     for ax, place in ((left, 0), (middle, 1)):
         intervals.published(ax, names, {name: pair[place] for name, pair in published.items()}, shift=0.25)
     left.set(xlabel="mean accuracy\nover epochs, %", xlim=(0, 100))
-    middle.set(xlabel="variance over epochs, %²", xlim=(0, None))
-    right.set(xlabel="deviation around a line,\nlast four fifths, %", xlim=(0, None))
-    last.set(xlabel="largest fall below\nthe best so far, points", xlim=(0, None))
+    middle.set_xlabel("variance over epochs, %²")
+    right.set_xlabel("deviation around a line,\nlast four fifths, %")
+    last.set_xlabel("largest fall below\nthe best so far, points")
+    for ax in (middle, right, last):
+        _from_zero(ax)
     words = "Points: ours, on dev, with 95 % intervals over seeds\n"
     words += f"Diamonds: {source}; the variance as it is printed there"
     return intervals.headline([left], words)
@@ -109,33 +111,37 @@ def times(tables: Mapping[str, pd.DataFrame], reached: Mapping[str, str], title:
     for ax, (clock, table) in zip(axes, tables.items(), strict=True):
         drawn = table.loc[order]
         intervals.estimates(ax, drawn.assign(low=drawn["low"].clip(lower=0)))
-        ax.set(xlabel=clock, xlim=(0, 1.05 * float(drawn[["value", "high"]].max(axis=None))))
+        ax.set_xlabel(clock)
         ax.locator_params(axis="x", nbins=4)
+        _from_zero(ax)
     axes[0].get_yticklabels()[list(order).index(OURS)].set_fontweight("bold")
     return intervals.headline(
         axes, f"{title}. Beside the name: runs that got there\nNever there: counted as the longest run"
     )
 
 
-def gains(tables: Mapping[str, pd.DataFrame], left: Sequence[str], right: Sequence[str], n: int) -> Figure:
+def gains(
+    tables: Mapping[str, pd.DataFrame], left: Sequence[str], right: Sequence[str], n: int, difference: str
+) -> Figure:
     """A row a method or part: paired differences with 95 % intervals, a panel a number; the line at 0 is no difference.
 
     Arguments:
         tables: by label of the axis, of `analysis.studies.comparison.estimated`; the order of the first is drawn.
         left, right: words for differences below and above 0, one a panel.
         n: number of seeds.
+        difference: the two things that are compared, in words.
     """
     order = next(iter(tables.values())).index
-    axes = intervals.rows([str(name) for name in order], len(tables), width=7.4)
+    axes = intervals.rows([str(name) for name in order], len(tables), width=2.4 + 2.5 * len(tables))
     for ax, (label, table), less, more in zip(axes, tables.items(), left, right, strict=True):
         intervals.estimates(ax, table.loc[order].rename(columns={"difference": "value"}))
         ax.set_xlabel(label)
         intervals.zero(ax, less, more)
-    return intervals.headline(axes, f"Paired differences, 95 % intervals over n = {n} seeds")
+    return intervals.headline(axes, f"{difference}: paired differences, 95 % intervals over n = {n} seeds")
 
 
 def repeated(repeat: pd.DataFrame, measure: str, name: str, ax: Axes | None = None) -> Axes:
-    """A recorded curve with its tolerance, and the points of the run that was made again.
+    """A recorded curve with its tolerance in each epoch, and the points of the run that was made again.
 
     Arguments:
         repeat: of `analysis.studies.again.beginning`.
@@ -143,9 +149,16 @@ def repeated(repeat: pd.DataFrame, measure: str, name: str, ax: Axes | None = No
     """
     ax = ax or plt.subplots(figsize=(6, 3.2))[1]
     recorded, limit = (100 * repeat[f"{measure}_{suffix}"] for suffix in ("recorded", "limit"))
-    ax.fill_between(repeat.index, recorded - limit, recorded + limit, color="0.88", linewidth=0, label="tolerance")
-    ax.plot(repeat.index, recorded, color="0.3", label="recorded")
+    ax.errorbar(
+        repeat.index, recorded, limit, color="0.3", ecolor="0.85", elinewidth=9, label="recorded, with tolerance"
+    )
     ax.plot(repeat.index, 100 * repeat[measure], "o", color="C1", label="made again, just now")
     ax.set(xlabel="epoch", ylabel=name, ylim=(0, 100), xticks=np.unique(repeat.index.to_numpy()))
     ax.legend(loc="lower right")
     return ax
+
+
+def _from_zero(ax: Axes) -> None:
+    """Lets an axis of numbers that are never below 0 begin just left of 0, so that a point at 0 is whole."""
+    high = ax.get_xlim()[1]
+    ax.set_xlim(-0.04 * high, high)

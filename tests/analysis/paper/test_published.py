@@ -27,6 +27,10 @@ def test_accuracies_during_training_stand_at_their_share_of_the_run():
     assert shares.index[[0, 4, 5, 9]].tolist() == pytest.approx([100 / 245, 500 / 245, 100 * 241 / 245, 100])
 
 
+def test_the_table_of_steadiness_has_minutes():
+    assert published.steadiness().to_dict() == {"mu": 94.1, "sigma2": 2.88, "minutes": pytest.approx(328.8), "gb": 6.84}
+
+
 def test_one_row_stands_in_two_heat_maps():
     assert published.copied_rows() == ["agreement in F2, end at 3/4 = agreement in F4, end at 3/4"]
 

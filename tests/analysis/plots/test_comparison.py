@@ -100,9 +100,10 @@ def test_times_say_how_many_runs_got_there():
 
 
 def test_gains_have_words_on_both_sides():
-    figure = plots.gains({"points": AGAINST, "more": AGAINST}, ["worse", "less"], ["better", "more"], n=10)
+    figure = plots.gains({"points": AGAINST, "more": AGAINST}, ["worse", "less"], ["better", "more"], 10, "new - old")
     assert [words(ax) for ax in figure.axes] == [["← worse", "better →"], ["← less", "more →"]]
     assert xs(figure.axes[0])[2] == [2, -1]
+    assert figure.get_suptitle() == "new - old: paired differences, 95 % intervals over n = 10 seeds"
 
 
 def test_a_run_that_was_made_again_lies_on_its_record():
@@ -111,8 +112,8 @@ def test_a_run_that_was_made_again_lies_on_its_record():
     recorded, again = ax.lines
     assert np.asarray(recorded.get_ydata()).tolist() == [30, 50]
     assert np.asarray(again.get_ydata()).tolist() == [20, 40]
-    band = ax.collections[0].get_paths()[0].vertices[:, 1]
-    assert (band.min(), band.max()) == pytest.approx((20, 70))
+    tolerance = [segment[:, 1].tolist() for segment in ax.collections[0].get_segments()]
+    assert tolerance == [pytest.approx([20, 40]), pytest.approx([30, 70])]
 
 
 def shares(*values: float) -> pd.DataFrame:
