@@ -16,7 +16,7 @@ COLUMNS = 3
 RIVAL, OWN = "C0", "C1"
 
 
-def bands(curves: Mapping[str, pd.DataFrame], label: str, reference: str = "kd", log: bool = False) -> Figure:
+def bands(curves: Mapping[str, pd.DataFrame], label: str, reference: str = "kd") -> Figure:
     """A panel a method: its accuracy and CuDFKD's, as lines of means with bands from the lowest to the highest seed.
 
     The dashed line is the last accuracy of the reference, which studies real images.
@@ -25,7 +25,6 @@ def bands(curves: Mapping[str, pd.DataFrame], label: str, reference: str = "kd",
         curves: of `analysis.studies.curves.bands`; methods whose clock stands still are left out.
         label: name of the clock.
         reference: name of the reference.
-        log: whether the clock's axis is logarithmic.
     """
     rivals = [name for name, curve in curves.items() if name != OURS and curve["clock"].iloc[-1] > 0]
     count = ceil(len(rivals) / COLUMNS)
@@ -43,8 +42,6 @@ def bands(curves: Mapping[str, pd.DataFrame], label: str, reference: str = "kd",
         ax.set_title(name, color=RIVAL, fontsize=10)
         ax.set_ylim(0, 100)
         ax.tick_params(labelbottom=number + COLUMNS >= len(rivals))
-        if log:
-            ax.set_xscale("log")
     first = axes[0, 0]
     first.text(0.97, 0.06, "orange: CuDFKD", transform=first.transAxes, ha="right", fontsize=8, color=OWN)
     intervals.headline([first], f"Dashed: {reference}, on real images. Bands: lowest to highest seed")
