@@ -30,7 +30,7 @@ def against(table: pd.DataFrame, label: str, margin: float = 0.0) -> Axes:
     """A row a rival: the paired difference CuDFKD - rival with its interval, the line at 0, and the margin.
 
     Arguments:
-        table: of `analysis.studies.comparison.against_rivals`.
+        table: of `analysis.studies.comparison.estimated`.
         label: the difference and its unit.
         margin: difference that still counts as none, in the same unit; 0: none.
     """
