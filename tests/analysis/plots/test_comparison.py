@@ -41,12 +41,15 @@ def test_accuracy_on_test_stands_beside_the_published_value_best_above():
 
 
 def test_differences_have_the_line_of_none_in_the_middle_and_their_margin():
-    ax = plots.against(AGAINST, "difference, points", margin=1.0)
+    (ax,) = plots.against({"difference, points": AGAINST}, margin=1.0).axes
     assert xs(ax)[:4] == [[1, 3], [-3, 1], [2, -1], [0, 0]]
     assert xs(ax)[4] == [-1, -1]
     assert ax.get_xlim()[0] == -ax.get_xlim()[1]
     assert words(ax) == ["← rival ahead", "CuDFKD ahead →", "margin 1"]
-    assert len(plots.against(AGAINST, "difference, points").lines) == 4
+    left, right = plots.against({"points": AGAINST, "more": AGAINST[::-1]}).axes
+    assert [len(left.lines), len(right.lines)] == [4, 4]
+    assert xs(left)[2] == xs(right)[2] == [2, -1]
+    assert [panel.get_xlabel() for panel in (left, right)] == ["points", "more"]
 
 
 def curve(*means: float, step: int = 100) -> pd.DataFrame:
