@@ -1,6 +1,5 @@
 """Runs the code of a notebook in the process of a test, which so can put stand-ins in the place of records."""
 
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -10,10 +9,10 @@ from analysis.evidence.parameters import profile_parameters
 from analysis.origin import NOTEBOOKS
 
 
-def run(number: str, out_dir: Path) -> dict[str, Any]:
-    """Runs the code cells of a notebook in the smoke profile, with its results in `out_dir`; returns its names."""
+def run(number: str, **values: Any) -> dict[str, Any]:
+    """Runs the code cells of a notebook in the smoke profile, with some other values; returns its names."""
     (path,) = NOTEBOOKS.glob(f"{number}_*.ipynb")
-    values = profile_parameters("smoke", number) | {"out_dir": str(out_dir)}
+    values = profile_parameters("smoke", number) | values
     names: dict[str, Any] = {}
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":

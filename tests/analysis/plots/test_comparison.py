@@ -38,6 +38,8 @@ def test_accuracy_on_test_stands_beside_the_published_value_best_above():
     assert ax.lines[-1].get_ydata() == [1]
     assert words(ax) == ["point: ours, 95 % interval over n = 10 seeds", "diamond: published"]
     assert ax.get_yticklabels()[0].get_fontweight() == "bold"
+    one = plots.on_test(TABLE.assign(n=1, low=np.nan, high=np.nan), {}, "published")
+    assert words(one)[0] == "point: ours, one seed, which has no interval"
 
 
 def test_differences_have_the_line_of_none_in_the_middle_and_their_margin():
