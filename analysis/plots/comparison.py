@@ -42,7 +42,7 @@ def against(tables: Mapping[str, pd.DataFrame], margin: float = 0.0) -> Figure:
         intervals.zero(ax, "rival ahead", "CuDFKD ahead")
         if margin:
             _margin(ax, margin)
-    return intervals.headline(axes, "Paired by seed: means with 95 % intervals over seeds")
+    return intervals.headline(axes, "Paired by seed. Points: means over seeds. Lines: their 95 % intervals")
 
 
 def _spread(seeds: int) -> str:

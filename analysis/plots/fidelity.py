@@ -76,7 +76,7 @@ def measures(
         ax.set(xlabel=label, xlim=(0, 100 if label.endswith("%") else 1))
     for line, (change, color) in enumerate(reversed(COLORS.items()), start=1):
         intervals.note(axes[0], f"{change} images", color=color, line=line)
-    return intervals.headline(axes, f"Points: means with 95 % intervals over seeds. Diamonds: {source}")
+    return intervals.headline(axes, f"Points: means over seeds. Lines: their 95 % intervals. Diamonds: {source}")
 
 
 def errors(table: pd.DataFrame) -> Axes:
@@ -93,7 +93,7 @@ def errors(table: pd.DataFrame) -> Axes:
     ax.plot(table["alike"], [height + 0.2 for height in heights], "v", color="C2", markersize=5, linestyle="")
     intervals.estimates(ax, table.rename(columns={"both": "value"}))
     ax.set(xlabel="share of the test images, %", xlim=(0, None))
-    intervals.note(ax, "point: both wrong, 95 % interval", color="C0", line=4)
+    intervals.note(ax, "point: both wrong; line: 95 % interval", color="C0", line=4)
     intervals.note(ax, "triangle: both give the same wrong class", color="C2", line=3)
     intervals.note(ax, "tick: both wrong, if errors were independent", color="0.4", line=2)
     intervals.note(ax, "dashed: the teacher is wrong", color="0.4")
