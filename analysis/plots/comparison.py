@@ -22,7 +22,7 @@ def on_test(table: pd.DataFrame, published: Mapping[str, float], source: str) ->
     intervals.estimates(ax, ordered)
     intervals.published(ax, names, published)
     ax.set(xlabel="accuracy on test, %", xlim=(0, 100))
-    intervals.note(ax, f"point: ours, {_spread(int(ordered['n'].min()))}", color="C0", line=2)
+    intervals.note(ax, f"point: ours, {_spread(int(ordered['n'].to_numpy(dtype=int).min()))}", color="C0", line=2)
     intervals.note(ax, f"diamond: {source}", color=intervals.PUBLISHED)
     return ax
 

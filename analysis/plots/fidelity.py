@@ -88,7 +88,7 @@ def errors(table: pd.DataFrame) -> Axes:
     """
     (ax,) = intervals.rows([str(name) for name in table.index])
     heights = range(len(table))
-    ax.axvline(table["teacher"].mean(), color="0.4", linewidth=1, linestyle="--")
+    ax.axvline(float(table["teacher"].to_numpy(dtype=float).mean()), color="0.4", linewidth=1, linestyle="--")
     ax.plot(table["independent"], heights, "|", color="0.4", markersize=12, markeredgewidth=2, linestyle="")
     ax.plot(table["alike"], [height + 0.2 for height in heights], "v", color="C2", markersize=5, linestyle="")
     intervals.estimates(ax, table.rename(columns={"both": "value"}))
