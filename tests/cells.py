@@ -5,12 +5,14 @@ from typing import Any
 import matplotlib.pyplot as plt
 import nbformat
 
+from analysis.evidence.parameters import profile_parameters
 from analysis.origin import NOTEBOOKS
 
 
 def run(number: str, **values: Any) -> dict[str, Any]:
-    """Runs the code cells of a notebook with values for its parameters; returns its names."""
+    """Runs the code cells of a notebook in the smoke profile, with some other values; returns its names."""
     (path,) = NOTEBOOKS.glob(f"{number}_*.ipynb")
+    values = profile_parameters("smoke", number) | values
     names: dict[str, Any] = {}
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":

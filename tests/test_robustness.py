@@ -93,9 +93,16 @@ def test_runs_of_another_folder_take_the_place_of_the_records(folder, monkeypatc
     assert result["parameters"]["again_in"] == str(folder / "mine")
 
 
-def test_without_two_whole_seeds_a_line_says_how_to_make_them(folder):
+def test_one_seed_is_drawn_without_an_interval(folder, capsys):
+    stand_ins(folder, seeds=(10,))
+    executed(folder)
+    assert "comparison: 1 of 10 seeds so far, 10;" in capsys.readouterr().out
+    assert {story["missing"] for story in stories(folder).values()} == {"9 of 10 seeds are not run yet"}
+
+
+def test_without_a_whole_seed_a_line_says_how_to_make_it(folder):
     with pytest.raises(DataError, match="make it with python -m analysis.studies record comparison"):
         executed(folder)
-    stand_ins(folder, seeds=(10,))
-    with pytest.raises(DataError, match="comparison has 1 of 10 seeds whole, and 2 are the least"):
+    stand_ins(folder, seeds=())
+    with pytest.raises(DataError, match="comparison has no seed at which every case was run"):
         executed(folder)

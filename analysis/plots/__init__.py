@@ -23,7 +23,7 @@ from analysis.plots.descent import (
     towards_plain,
 )
 from analysis.plots.effects import effects, terms
-from analysis.plots.fidelity import errors, histograms, measures
+from analysis.plots.fidelity import changes, errors, histograms, measures
 from analysis.plots.live import accounts, dead_maps, drift_bounds, paces, parts_by_variant
 from analysis.plots.map import paper_map
 from analysis.plots.measuring import batch_sizes, best_of, curves, loyalty_scales, mean_change, modes, walk
@@ -67,6 +67,7 @@ __all__ = [
     "best_of",
     "breakers",
     "by_luck",
+    "changes",
     "chased",
     "convergence",
     "curriculum_price",

@@ -23,6 +23,7 @@ from analysis.checks.hypotheses import LEVEL, above, holm, sign_flips
 from analysis.checks.statistics import mean_over_seeds
 from analysis.studies import curves
 from cudfkd.base.errors import DataError
+from cudfkd.evaluation import Estimate
 
 OURS, NOISE, DATA = "cudfkd", "noise", "scratch"
 REFERENCES = ("kd", "scratch", "noise")
@@ -76,8 +77,11 @@ def leads(values: pd.DataFrame, ours: str = OURS) -> pd.DataFrame:
 
 
 def estimated(differences: pd.DataFrame) -> pd.DataFrame:
-    """A row a column of differences: its mean over seeds (difference) with its 95 % interval of Student (low, high)."""
-    means = {name: mean_over_seeds(values.to_numpy(dtype=np.float64)) for name, values in differences.items()}
+    """A row a column of differences: its mean over seeds (difference) with its 95 % interval of Student (low, high).
+
+    The interval of one seed is NaN.
+    """
+    means = {name: _mean(values) for name, values in differences.items()}
     rows = {name: {"difference": mean.value, "low": mean.low, "high": mean.high} for name, mean in means.items()}
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -103,8 +107,11 @@ def decided(differences: pd.DataFrame, sign: int = 1, margin: float = 0.0) -> pd
 
 
 def over_seeds(runs: pd.DataFrame, column: str, scale: float = 1.0) -> pd.DataFrame:
-    """A row a method: the mean of a number over seeds with its 95 % interval, and n. Raises as `units`."""
-    estimates = {method: mean_over_seeds(scale * values.to_numpy()) for method, values in units(runs, column).items()}
+    """A row a method: the mean of a number over seeds with its 95 % interval, and n. Raises as `units`.
+
+    The interval of one seed is NaN.
+    """
+    estimates = {method: _mean(scale * values) for method, values in units(runs, column).items()}
     return pd.DataFrame({method: estimate._asdict() for method, estimate in estimates.items()}).T
 
 
@@ -227,6 +234,12 @@ def _judged(name: str, statement: str, claim: str, ours: pd.DataFrame, control: 
     return check(name, statement, "study", (ours["ahead"] - LEVEL).to_numpy(),
                  ("noise in its place", (control["ahead"] - LEVEL).to_numpy()), tolerance=0.0, exact=False,
                  claims=(claim,), refuted=bool((ours["behind"] < LEVEL).any()))  # fmt: skip
+
+
+def _mean(values: pd.Series) -> Estimate:
+    """The mean over seeds with its interval; one seed has no spread, and so the interval (NaN, NaN)."""
+    array = values.to_numpy(dtype=np.float64)
+    return mean_over_seeds(array) if len(array) > 1 else Estimate(float(array.item()), np.nan, np.nan, 1)
 
 
 def _both_sides(differences: np.ndarray, margin: float) -> tuple[float, float]:

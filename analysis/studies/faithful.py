@@ -8,10 +8,10 @@ import pandas as pd
 
 from analysis.checks import Check
 from analysis.live.fidelity import BINS, CHANGES
-from analysis.studies.comparison import OURS, most_faithful, over_seeds, rivals, units
+from analysis.studies.comparison import OURS, estimated, leads, most_faithful, over_seeds, rivals, units
 
 MEASURES = {
-    "agreement": "agreement with the teacher, %",
+    "agreement": "agreement, %",
     "loyalty": "loyalty by definition",
     "loyalty_published": "loyalty as published",
 }
@@ -41,6 +41,18 @@ def faithful_everywhere(runs: pd.DataFrame) -> list[Check]:
         for measure in MEASURES
         for change in CHANGES
     ]
+
+
+def differences(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """By measure, a row a rival: the paired difference CuDFKD - rival on the real images. Raises as `units`.
+
+    The key names measure and unit. Columns as in `estimated`.
+    """
+    labels = {measure: _name(measure) + (", points" if measure in SCALE else "") for measure in MEASURES}
+    return {
+        label: estimated(SCALE.get(measure, 1.0) * leads(units(runs, f"real_{measure}")))
+        for measure, label in labels.items()
+    }
 
 
 def places(runs: pd.DataFrame) -> pd.DataFrame:

@@ -17,8 +17,6 @@ from cudfkd.base.console import say
 from cudfkd.base.errors import DataError
 from cudfkd.base.files import make_folder
 
-FEWEST = 2  # seeds: one seed has no spread
-
 
 @dataclass(frozen=True)
 class Shown:
@@ -82,8 +80,8 @@ def show(name: str, again_in: Path | None = None) -> Shown:
 
     Raises:
         ConfigError: the study is unknown, or needs a teacher that is not there.
-        DataError: there is no record; it is damaged, or of another study; fewer than 2 seeds are whole; or the folder
-            cannot be written.
+        DataError: there is no record; it is damaged, or of another study; no seed is whole; or the folder cannot be
+            written.
     """
     if again_in is None and not records.path_of(name).exists():
         raise DataError(
@@ -100,13 +98,13 @@ def show(name: str, again_in: Path | None = None) -> Shown:
 
 
 def _of_whole_seeds(study: Study, record: StudyRecord) -> StudyRecord:
-    """The runs of the seeds at which no case lacks its run. Raises DataError where there are fewer than 2."""
+    """The runs of the seeds at which no case lacks its run. Raises DataError where there is none."""
     broken = {seed for _, seed in records.lacking(study, record)}
     whole = [seed for seed in study.seeds if seed not in broken]
-    if len(whole) < FEWEST:
+    if not whole:
         raise DataError(
-            f"the record {study.name} has {len(whole)} of {len(study.seeds)} seeds whole, and {FEWEST} are the least: "
-            f"make them with python -m analysis.studies record {study.name}"
+            f"the record {study.name} has no seed at which every case was run: "
+            f"make the runs with python -m analysis.studies record {study.name}"
         )
     cases = {
         key: case.model_copy(update={"runs": {seed: case.runs[seed] for seed in whole}})

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from analysis import plots
 
@@ -37,15 +38,20 @@ def test_accuracy_on_test_stands_beside_the_published_value_best_above():
     assert ax.lines[-1].get_ydata() == [1]
     assert words(ax) == ["point: ours, 95 % interval over n = 10 seeds", "diamond: published"]
     assert ax.get_yticklabels()[0].get_fontweight() == "bold"
+    one = plots.on_test(TABLE.assign(n=1, low=np.nan, high=np.nan), {}, "published")
+    assert words(one)[0] == "point: ours, one seed, which has no interval"
 
 
 def test_differences_have_the_line_of_none_in_the_middle_and_their_margin():
-    ax = plots.against(AGAINST, "difference, points", margin=1.0)
+    (ax,) = plots.against({"difference, points": AGAINST}, margin=1.0).axes
     assert xs(ax)[:4] == [[1, 3], [-3, 1], [2, -1], [0, 0]]
     assert xs(ax)[4] == [-1, -1]
     assert ax.get_xlim()[0] == -ax.get_xlim()[1]
     assert words(ax) == ["← rival ahead", "CuDFKD ahead →", "margin 1"]
-    assert len(plots.against(AGAINST, "difference, points").lines) == 4
+    left, right = plots.against({"points": AGAINST, "more": AGAINST[::-1]}).axes
+    assert [len(left.lines), len(right.lines)] == [4, 4]
+    assert xs(left)[2] == xs(right)[2] == [2, -1]
+    assert [panel.get_xlabel() for panel in (left, right)] == ["points", "more"]
 
 
 def curve(*means: float, step: int = 100) -> pd.DataFrame:
@@ -122,17 +128,19 @@ def shares(*values: float) -> pd.DataFrame:
 
 
 def test_histograms_have_bars_by_definition_and_an_outline_as_published():
-    loyalties, published = {"cudfkd": shares(25.0, 75.0)}, {"cudfkd": shares(60.0, 40.0)}
-    ax = plots.histograms(loyalties, published, {"cudfkd": (0.8, 0.6)}, 0.66, "CIFAR-100").axes[0]
+    loyalties, published = ({"cudfkd": shares(*own), "dfq": shares(50.0, 50.0)} for own in ((25.0, 75.0), (60.0, 40.0)))
+    means = {"cudfkd": (0.8, 0.6), "dfq": (0.7, 0.5)}
+    ax, other, *_ = plots.histograms(loyalties, published, means, 0.66, "CIFAR-100").axes
     bars = [patch.get_height() for patch in ax.patches[:2]]
     assert bars == [25, 75]
     assert ax.patches[2].get_data().values.tolist() == [60, 40]
     assert [line[0] for line in xs(ax)] == [0.8, 0.6, 0.66]
+    assert [line[0] for line in xs(other)] == [0.7, 0.5]  # the published mean is CuDFKD's
 
 
 def test_measures_have_a_point_for_each_change_of_the_images():
     changes = {"real": TABLE, "moved": TABLE - 10, "noisy": TABLE - 20}
-    figure = plots.measures({"agreement": changes, "loyalty": changes}, {"agreement": {"dfq": 96.0}}, "published")
+    figure = plots.measures({"agreement, %": changes, "loyalty": changes}, {"agreement, %": {"dfq": 96.0}}, "published")
     left, right = figure.axes
     points = [values for values in xs(left) if values not in ([78, 82], [60, 75])]
     assert [80, 70] in points
@@ -141,10 +149,19 @@ def test_measures_have_a_point_for_each_change_of_the_images():
     assert points[-1] == [96.0]
     assert len(right.lines) == len(left.lines) - 1
     assert words(left) == ["noisy images", "moved images", "real images"]
+    assert (left.get_xlim(), right.get_xlim()) == ((0, 100), (0, 1))
 
 
 def test_errors_stand_beside_independent_errors():
     table = pd.DataFrame({"both": [6.0, 7.0], "low": [5.0, 6.5], "high": [7.0, 7.5], "independent": [2.0, 3.0],
-                          "alike": [4.0, 5.0]}, index=NAMES)  # fmt: skip
+                          "alike": [4.0, 5.0], "teacher": [8.0, 8.0]}, index=NAMES)  # fmt: skip
     ax = plots.errors(table)
-    assert xs(ax) == [[2, 3], [4, 5], [5, 7], [6.5, 7.5], [6, 7]]
+    assert xs(ax) == [[8, 8], [2, 3], [4, 5], [5, 7], [6.5, 7.5], [6, 7]]
+
+
+def test_changed_images_have_a_row_a_change():
+    images = {"real, 90 % right": torch.zeros(3, 1, 4, 4), "moved, 20 % right": torch.ones(3, 1, 4, 4)}
+    ax = plots.changes(images)
+    assert rows(ax) == list(images)
+    picture = np.asarray(ax.images[0].get_array())
+    assert (picture[:4, :4].max(), picture[6:10, :4].min()) == (0, 1)

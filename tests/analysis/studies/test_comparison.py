@@ -191,3 +191,13 @@ def test_the_checks_of_c5_and_c9_read_the_accuracy_on_test(ours, c5, c9):
     assert (one.verdict, one.claims) == (c5, ("C5",))
     assert (other.verdict, other.claims) == (c9, ("C9",))
     assert comparison.on_test(runs)["cudfkd"].mean() == pytest.approx(100 * ours, abs=1)
+
+
+def test_one_seed_has_means_without_intervals():
+    one = runs(80.0, seeds=1)
+    table = comparison.over_seeds(one, "accuracy")
+    assert table.loc["cmi", "value"] == pytest.approx(one[one["method"] == "cmi"]["accuracy"].mean())
+    assert (set(table["n"]), table[["low", "high"]].isna().all(axis=None)) == ({1}, True)
+    differences = comparison.estimated(comparison.leads(comparison.units(one, "accuracy")))
+    assert differences["difference"].notna().all()
+    assert differences[["low", "high"]].isna().all(axis=None)

@@ -59,7 +59,7 @@ def test_the_checks_of_c8_take_every_measure_on_every_change(ours, word):
     found = faithful.faithful_everywhere(runs(changes={"cudfkd": ours}))
     assert [check.name.removeprefix("most faithful by ") for check in found] == [
         f"{measure} on {change} images"
-        for measure in ("agreement with the teacher", "loyalty by definition", "loyalty as published")
+        for measure in ("agreement", "loyalty by definition", "loyalty as published")
         for change in ("real", "moved", "noisy")
     ]
     assert {check.verdict for check in found} == {word}
@@ -78,6 +78,14 @@ def test_the_most_faithful_method_comes_first_in_all_tables():
     assert (names[:2], names[-1]) == (["zskt", "kd"], "noise")
     assert list(faithful.measures(ordered, "loyalty")["moved"].index) == names
     assert list(faithful.histograms(ordered, "loyalties")) == names
+
+
+def test_differences_are_of_the_real_images_and_have_a_unit():
+    found = faithful.differences(runs(seeds=2, noise=0.0, changes={"cudfkd": 0.85}))
+    assert list(found) == ["agreement, points", "loyalty by definition", "loyalty as published"]
+    assert found["agreement, points"]["difference"]["dfq"] == pytest.approx(6)
+    assert found["loyalty as published"]["difference"]["zskt"] == pytest.approx(0.26)
+    assert "scratch" not in found["loyalty by definition"].index
 
 
 @pytest.mark.parametrize(("ours", "place"), [(0.86, 1), (0.775, 3), (0.3, 10)])

@@ -57,13 +57,13 @@ def without(path, seeds):
     ("spoil", "line"),
     [
         (lambda path: path.unlink(), "yet: make it with python -m analysis.studies record start"),
-        (lambda path: without(path, (0, 1, 2, 3)), "start has 1 of 5 seeds whole, and 2 are the least: make them with"),
+        (lambda path: without(path, range(5)), "start has no seed at which every case was run: make the runs with"),
         (lambda path: records.write(path, seeded.record("ramp")), "start is of another form of its study"),
         (lambda path: path.write_text(path.read_text().replace('"1": {"made"', '"0": {"made"', 1)), "holds '0' twice"),
         (lambda path: path.write_text(path.read_text().replace('"4": {"made"', '"7": {"made"', 1)), "holds .*, seed 7"),
         (lambda path: path.write_text("{"), "missing or damaged"),
     ],
-    ids=["gone", "one left", "other", "twice", "seed", "text"],
+    ids=["gone", "none whole", "other", "twice", "seed", "text"],
 )  # fmt: skip
 def test_anything_else_is_refused_in_a_line(folder, spoil, line):
     spoil(folder / "start.json")
