@@ -2,11 +2,13 @@
 
 import copy
 import re
+from collections.abc import Sequence
 from math import e, exp, inf, log
 
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 import sympy as sp
 import torch
@@ -15,11 +17,12 @@ from scipy import stats
 import cudfkd
 from analysis import plots
 from analysis.checks import Check, check, merge
+from analysis.checks.hypotheses import sign_flips
 from analysis.evidence import claims, sources
-from analysis.live import accounts, stability
+from analysis.live import accounts, fidelity, loyalty, stability
 from analysis.live.interventions import Held
 from analysis.origin import CODE, NOTEBOOKS
-from analysis.studies import records, table
+from analysis.studies import catalog, comparison, curves, records, table
 from analysis.theory import (
     axioms,
     batch_weight,
@@ -40,7 +43,7 @@ from analysis.theory.algebra import symbolic
 from analysis.theory.algebra.families import FAMILIES, l, lam, v
 from analysis.theory.toys import descent, problems
 from analysis.theory.toys.objective import objective
-from cudfkd import ConfigError, Curriculum, TrainingError, losses, regularizers
+from cudfkd import ConfigError, Curriculum, TrainingError, evaluation, losses, regularizers
 from cudfkd.callbacks import Callback
 from cudfkd.curriculum import weigh
 from cudfkd.evaluation import compare, wilson
@@ -794,6 +797,93 @@ def test_13_3_the_ratio_changes_the_generator_steps_and_never_the_student_steps(
     )
     assert own["student_steps"].tolist() == half["student_steps"].tolist()
     assert (own["generator_steps"] != half["generator_steps"]).any()
+
+
+# 14 Robustness
+
+
+def test_14_1_every_method_makes_the_same_number_of_student_updates():
+    distills = [case.experiment.distill for case in catalog.get("comparison").cases]
+    assert len({distill.total_steps for distill in distills}) == 1
+    assert len({distill.round_steps for distill in distills}) > 1  # the generator's are another matter
+
+
+def test_14_2_a_straight_rise_of_60_points_has_a_large_variance_and_no_deviation():
+    run = pd.DataFrame({"method": "a", "seed": 0, "accuracy": np.linspace(0.2, 0.8, 250)})
+    (found,) = curves.steadiness(run).to_dict("records")
+    assert found["sigma2"] == pytest.approx(60**2 / 12, rel=0.01)
+    assert found["sigma2"] == pytest.approx(300, rel=0.01)
+    assert found["deviation"] == pytest.approx(0, abs=1e-6)
+
+
+def test_14_3_who_tests_after_each_seed_finds_an_effect_about_twice_as_often():
+    rng, times = np.random.default_rng(0), 1500
+    drawn = rng.normal(size=(times, 10))
+    found = [[sign_flips(row[:seeds], "greater") < 0.05 for seeds in range(6, 11)] for row in drawn]
+    once, ever = np.mean([each[-1] for each in found]), np.mean([any(each) for each in found])
+    assert once == pytest.approx(1 / 20, abs=0.02)
+    assert ever == pytest.approx(1 / 10, abs=0.02)
+
+
+def test_14_4_to_be_first_needs_no_correction_and_some_rival_ahead_needs_one():
+    rng, times, equal = np.random.default_rng(0), 150, 6
+    first, some, corrected = [], [], []
+    for _ in range(times):
+        noise = pd.DataFrame(rng.normal(size=(10, equal)))
+        one_equal = comparison.decided(noise + np.r_[0, np.full(equal - 1, 5)])  # far ahead of all rivals but one
+        first.append(bool((one_equal["ahead"] < 0.05).all()))
+        table_ = comparison.decided(noise)
+        some.append(any(sign_flips(values.to_numpy(), "less") < 0.05 for _, values in noise.items()))
+        corrected.append(bool((table_["behind"] < 0.05).any()))
+    assert np.mean(first) < 0.11
+    assert np.mean(some) > 0.15
+    assert np.mean(corrected) < 0.11
+
+
+# 15 Fidelity
+
+
+def test_15_1_flatter_logits_keep_every_class_and_lose_loyalty():
+    teacher, _ = loyalty.pair(0.0)
+    scores = compare(teacher / 10, teacher, teacher.argmax(1))
+    assert scores.agreement.value == 1
+    assert max(scores.loyalty.value, scores.loyalty_published.value) < 0.9
+
+
+def wrong_where(count: int, classes: Sequence[int]) -> torch.Tensor:
+    """Logits of 100 images of class 0: the first `count` get the classes in turn, the others class 0."""
+    named = [classes[k % len(classes)] for k in range(count)] + [0] * (100 - count)
+    return torch.nn.functional.one_hot(torch.tensor(named), 3).double()
+
+
+def test_15_2_both_are_wrong_between_never_and_wherever_the_teacher_errs():
+    labels, teacher, student = torch.zeros(100, dtype=torch.long), wrong_where(8, [1]), wrong_where(20, [2])
+    most = fidelity.errors(student, teacher, labels)
+    least = fidelity.errors(student.flip(0), teacher, labels)
+    assert (most["teacher_wrong"], most["student_wrong"]) == (0.08, 0.2)
+    assert most["teacher_wrong"] * most["student_wrong"] == pytest.approx(0.016)  # 1.6 %
+    assert (most["both_wrong"], least["both_wrong"]) == (0.08, 0)
+
+
+@pytest.mark.parametrize(("right", "least", "most"), [((20, 25), 0.0, 0.95), ((90, 90), 0.8, 1.0)])
+def test_15_3_the_accuracies_bound_the_agreement(right, least, most):
+    teacher, alike = (wrong_where(100 - count, [1]) for count in right)
+    other = wrong_where(100 - right[1], [2]).flip(0)
+    found = [compare(student, teacher, torch.zeros(100, dtype=torch.long)) for student in (other, alike)]
+    assert [each.agreement.value for each in found] == pytest.approx([least, most])
+    assert {each.accuracy.value for each in found} == {right[1] / 100}
+    of_teacher, of_student = (count / 100 for count in right)
+    assert least == pytest.approx(max(0, of_teacher + of_student - 1))
+    assert most == pytest.approx(1 - abs(of_teacher - of_student))
+
+
+def test_15_4_two_loyalties_can_order_two_students_in_opposite_ways():
+    everywhere = torch.full((100,), 0.1**2 * log(2), dtype=torch.float64)  # the square of 0.1, in nats
+    on_a_fifth = torch.cat([torch.zeros(80), torch.full((20,), log(2))]).double()
+    by_definition = [float(evaluation.loyalty(each).mean()) for each in (everywhere, on_a_fifth)]
+    as_published = [float(evaluation.loyalty_published(each).mean()) for each in (everywhere, on_a_fifth)]
+    assert by_definition == pytest.approx([0.9, 0.8])
+    assert as_published == pytest.approx([0.71, 0.82], abs=0.005)
 
 
 # 18 Scorecard

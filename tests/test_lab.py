@@ -271,4 +271,6 @@ def test_a_bad_parameter_is_one_line_in_the_cell(opened, copy):
     page = opened("bad")
     page.evaluate(f"async () => {{ await {RUN}; }}")
     (error,) = errors(page)
-    assert error["traceback"] == ["ConfigError: unknown profile 'qiuck': did you mean 'quick'? known: quick, smoke"]
+    assert error["traceback"] == [
+        "ConfigError: unknown profile 'qiuck': did you mean 'quick'? known: full, quick, smoke"
+    ]

@@ -113,5 +113,12 @@ def here(claim: Claim, checks: Sequence[Check]) -> Verdict:
     return Verdict("supported", _within(claim, basis))
 
 
+def sentence(name: str, checks: Sequence[Check]) -> str:
+    """A claim and its verdict here with its basis, in a line. name: "C1" ... "C9"."""
+    claim = next(claim for claim in CLAIMS if claim.id == name)
+    verdict = here(claim, checks)
+    return f"{name}, {claim.text} Here: {verdict.word}; {verdict.basis}."
+
+
 def _within(claim: Claim, basis: str) -> str:
     return f"{basis}; {claim.scope}" if claim.scope else basis

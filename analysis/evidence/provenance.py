@@ -175,6 +175,7 @@ def write_figure(folder: Path, name: str, figure: Figure, stamp: str, story: Map
     if seeds and isinstance(engine, ConstrainedLayoutEngine):
         room = FOOTER / figure.get_figheight()
         engine.set(rect=(0, room, 1, 1 - room))
+        _raise_label(figure, room)
     figure.text(0.005, 0.002, stamp + seeds, ha="left", va="bottom", fontsize=7, color="0.45")
     text, title = json.dumps(story, sort_keys=True, default=str), f"{story['notebook']}: {name}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -185,6 +186,16 @@ def write_figure(folder: Path, name: str, figure: Figure, stamp: str, story: Map
     panels = [plotted(axes) for axes in figure.axes if axes.axison and axes.get_visible()]
     write_json(folder / f"{name}.json", {"story": story, "axes": panels})
     return panels
+
+
+def _raise_label(figure: Figure, room: float) -> None:
+    """Moves the label below all panels up by `room`: the layout keeps the panels away, and leaves it at the bottom."""
+    label = figure.get_supxlabel()
+    if label:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        (text,) = (each for each in figure.texts if each.get_text() == label)
+        text.set_y(text.get_position()[1] + room)
 
 
 def span(seeds: Sequence[int]) -> str:

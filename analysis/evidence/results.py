@@ -19,7 +19,7 @@ class Result:
     """A result.json, as `provenance.Record.result` writes it.
 
     notebook: name of the notebook; its first two characters are the number.
-    profile: smoke, quick or paper.
+    profile: smoke, quick or full.
     parameters: parameters of the execution.
     metrics: numbers of the execution.
     checks: measured statements, each with its control.

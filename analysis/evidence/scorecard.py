@@ -28,7 +28,7 @@ COLUMNS = ("theorem", "claims", "check", "statement", "verdict", "worst violatio
 class Scorecard:
     """The results of the notebooks of a profile.
 
-    profile: smoke, quick or paper.
+    profile: smoke, quick or full.
     results: a result for each notebook that has been run, in order.
     stale: why a result is not valid for the present code and profile, by notebook number.
     missing: names of the notebooks without a result.

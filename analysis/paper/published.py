@@ -61,6 +61,28 @@ def repeated(measure: str) -> Spread:
     return pooled([values.to_numpy(dtype=np.float64) for _, values in groups])
 
 
+def courses() -> dict[str, pd.Series]:
+    """Published accuracies during training, by method: the share of the run (index, in percent) and the accuracy.
+
+    PRE-DFKD: the first and the last epochs of F13. CuDFKD: 90 % within 30 epochs, of the paper's first version.
+    """
+    f13, table = figure("F13"), figure("accuracy")
+    values = [*f13["pre-dfkd"]["first"], *f13["pre-dfkd"]["last"]]
+    first = range(1, len(f13["pre-dfkd"]["first"]) + 1)
+    last = range(f13["epochs"] - len(f13["pre-dfkd"]["last"]) + 1, f13["epochs"] + 1)
+    shares = [100 * epoch / f13["epochs"] for epoch in (*first, *last)]
+    within = pd.Series([90.0], [100 * table["v1, epochs to 90 %"] / table["epochs"]])
+    return {"pre-dfkd": pd.Series(values, shares), "cudfkd": within}
+
+
+def steadiness() -> pd.Series:
+    """The published mean and variance of CuDFKD's accuracy over training, minutes of a run, and GB of memory."""
+    values = figure("steadiness")
+    return pd.Series(
+        {"mu": values["mu"], "sigma2": values["sigma2"], "minutes": 60 * values["hours"], "gb": values["gigabytes"]}
+    )
+
+
 def copied_rows() -> list[str]:
     """Rows that stand in two of the heat maps, value for value."""
     rows = [

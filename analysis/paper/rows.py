@@ -15,7 +15,7 @@ from analysis.checks import Check
 from analysis.checks.statistics import mean_over_seeds
 from analysis.evidence.claims import CLAIMS
 from analysis.paper import published
-from analysis.studies import ablations, verdicts
+from analysis.studies import ablations, comparison, curves, faithful, target, verdicts
 from analysis.studies.records import StudyRecord
 from analysis.studies.table import frame
 from cudfkd.evaluation import Estimate
@@ -59,6 +59,8 @@ class Row:
 
 EARLY, HEIGHT, WARM, START = "end at 2/3 - end at 4/5", "height 8/7 - 1/7", "T = 20 - T = 4", "start 2 - start 2.8"
 HARDER, LAST, MEAN = "late - early", "PRE-DFKD, last epoch", "mean over training"
+ON_TEST = {"accuracy": ("test_accuracy", 100.0), "loyalty": ("test_loyalty_published", 1.0)}
+"""By measure on the test images: its column, and the factor to its unit, as in `ablations.MEASURES`."""
 
 
 def _at(record: StudyRecord, axis: str, place: Any) -> pd.DataFrame:
@@ -68,6 +70,10 @@ def _at(record: StudyRecord, axis: str, place: Any) -> pd.DataFrame:
 
 def _judged(judge: Callable[[Any], Check]) -> Callable[[StudyRecord], list[Check]]:
     return lambda record: [judge(frame(record))]
+
+
+def _listed(judge: Callable[[Any], list[Check]]) -> Callable[[StudyRecord], list[Check]]:
+    return lambda record: judge(frame(record))
 
 
 def _difference(name: str, measure: str, axis: str, first: Any, second: Any) -> Callable[[StudyRecord], Numbers]:
@@ -133,9 +139,11 @@ def _our_noisy(record: StudyRecord) -> Numbers:
     return {f"lost by {method}": mean_over_seeds(values.to_numpy()) for method, values in lost.items()}
 
 
-def _score(name: str, measure: str, method: str = ablations.OURS) -> Callable[[StudyRecord], Numbers]:
+def _score(
+    name: str, measure: str, method: str = ablations.OURS, of: Mapping[str, tuple[str, float]] = ablations.MEASURES
+) -> Callable[[StudyRecord], Numbers]:
     """The mean of a measure of a method over seeds. A seed's number is the mean over its teachers."""
-    column, factor = ablations.MEASURES[measure]
+    column, factor = of[measure]
 
     def read(record: StudyRecord) -> Numbers:
         runs = _at(record, "method", method)
@@ -157,7 +165,7 @@ def _by_seed(runs: pd.DataFrame, column: str) -> np.ndarray:
 
 def _accuracies(record: StudyRecord) -> Numbers:
     names = _accuracy_table()
-    return {name: _score(name, "accuracy", name)(record)[name] for name in names}
+    return {name: _score(name, "accuracy", name, ON_TEST)(record)[name] for name in names}
 
 
 def _accuracy_table() -> dict[str, float | None]:
@@ -169,9 +177,25 @@ def _both_live(record: StudyRecord) -> list[Check]:
     return [verdicts.learns(frame(record)), verdicts.settles(frame(record))]
 
 
+def _steady(record: StudyRecord) -> pd.DataFrame:
+    return curves.steadiness(curves.epochs(record))
+
+
+def _needs_the_student(*records: StudyRecord) -> list[Check]:
+    return target.needed(*map(_steady, records))
+
+
+def _fastest(record: StudyRecord) -> list[Check]:
+    return comparison.fastest(curves.epochs(record))
+
+
+def _most_robust(noisy: StudyRecord, compared: StudyRecord) -> list[Check]:
+    return [ablations.loses_least(frame(noisy)), *comparison.steadiest(_steady(compared))]
+
+
 FIGURES = (
     Row("F1", "loyalty of each image", "loyalty", "15", ("comparison",), {"mean": published.figure("F1")["loyalty"]},
-        _score("mean", "loyalty"), source=published.source("F1")),
+        _score("mean", "loyalty", of=ON_TEST), source=published.source("F1")),
     *(_heat_map(name) for name in published.MAPS),
     Row("F5", "height of the ramp: agreement", "points", "16", ("height",),
         {HEIGHT: _between("F5", "agreement", 4, 0.5)}, _difference(HEIGHT, "agreement", "height", 11.4, 1.4),
@@ -209,15 +233,15 @@ TABLES = (
 )  # fmt: skip
 
 OF_CLAIMS: dict[str, tuple[tuple[str, ...], str, Callable[..., list[Check]]]] = {
-    "C1": (("target",), "14", _no_checks),
+    "C1": (("target", "parts", "comparison"), "14", _needs_the_student),
     "C2": (("drift",), "09", _judged(verdicts.harder)),
     "C3": (("drift",), "09", _judged(verdicts.adapts)),
     "C4": (("drift",), "04 to 09", _both_live),
-    "C5": (("comparison",), "13", _no_checks),
-    "C6": (("comparison",), "14", _no_checks),
-    "C7": (("noisy", "comparison"), "14, 17", lambda noisy, comparison: [ablations.loses_least(frame(noisy))]),  # noqa: ARG005
-    "C8": (("comparison",), "15", _no_checks),
-    "C9": (("comparison",), "13", _no_checks),
+    "C5": (("comparison",), "13", _listed(comparison.comparable_on_test)),
+    "C6": (("comparison",), "14", _fastest),
+    "C7": (("noisy", "comparison"), "14, 17", _most_robust),
+    "C8": (("comparison",), "15", _listed(faithful.faithful_everywhere)),
+    "C9": (("comparison",), "13", _listed(comparison.better_than_data_on_test)),
 }
 """By claim: the studies that bear on it, the notebook that shows it, and the checks."""
 

@@ -23,12 +23,12 @@ from analysis.plots.descent import (
     towards_plain,
 )
 from analysis.plots.effects import effects, terms
-from analysis.plots.fidelity import errors, histograms, measures
+from analysis.plots.fidelity import changes, errors, histograms, measures
 from analysis.plots.live import accounts, dead_maps, drift_bounds, paces, parts_by_variant
 from analysis.plots.map import paper_map
 from analysis.plots.measuring import batch_sizes, best_of, curves, loyalty_scales, mean_change, modes, walk
 from analysis.plots.methods import accuracies, races, studied
-from analysis.plots.robustness import bands, gains, repeated, steadiness, times
+from analysis.plots.robustness import bands, beside_published, gains, repeated, steadiness, times
 from analysis.plots.samples import distributions, embedding, noise_costs, pseudo_classes
 from analysis.plots.scorecard import scorecard
 from analysis.plots.search import effort
@@ -63,9 +63,11 @@ __all__ = [
     "area",
     "bands",
     "batch_sizes",
+    "beside_published",
     "best_of",
     "breakers",
     "by_luck",
+    "changes",
     "chased",
     "convergence",
     "curriculum_price",

@@ -17,7 +17,7 @@ def rows(names: Sequence[str], panels: int = 1, width: float = 6.4) -> list[Axes
     figure, axes = plt.subplots(1, panels, figsize=(width, height), sharey=True, squeeze=False)
     first = axes[0, 0]
     first.set_yticks(range(len(names)), list(names))
-    first.set_ylim(len(names) - 0.5, -0.5)
+    first.set(ylim=(len(names) - 0.5, -0.5), ylabel="method")
     for ax in axes[0]:
         ax.grid(axis="y", visible=False)
     for label in first.get_yticklabels():

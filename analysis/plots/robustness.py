@@ -16,7 +16,7 @@ COLUMNS = 3
 RIVAL, OWN = "C0", "C1"
 
 
-def bands(curves: Mapping[str, pd.DataFrame], label: str, reference: str = "kd", log: bool = False) -> Figure:
+def bands(curves: Mapping[str, pd.DataFrame], label: str, reference: str = "kd") -> Figure:
     """A panel a method: its accuracy and CuDFKD's, as lines of means with bands from the lowest to the highest seed.
 
     The dashed line is the last accuracy of the reference, which studies real images.
@@ -25,7 +25,6 @@ def bands(curves: Mapping[str, pd.DataFrame], label: str, reference: str = "kd",
         curves: of `analysis.studies.curves.bands`; methods whose clock stands still are left out.
         label: name of the clock.
         reference: name of the reference.
-        log: whether the clock's axis is logarithmic.
     """
     rivals = [name for name, curve in curves.items() if name != OURS and curve["clock"].iloc[-1] > 0]
     count = ceil(len(rivals) / COLUMNS)
@@ -43,14 +42,33 @@ def bands(curves: Mapping[str, pd.DataFrame], label: str, reference: str = "kd",
         ax.set_title(name, color=RIVAL, fontsize=10)
         ax.set_ylim(0, 100)
         ax.tick_params(labelbottom=number + COLUMNS >= len(rivals))
-        if log:
-            ax.set_xscale("log")
     first = axes[0, 0]
     first.text(0.97, 0.06, "orange: CuDFKD", transform=first.transAxes, ha="right", fontsize=8, color=OWN)
     intervals.headline([first], f"Dashed: {reference}, on real images. Bands: lowest to highest seed")
     figure.supxlabel(label, fontsize=10)
     figure.supylabel("accuracy on dev, %", fontsize=10)
     return figure
+
+
+def beside_published(curves: Mapping[str, pd.DataFrame], published: Mapping[str, pd.Series], source: str) -> Figure:
+    """A panel a method with published values: our accuracy over the share of the run, and these values as diamonds.
+
+    Arguments:
+        curves: of `analysis.studies.curves.bands`, for any clock.
+        published: by method, accuracies in percent by the share of the run in percent.
+        source: their origin, in words.
+    """
+    figure, axes = plt.subplots(1, len(published), figsize=(7.0, 3.0), sharex=True, sharey=True, squeeze=False)
+    for ax, (name, values) in zip(axes[0], published.items(), strict=True):
+        curve = curves[name]
+        share = 100 * curve.index.to_numpy() / curve.index[-1]
+        ax.fill_between(share, curve["low"], curve["high"], color="C0", alpha=0.25, linewidth=0)
+        ax.plot(share, curve["mean"], color="C0")
+        ax.plot(values.index, values, "D", color=intervals.PUBLISHED, markerfacecolor="white", markersize=5)
+        ax.set(title=name, ylim=(0, 100))
+    figure.supxlabel("share of the run, %", fontsize=10)
+    figure.supylabel("accuracy, %", fontsize=10)
+    return intervals.headline([axes[0, 0]], f"Lines: ours, on dev. Bands: lowest to highest seed\nDiamonds: {source}")
 
 
 def steadiness(tables: Mapping[str, pd.DataFrame], published: Mapping[str, tuple[float, float]], source: str) -> Figure:
@@ -67,9 +85,11 @@ def steadiness(tables: Mapping[str, pd.DataFrame], published: Mapping[str, tuple
     for ax, place in ((left, 0), (middle, 1)):
         intervals.published(ax, names, {name: pair[place] for name, pair in published.items()}, shift=0.25)
     left.set(xlabel="mean accuracy\nover epochs, %", xlim=(0, 100))
-    middle.set(xlabel="variance over epochs, %²", xlim=(0, None))
-    right.set(xlabel="deviation around a line,\nlast four fifths, %", xlim=(0, None))
-    last.set(xlabel="largest fall below\nthe best so far, points", xlim=(0, None))
+    middle.set_xlabel("variance over epochs, %²")
+    right.set_xlabel("deviation around a line,\nlast four fifths, %")
+    last.set_xlabel("largest fall below\nthe best so far, points")
+    for ax in (middle, right, last):
+        _from_zero(ax)
     words = "Points: ours, on dev, with 95 % intervals over seeds\n"
     words += f"Diamonds: {source}; the variance as it is printed there"
     return intervals.headline([left], words)
@@ -88,33 +108,37 @@ def times(tables: Mapping[str, pd.DataFrame], reached: Mapping[str, str], title:
     for ax, (clock, table) in zip(axes, tables.items(), strict=True):
         drawn = table.loc[order]
         intervals.estimates(ax, drawn.assign(low=drawn["low"].clip(lower=0)))
-        ax.set(xlabel=clock, xlim=(0, 1.05 * float(drawn[["value", "high"]].max(axis=None))))
+        ax.set_xlabel(clock)
         ax.locator_params(axis="x", nbins=4)
+        _from_zero(ax)
     axes[0].get_yticklabels()[list(order).index(OURS)].set_fontweight("bold")
     return intervals.headline(
         axes, f"{title}. Beside the name: runs that got there\nNever there: counted as the longest run"
     )
 
 
-def gains(tables: Mapping[str, pd.DataFrame], left: Sequence[str], right: Sequence[str], n: int) -> Figure:
+def gains(
+    tables: Mapping[str, pd.DataFrame], left: Sequence[str], right: Sequence[str], n: int, difference: str
+) -> Figure:
     """A row a method or part: paired differences with 95 % intervals, a panel a number; the line at 0 is no difference.
 
     Arguments:
-        tables: by label of the axis, of `analysis.studies.comparison.decided`; the order of the first is drawn.
+        tables: by label of the axis, of `analysis.studies.comparison.estimated`; the order of the first is drawn.
         left, right: words for differences below and above 0, one a panel.
         n: number of seeds.
+        difference: the two things that are compared, in words.
     """
     order = next(iter(tables.values())).index
-    axes = intervals.rows([str(name) for name in order], len(tables), width=7.4)
+    axes = intervals.rows([str(name) for name in order], len(tables), width=2.4 + 2.5 * len(tables))
     for ax, (label, table), less, more in zip(axes, tables.items(), left, right, strict=True):
         intervals.estimates(ax, table.loc[order].rename(columns={"difference": "value"}))
         ax.set_xlabel(label)
         intervals.zero(ax, less, more)
-    return intervals.headline(axes, f"Paired differences, 95 % intervals over n = {n} seeds")
+    return intervals.headline(axes, f"{difference}: paired differences, 95 % intervals over n = {n} seeds")
 
 
 def repeated(repeat: pd.DataFrame, measure: str, name: str, ax: Axes | None = None) -> Axes:
-    """A recorded curve with its tolerance, and the points of the run that was made again.
+    """A recorded curve with its tolerance in each epoch, and the points of the run that was made again.
 
     Arguments:
         repeat: of `analysis.studies.again.beginning`.
@@ -122,9 +146,16 @@ def repeated(repeat: pd.DataFrame, measure: str, name: str, ax: Axes | None = No
     """
     ax = ax or plt.subplots(figsize=(6, 3.2))[1]
     recorded, limit = (100 * repeat[f"{measure}_{suffix}"] for suffix in ("recorded", "limit"))
-    ax.fill_between(repeat.index, recorded - limit, recorded + limit, color="0.88", linewidth=0, label="tolerance")
-    ax.plot(repeat.index, recorded, color="0.3", label="recorded")
+    ax.errorbar(
+        repeat.index, recorded, limit, color="0.3", ecolor="0.85", elinewidth=9, label="recorded, with tolerance"
+    )
     ax.plot(repeat.index, 100 * repeat[measure], "o", color="C1", label="made again, just now")
     ax.set(xlabel="epoch", ylabel=name, ylim=(0, 100), xticks=np.unique(repeat.index.to_numpy()))
     ax.legend(loc="lower right")
     return ax
+
+
+def _from_zero(ax: Axes) -> None:
+    """Lets an axis of numbers that are never below 0 begin just left of 0, so that a point at 0 is whole."""
+    high = ax.get_xlim()[1]
+    ax.set_xlim(-0.04 * high, high)

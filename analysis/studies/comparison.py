@@ -21,6 +21,7 @@ import pandas as pd
 from analysis.checks import Check, check
 from analysis.checks.hypotheses import LEVEL, above, holm, sign_flips
 from analysis.checks.statistics import mean_over_seeds
+from analysis.studies import curves
 from cudfkd.base.errors import DataError
 from cudfkd.evaluation import Estimate
 
@@ -28,6 +29,8 @@ OURS, NOISE, DATA = "cudfkd", "noise", "scratch"
 REFERENCES = ("kd", "scratch", "noise")
 MARGIN = 1.0  # points of accuracy that still count as comparable
 FEWEST = 6  # seeds: with fewer, no two-sided sign-flip test can be below 0.05
+SHARES = (0.9, 0.95)  # levels of C6, of the accuracy that the student can reach
+CLOCKS = {"epoch": "epochs", "generator_steps": "generator updates", "total_seconds": "seconds"}  # of C6
 
 
 def units(runs: pd.DataFrame, column: str | int, by: Sequence[str] = ("method",)) -> pd.DataFrame:
@@ -112,6 +115,34 @@ def over_seeds(runs: pd.DataFrame, column: str, scale: float = 1.0) -> pd.DataFr
     return pd.DataFrame({method: estimate._asdict() for method, estimate in estimates.items()}).T
 
 
+def summary(steadiness: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """A row a method, best mean first: mean numbers of its curves, minutes of a run (mean), and peak GB (largest).
+
+    Arguments:
+        steadiness: as `analysis.studies.curves.steadiness` has it.
+        runs: as `analysis.studies.table.frame` has them. GB are 10^9 bytes.
+    """
+    groups = runs.groupby("method", sort=False)
+    table = steadiness.groupby("method", sort=False)[["mu", "sigma2", "deviation", "fall"]].mean()
+    table = table.assign(minutes=groups["seconds"].mean() / 60, gb=groups["mb"].max() / 1000)
+    return table.rename_axis(None).sort_values(by="mu", ascending=False)
+
+
+def on_test(runs: pd.DataFrame) -> pd.DataFrame:
+    """The accuracies on the test images in percent, as `units` returns them. Raises as `units`."""
+    return 100 * units(runs, "test_accuracy")
+
+
+def comparable_on_test(runs: pd.DataFrame) -> list[Check]:
+    """All checks of C5, for the notebook and for the map of the paper. Raises as `units` and `decided`."""
+    return [comparable(on_test(runs))]
+
+
+def better_than_data_on_test(runs: pd.DataFrame) -> list[Check]:
+    """All checks of C9, for the notebook and for the map of the paper. Raises as `units` and `decided`."""
+    return [better_than_data(on_test(runs))]
+
+
 def comparable(accuracy: pd.DataFrame) -> Check:
     """C5: CuDFKD is less than 1 point of accuracy behind every rival.
 
@@ -120,6 +151,27 @@ def comparable(accuracy: pd.DataFrame) -> Check:
     accuracy: accuracies in percent, as `units` returns them.
     """
     return _first(accuracy, "comparable", f"accuracy > that of every rival - {MARGIN:g} point", "C5", margin=MARGIN)
+
+
+def fastest(courses: pd.DataFrame) -> list[Check]:
+    """C6: all checks of the claim, `soonest` for each level and clock of the study.
+
+    courses: epochs of the study `comparison`, as `curves.epochs` has them. Raises as `units` and `curves.times`.
+    """
+    timed = {share: curves.times(courses, curves.level(courses, share)) for share in SHARES}
+    return [
+        soonest(units(times, clock), name, f"{100 * share:g} % of kd")
+        for share, times in timed.items()
+        for clock, name in CLOCKS.items()
+    ]
+
+
+def steadiest(steadiness: pd.DataFrame) -> list[Check]:
+    """C7: all checks of the claim that need no noisy teacher.
+
+    steadiness: of the study `comparison`, as `curves.steadiness` has it. Raises as `units`.
+    """
+    return [most_robust(units(steadiness, "mu"), units(steadiness, "deviation"))]
 
 
 def soonest(times: pd.DataFrame, clock: str, level: str) -> Check:

@@ -15,6 +15,7 @@ from analysis.studies.records import StudyRecord
 from analysis.studies.study import Study
 from cudfkd.base.console import say
 from cudfkd.base.errors import DataError
+from cudfkd.base.files import make_folder
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,9 @@ class Shown:
         told = {"missing": f"{missing} of {len(self.study.seeds)} seeds are not run yet"} if missing else {}
         return records.story(self.record) | told
 
-    def tested(self, checks: Callable[[], Iterable[Check]]) -> list[Check]:
-        """The checks that a function makes of these runs; none as long as a seed is missing."""
-        return list(checks()) if self.whole else []
+    def tested(self, checks: Callable[[], Iterable[Check]], *further: "Shown") -> list[Check]:
+        """The checks that a function makes of these runs, and of further studies; none as long as a seed is missing."""
+        return list(checks()) if all(shown.whole for shown in (self, *further)) else []
 
 
 def show(name: str, again_in: Path | None = None) -> Shown:
@@ -79,7 +80,8 @@ def show(name: str, again_in: Path | None = None) -> Shown:
 
     Raises:
         ConfigError: the study is unknown, or needs a teacher that is not there.
-        DataError: there is no record; it is damaged, or of another study; or no seed is whole.
+        DataError: there is no record; it is damaged, or of another study; no seed is whole; or the folder cannot be
+            written.
     """
     if again_in is None and not records.path_of(name).exists():
         raise DataError(
@@ -88,6 +90,7 @@ def show(name: str, again_in: Path | None = None) -> Shown:
     study = catalog.get(name)
     if again_in is None:
         return Shown(study, _of_whole_seeds(study, records.held(study)))
+    make_folder(again_in)  # before the first run, which would be lost
     path = again_in / f"{name}.json"
     for line in run.fill(study, path):
         say(line)

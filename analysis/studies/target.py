@@ -16,6 +16,9 @@ from analysis.studies.comparison import NOISE, decided, units
 
 FOLLOWS, IGNORES = "follows the student", "ignores the student"
 WHOLE, WITHOUT = "whole", "no student in the target"
+MEASURES = {"last": ("accuracy", 1), "deviation": ("steadiness", -1)}
+"""by column of `analysis.studies.curves.steadiness`: a number of a run that decides, for people, and 1 where more is
+better, -1 where less is better"""
 
 
 def of_rivals(target: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -34,6 +37,18 @@ def of_parts(parts: pd.DataFrame, column: str) -> pd.DataFrame:
     """
     values = units(parts, column, by=("part",))
     return values.drop(columns=WHOLE).rsub(values[WHOLE], axis=0)
+
+
+def needed(target: pd.DataFrame, parts: pd.DataFrame, comparison: pd.DataFrame) -> list[Check]:
+    """C1: all checks of the claim, for the rivals and for CuDFKD, each for accuracy and for steadiness.
+
+    target, parts, comparison: of the studies of these names, as `curves.steadiness` has them. Raises as `units`.
+    """
+    checks = []
+    for column, (name, sign) in MEASURES.items():
+        checks.append(rivals_need_it(of_rivals(target, column), comparison, column, name, sign))
+        checks.append(ours_needs_it(parts, column, name, sign))
+    return checks
 
 
 def rivals_need_it(gains: pd.DataFrame, comparison: pd.DataFrame, column: str, name: str, sign: int = 1) -> Check:

@@ -22,7 +22,11 @@ from tests.numerals import numbers, unbacked
 
 RECORDED = {
     *("09/parts", "09/tracking", "09/dead", "09/pace_linear", "09/pace_log", "10/modes", "11/best", "11/curves"),
-    *("13/accuracies", "13/effort", "13/mended", "13/races", "13/studied", "13/terms"),
+    *("13/accuracies", "13/effort", "13/mended", "13/races", "13/studied", "13/terms", "13/on_test", "13/against"),
+    *("14/course", "14/over_student_steps", "14/over_generator_steps", "14/over_total_seconds"),
+    *("14/over_teacher_images", "14/time_to_90", "14/time_to_95", "14/steadiness", "14/leads", "14/target"),
+    *("14/parts", "14/again"),
+    *("15/loyalties", "15/measures", "15/errors", "15/differences", "15/again"),
 }
 
 AXES = ("xlabel", "ylabel")

@@ -103,7 +103,7 @@ def test_profiles_and_yaml_files(tmp_path):
     assert profile_parameters("smoke", "00")["profile"] == "smoke"
     with pytest.raises(ConfigError, match="unknown profile 'quikc': did you mean 'quick'"):
         profile_parameters("quikc", "00")
-    with pytest.raises(ConfigError, match="unknown profile 'tuning': .*known: quick, smoke"):
+    with pytest.raises(ConfigError, match="unknown profile 'tuning': .*known: full, quick, smoke"):
         profile_parameters("tuning", "00")  # a folder of records
     with pytest.raises(ConfigError, match="missing or not YAML"):
         read_yaml(tmp_path / "no.yaml")

@@ -13,7 +13,7 @@ from cudfkd.base.errors import ConfigError
 DECLARED = {path.stem: declared_parameters(path) for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))}
 ROWS = [(notebook, name) for notebook, declared in DECLARED.items() for name in declared]
 BAD = {"zero": 0, "negative": -1, "nan": float("nan"), "infinite": float("inf"), "word": "nothing", "none": None}
-LEGAL = {"zero": {"seed", "loss", "touching"}, "word": {"profile", "out_dir"}}  # Record knows the profiles
+LEGAL = {"zero": {"seed", "loss", "touching"}, "word": {"profile", "out_dir", "again_in"}}  # Record knows the profiles
 
 
 @pytest.mark.parametrize(("notebook", "name"), ROWS)

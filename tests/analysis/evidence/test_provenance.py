@@ -133,3 +133,14 @@ def test_a_figure_of_recorded_runs_says_their_n_and_seeds(tmp_path, seeds, missi
     assert {name: story[name] for name in origin} == origin
     assert figure.texts[0].get_text() == f"smoke profile; n = 2, {words}"
     plt.close("all")
+
+
+def test_the_line_of_seeds_lies_below_the_label_of_all_panels(tmp_path):
+    figure, axes = plt.subplots(2, 2, layout="constrained")
+    figure.supxlabel("a label that is as wide as the whole of the figure, and some more", fontsize=14)
+    Record("04_majorize_minimize", "smoke", {"seed": 0}, str(tmp_path)).figure("f", figure, {"n": 2, "seeds": [0, 1]})
+    label, seeds = (text.get_window_extent() for text in figure.texts)
+    ticks = axes[1, 0].get_tightbbox()
+    assert seeds.y1 <= label.y0
+    assert label.y1 <= ticks.y0
+    plt.close("all")

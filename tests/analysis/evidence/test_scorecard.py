@@ -231,6 +231,7 @@ def test_what_the_checks_say_about_a_claim(claim, checks, word):
         assert stated.scope
         assert verdict.basis.endswith(f"; {stated.scope}")
     assert claims.as_claimed(stated).word == "out of reach"
+    assert claims.sentence(claim, checks) == f"{claim}, {stated.text} Here: {word}; {verdict.basis}."
 
 
 def test_no_claim_is_lost(out):

@@ -12,7 +12,7 @@ from analysis.paper import paper_map
 from analysis.paper.rows import ROWS
 from analysis.studies import catalog, records
 from cudfkd.base.errors import DataError
-from tests.analysis.studies import seeded
+from tests.analysis.studies import compared, curved, seeded
 
 OF_THE_PAPER = {
     *(f"F{number}" for number in range(1, 14)),
@@ -73,6 +73,20 @@ def test_every_study_of_the_ablations_fills_the_numbers_that_its_row_names(empty
     assert len(entry.checks) == 1
 
 
+def test_the_claims_on_training_are_decided_by_curves(empty):
+    for name in ("comparison", "target", "parts"):
+        records.write(records.path_of(name), curved.record(name))
+    rows = [row for row in ROWS if row.id in ("C1", "C6", "C7")]
+    c1, c6, c7 = paper_map.entries(rows)
+    assert (len(c1.checks), len(c6.checks), c7.here) == (4, 6, "not run yet")
+    assert c1.here == "inconclusive"  # the stand-ins have no effect of the student in the target
+    assert c6.here == "supported"  # and CuDFKD is the best of them
+    records.write(records.path_of("noisy"), seeded.record("noisy"))
+    (c7,) = paper_map.entries(rows[-1:])
+    assert {claim for check in c7.checks for claim in check.claims} == {"C7"}
+    assert [check.name for check in c7.checks][1:] == ["most robust over training"]
+
+
 def test_a_record_that_lacks_a_run_counts_as_not_run(empty):
     record = seeded.record("start")
     case = next(iter(record.cases.values()))
@@ -110,3 +124,41 @@ def test_the_picture_has_a_line_a_number_and_says_what_was_not_run(empty):
     assert len(labels) == len(numbers)
     assert labels["F8  start 2 - start 2.8"].get_color() == "black"
     assert labels["F5  height 8/7 - 1/7"].get_color() == "0.55"
+
+
+OF_COMPARISON = ("C5", "C8", "C9")
+
+
+@pytest.mark.parametrize(
+    ("ours", "words"),
+    [
+        (0.92, ["supported", "supported", "supported"]),
+        (0.82, ["supported", "supported", "not supported"]),
+        (0.70, ["not supported", "not supported", "not supported"]),
+    ],
+    ids=["first", "first of the data-free", "behind"],
+)
+def test_the_claims_of_the_comparison_are_judged_by_its_record(empty, ours, words):
+    records.write(records.path_of("comparison"), compared.record({"cudfkd": ours}))
+    filled = {entry.row.id: entry for entry in paper_map.entries()}
+    assert [filled[name].here for name in OF_COMPARISON] == words
+    assert {filled[name].claimed for name in OF_COMPARISON} == {"out of reach"}
+    assert filled["accuracies"].numbers["cudfkd"].value == pytest.approx(100 * ours, abs=1)
+    assert filled["F1"].numbers["mean"].value == pytest.approx(ours - 0.2, abs=0.01)
+
+
+def test_numbers_of_published_tables_are_read_on_test(empty):
+    record = compared.record(noise=0.0)
+    for _, _, run in record.runs():
+        run.numbers.update(accuracy=0.1, loyalty_published=0.1)
+    records.write(records.path_of("comparison"), record)
+    loyalty, accuracies = paper_map.entries([row for row in ROWS if row.id in ("F1", "accuracies")])
+    assert accuracies.numbers["dfq"].value == pytest.approx(79)
+    assert loyalty.numbers["mean"].value == pytest.approx(0.6)
+
+
+def test_a_part_of_the_comparison_decides_no_claim(empty):
+    records.write(records.path_of("comparison"), compared.record({"cudfkd": 0.92}, seeds=9))
+    filled = {entry.row.id: entry for entry in paper_map.entries()}
+    assert {filled[name].here for name in OF_COMPARISON} == {"not run yet"}
+    assert not any(filled[name].checks for name in OF_COMPARISON)

@@ -19,6 +19,18 @@ def test_curves_have_a_row_a_setting():
     assert published.curve("F6").loc["log"].tolist() == [95.28, 98.13, 0.8909]
 
 
+def test_accuracies_during_training_stand_at_their_share_of_the_run():
+    courses = published.courses()
+    assert courses["cudfkd"].to_dict() == {12.0: 90.0}
+    shares = courses["pre-dfkd"]
+    assert (len(shares), shares.iloc[0], shares.iloc[-1]) == (10, 24.35, 87.14)
+    assert shares.index[[0, 4, 5, 9]].tolist() == pytest.approx([100 / 245, 500 / 245, 100 * 241 / 245, 100])
+
+
+def test_the_table_of_steadiness_has_minutes():
+    assert published.steadiness().to_dict() == {"mu": 94.1, "sigma2": 2.88, "minutes": pytest.approx(328.8), "gb": 6.84}
+
+
 def test_one_row_stands_in_two_heat_maps():
     assert published.copied_rows() == ["agreement in F2, end at 3/4 = agreement in F4, end at 3/4"]
 

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.studies import comparison
+from analysis.studies import comparison, curves, table
 from cudfkd import DataError
+from tests.analysis.studies import compared, curved
 
 METHODS = ("cudfkd", "dfq", "cmi", "dafl", "kd", "scratch", "noise")
 USUAL = {"dfq": 78.0, "cmi": 79.0, "dafl": 65.0, "kd": 88.0, "scratch": 87.0, "noise": 18.0}
@@ -129,6 +130,67 @@ def test_means_over_seeds_have_their_intervals():
     assert table.loc["cmi", "value"] == pytest.approx(values(80.0)["cmi"].mean() / 100)
     assert (table["low"] < table["value"]).all()
     assert set(table["n"]) == {10}
+
+
+def courses(height=curved.usual, pace=curved.even, **made) -> pd.DataFrame:
+    return curves.epochs(curved.record("comparison", height, pace, **made))
+
+
+def verdict_words(checks) -> list[str]:
+    return [check.verdict for check in checks]
+
+
+def test_numbers_of_the_curves_stand_beside_time_and_memory():
+    record = curved.record("comparison", seeds=(10, 11))
+    runs = table.frame(record).assign(seconds=lambda runs: 60.0 + 60 * (runs["seed"] == 11))
+    found = comparison.summary(curves.steadiness(curves.epochs(record)), runs)
+    assert list(found.index[:3]) == ["kd", "scratch", "cudfkd"]
+    assert found.index[-1] == "noise"
+    assert found.loc["dfq", ["minutes", "gb"]].tolist() == pytest.approx([1.5, 0.9])
+    assert found.loc["dfq", "mu"] == pytest.approx(79 - 69 * 0.582 / 25, abs=0.5)
+
+
+def test_c6_has_a_check_for_each_level_and_clock():
+    found = comparison.fastest(courses(pace=lambda at: 2.0 if at["method"] == "cudfkd" else 5.0))
+    assert [check.name for check in found] == [
+        f"fastest in {clock} to {level} % of kd" for level in (90, 95)
+        for clock in ("epochs", "generator updates", "seconds")
+    ]  # fmt: skip
+    assert {check.claims for check in found} == {("C6",)}
+    assert verdict_words(found[:3]) == ["holds"] * 3
+
+
+def test_c6_is_refuted_by_a_faster_rival_and_undecided_between_equals():
+    slower = comparison.fastest(courses(pace=lambda at: 2.0 if at["method"] == "dfq" else 5.0))
+    assert verdict_words(slower[:3]) == ["fails"] * 3
+    equal = comparison.fastest(courses(lambda at: curved.LAST.get(at["method"], 0.83)))
+    assert verdict_words(equal[:3]) == ["undecided"] * 3
+
+
+def test_c7_needs_a_higher_mean_and_a_lower_deviation():
+    (even,) = comparison.steadiest(curves.steadiness(courses()))
+    assert (even.claims, even.verdict) == (("C7",), "undecided")  # a higher mean, and curves as unsteady as any
+    calm = courses()
+    ours = calm["method"] == "cudfkd"
+    line = 0.83 - 0.3 * np.exp(-calm["epoch"])
+    (shown,) = comparison.steadiest(curves.steadiness(calm.assign(accuracy=calm["accuracy"].mask(ours, line))))
+    assert shown.verdict == "holds"
+    wild = calm["accuracy"].where(~ours, calm["accuracy"] - 0.1 * (calm["epoch"] % 2))
+    (refuted,) = comparison.steadiest(curves.steadiness(calm.assign(accuracy=wild)))
+    assert refuted.verdict == "fails"
+
+
+@pytest.mark.parametrize(
+    ("ours", "c5", "c9"),
+    [(0.92, "holds", "holds"), (0.82, "holds", "fails"), (0.70, "fails", "fails")],
+    ids=["first", "first of the data-free", "behind"],
+)
+def test_the_checks_of_c5_and_c9_read_the_accuracy_on_test(ours, c5, c9):
+    runs = table.frame(compared.record({"cudfkd": ours})).assign(accuracy=0.5)
+    (one,), (other,) = comparison.comparable_on_test(runs), comparison.better_than_data_on_test(runs)
+    assert (one.verdict, one.claims) == (c5, ("C5",))
+    assert (other.verdict, other.claims) == (c9, ("C9",))
+    assert comparison.on_test(runs)["cudfkd"].mean() == pytest.approx(100 * ours, abs=1)
 
 
 def test_one_seed_has_means_without_intervals():

@@ -4,7 +4,9 @@ import pandas as pd
 import pytest
 
 from analysis.live.fidelity import BINS, CHANGES
-from analysis.studies import faithful
+from analysis.studies import faithful, table
+from cudfkd import DataError
+from tests.analysis.studies import compared
 
 
 def made() -> pd.DataFrame:
@@ -42,4 +44,52 @@ def test_errors_stand_beside_independent_errors():
     found = faithful.errors(made()).loc["dfq"]
     assert found["independent"] == pytest.approx(3.65)
     assert (found["student"], found["both"], found["alike"]) == pytest.approx((36.5, 8.0, 6.0))
+    assert found["teacher"] == pytest.approx(10)
     assert found["low"] == pytest.approx(found["high"])
+
+
+def runs(**made) -> pd.DataFrame:
+    return table.frame(compared.record(**made))
+
+
+@pytest.mark.parametrize(
+    ("ours", "word"), [(0.86, "holds"), (0.60, "fails"), (0.79, "undecided")], ids=["ahead", "behind", "as good"]
+)
+def test_the_checks_of_c8_take_every_measure_on_every_change(ours, word):
+    found = faithful.faithful_everywhere(runs(changes={"cudfkd": ours}))
+    assert [check.name.removeprefix("most faithful by ") for check in found] == [
+        f"{measure} on {change} images"
+        for measure in ("agreement", "loyalty by definition", "loyalty as published")
+        for change in ("real", "moved", "noisy")
+    ]
+    assert {check.verdict for check in found} == {word}
+    assert {check.claims for check in found} == {("C8",)}
+
+
+def test_a_part_of_the_seeds_is_not_tested():
+    with pytest.raises(DataError, match="2 seeds are too few for a test"):
+        faithful.faithful_everywhere(runs(seeds=2))
+
+
+def test_the_most_faithful_method_comes_first_in_all_tables():
+    ordered = faithful.ordered(runs(seeds=2, changes={"zskt": 0.95}))
+    assert len(ordered) == 13 * 3 * 2
+    names = list(faithful.errors(ordered).index)
+    assert (names[:2], names[-1]) == (["zskt", "kd"], "noise")
+    assert list(faithful.measures(ordered, "loyalty")["moved"].index) == names
+    assert list(faithful.histograms(ordered, "loyalties")) == names
+
+
+def test_differences_are_of_the_real_images_and_have_a_unit():
+    found = faithful.differences(runs(seeds=2, noise=0.0, changes={"cudfkd": 0.85}))
+    assert list(found) == ["agreement, points", "loyalty by definition", "loyalty as published"]
+    assert found["agreement, points"]["difference"]["dfq"] == pytest.approx(6)
+    assert found["loyalty as published"]["difference"]["zskt"] == pytest.approx(0.26)
+    assert "scratch" not in found["loyalty by definition"].index
+
+
+@pytest.mark.parametrize(("ours", "place"), [(0.86, 1), (0.775, 3), (0.3, 10)])
+def test_the_place_of_cudfkd_is_among_the_data_free_methods(ours, place):
+    found = faithful.places(runs(seeds=2, noise=0.0, changes={"cudfkd": ours}))
+    assert found.shape == (3, 3)
+    assert set(found.to_numpy().ravel()) == {place}

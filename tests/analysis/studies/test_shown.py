@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.studies import catalog, records
+from analysis.studies import catalog, records, run
 from analysis.studies.records import StudyRecord
 from analysis.studies.shown import show
 from cudfkd.base.errors import ConfigError, DataError
@@ -33,6 +33,14 @@ def test_a_seed_that_lacks_a_run_is_left_out_and_said(folder):
     assert shown.origin["missing"] == "2 of 5 seeds are not run yet"
     assert (shown.origin["n"], shown.origin["seeds"]) == (3, [0, 2, 4])
     assert shown.tested(lambda: pytest.fail("a part was tested")) == []
+
+
+def test_a_claim_that_reads_two_studies_is_tested_when_both_are_whole(folder):
+    records.write(folder / "ramp.json", seeded.record("ramp"))
+    start, ramp = show("start"), show("ramp")
+    assert start.tested(lambda: ["a check"], ramp) == ["a check"]
+    without(folder / "ramp.json", seeds=(2,))
+    assert start.tested(lambda: pytest.fail("a part was tested"), show("ramp")) == []
 
 
 def without(path, seeds):
@@ -67,6 +75,13 @@ def test_an_unknown_study_is_named(folder):
     records.write(folder / "stort.json", seeded.record("start"))
     with pytest.raises(ConfigError, match="unknown study 'stort': did you mean 'start'"):
         show("stort")
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_a_run(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(run, "fill", lambda *_: pytest.fail("a run was made"))
+    with pytest.raises(DataError, match="file"):
+        show("start", tmp_path / "file")
 
 
 def test_runs_are_made_again_into_a_folder_and_kept(tmp_path, monkeypatch, capsys):

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.studies import target
+from analysis.studies import curves, target
 from cudfkd import DataError
+from tests.analysis.studies import curved
 
 METHODS = ("dfq", "cmi", "mb-dfkd")
 
@@ -118,3 +119,29 @@ def test_few_seeds_have_gains_and_no_verdict():
     assert len(gains) == 5
     with pytest.raises(DataError, match="5 seeds are too few for a test: take 6 or more"):
         target.rivals_need_it(gains, noise(), "accuracy", "accuracy")
+
+
+def steady(name: str, **made) -> pd.DataFrame:
+    return curves.steadiness(curves.epochs(curved.record(name, **made)))
+
+
+def without_student(at) -> bool:
+    return at.get("target") == target.IGNORES or "no student" in at.get("part", "")
+
+
+def test_c1_has_a_check_for_rivals_and_cudfkd_and_for_both_measures():
+    worse = {"height": lambda at: 0.7 if without_student(at) else 0.8}
+    found = target.needed(steady("target", **worse), steady("parts", **worse), steady("comparison"))
+    assert {check.name: check.verdict for check in found} == {
+        "rivals: accuracy needs the student in the target": "holds",
+        "CuDFKD: accuracy needs the student in the target": "holds",
+        "rivals: steadiness needs the student in the target": "undecided",
+        "CuDFKD: steadiness needs the student in the target": "undecided",
+    }
+    assert {check.claims for check in found} == {("C1",)}
+
+
+def test_c1_is_refuted_where_the_student_in_the_target_does_harm():
+    better = {"height": lambda at: 0.8 if without_student(at) else 0.7}
+    found = target.needed(steady("target", **better), steady("parts", **better), steady("comparison"))
+    assert [check.verdict for check in found if "accuracy" in check.name] == ["fails", "fails"]
