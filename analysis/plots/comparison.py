@@ -22,7 +22,7 @@ def on_test(table: pd.DataFrame, published: Mapping[str, float], source: str) ->
     intervals.estimates(ax, ordered)
     intervals.published(ax, names, published)
     ax.set(xlabel="accuracy on test, %", xlim=(0, 100))
-    intervals.note(ax, f"point: ours, {_spread(int(ordered['n'].to_numpy(dtype=int).min()))}", color="C0", line=2)
+    intervals.note(ax, f"point: ours, {intervals.over(ordered)}", color="C0", line=2)
     intervals.note(ax, f"diamond: {source}", color=intervals.PUBLISHED)
     return ax
 
@@ -43,10 +43,6 @@ def against(tables: Mapping[str, pd.DataFrame], margin: float = 0.0) -> Figure:
         if margin:
             _margin(ax, margin)
     return intervals.headline(axes, "Paired by seed. Points: means over seeds. Lines: their 95 % intervals")
-
-
-def _spread(seeds: int) -> str:
-    return f"95 % interval over n = {seeds} seeds" if seeds > 1 else "one seed, which has no interval"
 
 
 def _margin(ax: Axes, margin: float) -> None:

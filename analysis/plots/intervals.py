@@ -59,6 +59,12 @@ def headline(axes: Sequence[Axes], text: str) -> Figure:
     return figure
 
 
+def over(table: pd.DataFrame) -> str:
+    """The interval of a mean over seeds, in words. The column n of the table holds the number of seeds of each mean."""
+    fewest = int(table["n"].to_numpy(dtype=int).min())
+    return f"95 % interval over n = {fewest} seeds" if fewest > 1 else "one seed, which has no interval"
+
+
 def zero(ax: Axes, left: str, right: str) -> None:
     """Draws the line of no difference, and says on each side what lies there."""
     ax.axvline(0, color="0.4", linewidth=1)

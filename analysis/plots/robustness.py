@@ -90,7 +90,7 @@ def steadiness(tables: Mapping[str, pd.DataFrame], published: Mapping[str, tuple
     last.set_xlabel("largest fall below\nthe best so far, points")
     for ax in (middle, right, last):
         _from_zero(ax)
-    words = "Points: ours, on dev, with 95 % intervals over seeds\n"
+    words = f"Points: ours, on dev; {intervals.over(tables['mu'])}\n"
     words += f"Diamonds: {source}; the variance as it is printed there"
     return intervals.headline([left], words)
 
@@ -118,15 +118,15 @@ def times(tables: Mapping[str, pd.DataFrame], reached: Mapping[str, str], title:
 
 
 def gains(
-    tables: Mapping[str, pd.DataFrame], left: Sequence[str], right: Sequence[str], n: int, difference: str
+    tables: Mapping[str, pd.DataFrame], left: Sequence[str], right: Sequence[str], difference: str, row: str = "method"
 ) -> Figure:
     """A row a method or part: paired differences with 95 % intervals, a panel a number; the line at 0 is no difference.
 
     Arguments:
         tables: by label of the axis, of `analysis.studies.comparison.estimated`; the order of the first is drawn.
         left, right: words for differences below and above 0, one a panel.
-        n: number of seeds.
         difference: the two things that are compared, in words.
+        row: name of the vertical axis.
     """
     order = next(iter(tables.values())).index
     axes = intervals.rows([str(name) for name in order], len(tables), width=2.4 + 2.5 * len(tables))
@@ -134,7 +134,8 @@ def gains(
         intervals.estimates(ax, table.loc[order].rename(columns={"difference": "value"}))
         ax.set_xlabel(label)
         intervals.zero(ax, less, more)
-    return intervals.headline(axes, f"{difference}: paired differences, 95 % intervals over n = {n} seeds")
+    axes[0].set_ylabel(row)
+    return intervals.headline(axes, f"{difference}. Points: means of pairs over seeds. Lines: their 95 % intervals")
 
 
 def repeated(repeat: pd.DataFrame, measure: str, name: str, ax: Axes | None = None) -> Axes:

@@ -122,10 +122,10 @@ def summary(steadiness: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         steadiness: as `analysis.studies.curves.steadiness` has it.
         runs: as `analysis.studies.table.frame` has them. GB are 10^9 bytes.
     """
-    groups = runs.groupby("method", sort=False)
-    table = steadiness.groupby("method", sort=False)[["mu", "sigma2", "deviation", "fall"]].mean()
-    table = table.assign(minutes=groups["seconds"].mean() / 60, gb=groups["mb"].max() / 1000)
-    return table.rename_axis(None).sort_values(by="mu", ascending=False)
+    cost = pd.DataFrame({"method": runs["method"], "minutes": runs["seconds"] / 60, "gb": runs["mb"] / 1000})
+    numbers = steadiness.groupby("method", sort=False)[["mu", "sigma2", "deviation", "fall"]].mean()
+    spent = cost.groupby("method").agg({"minutes": "mean", "gb": "max"})
+    return pd.concat([pd.DataFrame(numbers), spent], axis=1).rename_axis(None).sort_values(by="mu", ascending=False)
 
 
 def on_test(runs: pd.DataFrame) -> pd.DataFrame:
