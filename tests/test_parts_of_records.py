@@ -75,5 +75,5 @@ def test_with_all_seeds_notebook_and_map_have_the_same_checks(number, folder, ca
 
 @NOTEBOOKS
 def test_without_a_record_a_notebook_says_how_to_make_it(number, folder):
-    with pytest.raises(DataError, match="make it with python -m analysis.studies record comparison"):
+    with pytest.raises(DataError, match="make the runs with python -m analysis.studies record comparison"):
         cells.run(number, out_dir=str(folder / number))

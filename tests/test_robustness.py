@@ -101,8 +101,19 @@ def test_one_seed_is_drawn_without_an_interval(folder, capsys):
 
 
 def test_without_a_whole_seed_a_line_says_how_to_make_it(folder):
-    with pytest.raises(DataError, match="make it with python -m analysis.studies record comparison"):
+    with pytest.raises(DataError, match="make the runs with python -m analysis.studies record comparison"):
         executed(folder)
     stand_ins(folder, seeds=())
-    with pytest.raises(DataError, match="comparison has no seed at which every case was run"):
+    with pytest.raises(DataError, match="comparison has no seed yet at which every case was run"):
         executed(folder)
+
+
+def test_studies_of_the_target_that_are_not_begun_have_no_figure(folder, capsys):
+    records.write(folder / "comparison.json", curved.record("comparison", seeds=(10,)))
+    records.write(folder / "parts.json", curved.record("parts", seeds=()))
+    result = executed(folder)
+    assert set(stories(folder)) == FIGURES - {"target", "parts"}
+    assert (result["metrics"]["target"], result["metrics"]["seeds"]["parts"]) == ({}, [])
+    printed = capsys.readouterr().out
+    assert "target: none of 10 seeds so far; its claims are tested when all are there" in printed
+    assert "parts: none of 10 seeds so far" in printed

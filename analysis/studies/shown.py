@@ -48,6 +48,8 @@ class Shown:
         count = len(self.study.seeds)
         if self.whole:
             return f"{self.study.name}: all {count} seeds, {span(self.seeds)}"
+        if not self.seeds:
+            return f"{self.study.name}: none of {count} seeds so far; its claims are tested when all are there"
         return (
             f"{self.study.name}: {len(self.seeds)} of {count} seeds so far, {span(self.seeds)}; "
             "its claims are tested when all are there"
@@ -80,16 +82,23 @@ def show(name: str, again_in: Path | None = None) -> Shown:
 
     Raises:
         ConfigError: the study is unknown, or needs a teacher that is not there.
-        DataError: there is no record; it is damaged, or of another study; no seed is whole; or the folder cannot be
-            written.
+        DataError: no seed is whole; the record is damaged, or of another study; or the folder cannot be written.
     """
-    if again_in is None and not records.path_of(name).exists():
+    shown = so_far(name, again_in)
+    if not shown.seeds:
         raise DataError(
-            f"there is no record of the study {name} yet: make it with python -m analysis.studies record {name}"
+            f"the study {name} has no seed yet at which every case was run: "
+            f"make the runs with python -m analysis.studies record {name}"
         )
+    return shown
+
+
+def so_far(name: str, again_in: Path | None = None) -> Shown:
+    """The runs as `show` returns them, also where no seed is whole yet. Arguments and errors as for `show`."""
     study = catalog.get(name)
     if again_in is None:
-        return Shown(study, _of_whole_seeds(study, records.held(study)))
+        begun = records.path_of(name).exists()
+        return Shown(study, _of_whole_seeds(study, records.held(study) if begun else records.begun(study)))
     make_folder(again_in)  # before the first run, which would be lost
     path = again_in / f"{name}.json"
     for line in run.fill(study, path):
@@ -98,14 +107,9 @@ def show(name: str, again_in: Path | None = None) -> Shown:
 
 
 def _of_whole_seeds(study: Study, record: StudyRecord) -> StudyRecord:
-    """The runs of the seeds at which no case lacks its run. Raises DataError where there is none."""
+    """The runs of the seeds at which no case lacks its run."""
     broken = {seed for _, seed in records.lacking(study, record)}
     whole = [seed for seed in study.seeds if seed not in broken]
-    if not whole:
-        raise DataError(
-            f"the record {study.name} has no seed at which every case was run: "
-            f"make the runs with python -m analysis.studies record {study.name}"
-        )
     cases = {
         key: case.model_copy(update={"runs": {seed: case.runs[seed] for seed in whole}})
         for key, case in record.cases.items()

@@ -4,7 +4,7 @@ import pytest
 
 from analysis.studies import catalog, records, run
 from analysis.studies.records import StudyRecord
-from analysis.studies.shown import show
+from analysis.studies.shown import show, so_far
 from cudfkd.base.errors import ConfigError, DataError
 from tests.analysis.studies import seeded
 from tests.analysis.studies.tiny import tiny
@@ -56,8 +56,8 @@ def without(path, seeds):
 @pytest.mark.parametrize(
     ("spoil", "line"),
     [
-        (lambda path: path.unlink(), "yet: make it with python -m analysis.studies record start"),
-        (lambda path: without(path, range(5)), "start has no seed at which every case was run: make the runs with"),
+        (lambda path: path.unlink(), "start has no seed yet at which every case was run: make the runs with"),
+        (lambda path: without(path, range(5)), "start has no seed yet at which every case was run: make the runs with"),
         (lambda path: records.write(path, seeded.record("ramp")), "start is of another form of its study"),
         (lambda path: path.write_text(path.read_text().replace('"1": {"made"', '"0": {"made"', 1)), "holds '0' twice"),
         (lambda path: path.write_text(path.read_text().replace('"4": {"made"', '"7": {"made"', 1)), "holds .*, seed 7"),
@@ -91,3 +91,10 @@ def test_runs_are_made_again_into_a_folder_and_kept(tmp_path, monkeypatch, capsy
     assert capsys.readouterr().out.count("accuracy") == 4
     assert show("tiny", tmp_path) == shown
     assert capsys.readouterr().out == ""
+
+
+def test_a_study_that_is_not_begun_has_no_runs_yet(folder):
+    (folder / "start.json").unlink()
+    shown = so_far("start")
+    assert (shown.seeds, shown.whole) == ([], False)
+    assert shown.words == "start: none of 5 seeds so far; its claims are tested when all are there"
