@@ -25,6 +25,7 @@ from cudfkd import DistillConfig, Experiment, methods
 from tests.cudfkd.methods.tiny import config, distill
 
 FILE = Path(__file__).with_suffix(".json")
+CPU, KERNELS = Path("/proc/cpuinfo"), ("cpu family", "model", "stepping", "cache size")
 BAD_COMMANDS = (
     "nonsense", "distill --nonsense 1", "distill --method nonsense", "distill --epochs 0", "distill --epochs x",
     "distill --round-steps 3 --steps-per-epoch 100", "distill --device nonsense", "distill --batch-size 1",
@@ -68,10 +69,18 @@ def machine() -> dict[str, str]:
     """Versions and processor. Bits of weights are equal if these are equal."""
     return {
         "torch": torch.__version__,
-        "processor": platform.machine(),
+        "processor": _processor(),
         "vectors": torch.backends.cpu.get_cpu_capability(),
         "amx": str(torch.cpu._is_amx_tile_supported()),
     }
+
+
+def _processor() -> str:
+    """The model of the processor and its cache, by which kernels are chosen; where Linux does not tell, its kind."""
+    told = CPU.read_text().splitlines() if CPU.exists() else []
+    lines = (line.partition(":") for line in told)
+    values = {name.strip(): value.strip() for name, _, value in lines}
+    return ", ".join([platform.machine(), *(f"{name} {values[name]}" for name in KERNELS if name in values)])
 
 
 def _metrics_and_hashes(method: str) -> dict[str, Any]:
